@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * mmu.h - the nested page table of one VM, and how it follows the process's address space
+ *
+ *	rs_mmu_fault()		GPA -> region -> HVA -> get_user_pages_fast -> nested entry, under the sequence protocol
+ *	notifier.c		Linux changes the mm -> entries are zapped, flush_gen advances, vCPUs in the guest are kicked
+ *	rs_mmu_flush_pending()	a vCPU about to enter compares its generation and flushes
+ *
+ * Locks: region changes take regions_lock (mutex, outermost of the three); mmu->lock protects the table, the invalidation count and
+ * the sequence and is a leaf of the notifier. flush_gen is written under mmu->lock, read without it (pairs: see rs_mmu_flush_pending).
+ */
+#ifndef RS_MMU_H
+#define RS_MMU_H
+
+#include <linux/atomic.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <uapi/ringside.h>
+#include "pte_format.h"
+
+struct rs_mmu;
+
+/** struct rs_mmu_ops - what the mmu needs from its VM */
+struct rs_mmu_ops {
+	/*
+	 * Make every vCPU that may run with the old table leave the guest (an IPI to those in the guest, waiting for it), so that no
+	 * stale translation is used after the return. Called with mmu->lock held, flush_gen already advanced; must not sleep.
+	 */
+	void (*kick_all)(struct rs_mmu *mmu);
+};
+
+struct rs_mmu_region {
+	struct rb_node gpa_node;
+	u64 gpa, size, hva;
+	u32 flags;			/* RS_REGION_* */
+	struct list_head hva_link;	/* sorted by hva, for the notifier's early out */
+};
+
+struct rs_mmu_stats {
+	atomic64_t inval, inval_zapped, flush_requests;	/* counted under mmu->lock or atomically */
+};
+
+struct rs_mmu {
+	struct mm_struct *mm;			/* referenced with mmgrab while the notifier is registered */
+	const struct rs_pte_format *fmt;
+	const struct rs_mmu_ops *ops;
+	int levels;				/* 4, or 5 where NPT follows the host's LA57 */
+	u8 gpa_bits;
+	struct mmu_notifier mn;
+	bool dead;				/* the mm is gone: nothing may be mapped any more */
+
+	struct mutex regions_lock;		/* regions are changed */
+	spinlock_t lock;
+	struct rb_root regions;			/* by gpa; changed under regions_lock and lock */
+	struct list_head regions_by_hva;
+	unsigned int nr_regions;
+	struct page *root;			/* top-level table */
+	u64 nr_tables;
+	unsigned int inval_count;		/* open range_start .. range_end pairs */
+	unsigned long inval_seq;		/* advanced at each range_end */
+	wait_queue_head_t inval_wait;		/* faults sleep here until inval_count is 0 */
+	atomic64_t flush_gen;			/* advanced whenever a stale translation may exist */
+	struct rs_mmu_stats stats;
+};
+
+/** struct rs_fault - a nested fault, passed around as a value */
+struct rs_fault {
+	/* in */
+	u64 gpa;
+	u32 access;		/* RS_FAULT_READ/WRITE/FETCH/WALK */
+	/* out */
+	const char *what;	/* why it failed, for the tracepoint */
+	u64 hva;
+	int level;		/* 1: 4 KiB, 2: 2 MiB */
+	bool retried;
+	bool mmio;		/* the region is RS_REGION_MMIO */
+	bool no_region;
+};
+
+int rs_mmu_init(struct rs_mmu *mmu, struct mm_struct *mm, const struct rs_pte_format *fmt, int levels, u8 gpa_bits,
+		const struct rs_mmu_ops *ops);
+/* The notifier is unregistered and every table freed. No vCPU runs. May sleep. Accepts what rs_mmu_init left on failure. */
+void rs_mmu_destroy(struct rs_mmu *mmu);
+
+int rs_mmu_add_region(struct rs_mmu *mmu, const struct rs_region *r);
+int rs_mmu_remove_region(struct rs_mmu *mmu, const struct rs_region *r);
+
+/*
+ * Resolve a nested fault. Process context of the owning mm, may sleep. 0: mapped, or already there, enter again. -EINTR: fatal signal or
+ * signal pending while waiting. -EFAULT: cannot be resolved (fault->no_region, fault->mmio say more). -ENOMEM. -EIO: mm gone.
+ */
+int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault);
+
+static inline u64 rs_mmu_root_pa(const struct rs_mmu *mmu)
+{
+	return page_to_phys(mmu->root);
+}
+
+/*
+ * Called with interrupts off after vcpu->in_guest was set and a full barrier: pairs with the zap, which advances flush_gen and then
+ * looks at in_guest. Either the vCPU sees the new generation and flushes, or the zapper sees in_guest and kicks.
+ */
+static inline bool rs_mmu_flush_pending(struct rs_mmu *mmu, u64 *seen)
+{
+	u64 gen = atomic64_read(&mmu->flush_gen);
+
+	if (likely(gen == *seen))
+		return false;
+	*seen = gen;
+	return true;
+}
+
+#endif /* RS_MMU_H */

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * ringside_guest.h - what the guest kernel and the world outside agree on
+ *
+ * Three parties: the guest kernel (ring 0 of the guest), the module (which takes hypercalls), the host process (which loads the guest
+ * kernel, and to which the module passes every hypercall it does not know). Usable from assembly.
+ *
+ * Guest physical memory
+ *	[0, arena_size)				the arena: ordinary memory. Page 0 is never used.
+ *	[window_gpa, window_gpa + window_size)	the file window: the host process maps files here on request (RS_CALL_MAP_FILE).
+ * Guest virtual memory, upper half, as the host process builds it before the first instruction
+ *	RS_DIRECT_BASE + gpa	all of the arena and of the file window, writable, not executable, supervisor
+ *	RS_KERNEL_BASE + gpa	the guest kernel's image, each segment with its own rights, supervisor
+ * The lower half is empty. The guest kernel may extend and change these tables; they lie below free_gpa.
+ *
+ * Start of a vCPU: RIP = the image's entry point, RSP = top of a 16 KiB stack of its own, RDI = GVA of struct rs_boot in the direct map,
+ * RSI = index of the vCPU, RFLAGS.IF = 0, CR4 and EFER as in struct rs_boot. The guest kernel uses the selectors that Linux uses (kernel CS
+ * 0x10, kernel SS 0x18, user CS 0x33, user SS 0x2b), so that MSR_STAR has the host's value and need not be switched.
+ *
+ * Hypercall: VMCALL on Intel, VMMCALL on AMD; both are 3 bytes, and the host process writes the right ones over every site in the image's
+ * section .rs_hypercall_sites (an array of __u64 GVAs). RAX holds the number, RDI RSI RDX R10 the arguments; RAX is the result; no
+ * other register changes. In ring 3 the instruction is #UD.
+ */
+#ifndef _UAPI_RINGSIDE_GUEST_H
+#define _UAPI_RINGSIDE_GUEST_H
+
+#define RS_DIRECT_BASE		0xffff888000000000
+#define RS_KERNEL_BASE		0xffffffff80000000
+#define RS_KERNEL_GPA		0x200000		/* the image is linked at RS_KERNEL_BASE + RS_KERNEL_GPA */
+
+#define RS_VECTOR_NESTED_FAULT	20	/* a nested fault that Linux could not resolve; RS_HC_FAULT_INFO tells; no error code */
+#define RS_VECTOR_NOTIFY	0xf0	/* the host process has set rs_vcpu_shared.pending */
+
+/* --- hypercalls the module answers ---------------------------------------------------------------------------------------- */
+#define RS_HC_NULL		0	/* returns 0 */
+#define RS_HC_EXIT_COUNT	1	/* exits of this vCPU so far, without external interrupts and NMIs, this one included */
+#define RS_HC_FAULT_INFO	2	/* RDI 0: GPA, 1: GVA, 2: RS_FAULT_* of the last RS_VECTOR_NESTED_FAULT of this vCPU */
+/* Numbers from here on end RS_RUN with RS_EXIT_HYPERCALL; below it, unknown ones return RS_HC_ENOSYS. */
+#define RS_HC_USER		0x100
+#define RS_HC_ENOSYS		(-38)
+
+/* --- hypercalls the host process answers ---------------------------------------------------------------------------------- */
+#define RS_HC_CALL		0x100	/* do the call described in this vCPU's struct rs_call; result there */
+
+/*
+ * Numbers of struct rs_call below RS_CALL_BASE are Linux x86-64 system calls (those that userland/include/rs_calls.def lists as forwarded);
+ * above, requests to the host process. Results are as of a system call: -errno or a value.
+ */
+#define RS_CALL_BASE		0x10000
+#define RS_CALL_EXIT		(RS_CALL_BASE + 0)	/* (wait status): the sandbox is finished. Does not return. */
+#define RS_CALL_CONSOLE		(RS_CALL_BASE + 1)	/* (gpa, length, RS_CONSOLE_*): text for the user */
+#define RS_CALL_MAP_FILE	(RS_CALL_BASE + 2)	/* (host fd, file offset, length, window gpa, RS_MAP_*) */
+#define RS_CALL_UNMAP_FILE	(RS_CALL_BASE + 3)	/* (window gpa, length): back to inaccessible */
+#define RS_CALL_RELEASE		(RS_CALL_BASE + 4)	/* (gpa, length): arena memory whose content is no longer needed; reads as zero later */
+#define RS_CALL_STOP		(RS_CALL_BASE + 5)	/* (signal): stop the host process as the terminal's stop signal would; returns on SIGCONT */
+#define RS_CALL_SYNC_FILE	(RS_CALL_BASE + 6)	/* (window gpa, length, flags): msync */
+#define RS_CALL_EXPLAIN		(RS_CALL_BASE + 7)	/* (syscall number, errno, gpa of a path or 0): a refusal by the guest kernel, for --explain */
+#define RS_CALL_IDLE		(RS_CALL_BASE + 8)	/* (timeout in ns or ~0): sleep until rs_vcpu_shared.pending; 0, or -ETIME */
+#define RS_CALL_END		(RS_CALL_BASE + 9)
+
+#define RS_CONSOLE_LOG		0	/* guest kernel messages; shown with --verbose */
+#define RS_CONSOLE_REPORT	1	/* death reports; always shown */
+#define RS_CONSOLE_TRACE	2	/* --trace lines */
+#define RS_CONSOLE_PANIC	3	/* last words of a guest kernel */
+
+#define RS_MAP_WRITE		1	/* shared writable mapping (the fd must allow it); otherwise private, read-only */
+#define RS_MAP_SHARED		2
+
+#define RS_BOOT_MAGIC		0x72695365646973	/* "sideSir" */
+#define RS_BOOT_VERSION		1
+
+#define RS_BOOT_TRACE		(1 << 0)	/* --trace */
+#define RS_BOOT_EXPLAIN		(1 << 1)	/* --explain: report refusals */
+#define RS_BOOT_DEBUG		(1 << 2)	/* junk fill, extra checks */
+#define RS_BOOT_VERBOSE		(1 << 3)
+#define RS_BOOT_BENCH		(1 << 4)	/* RS_SYS_BENCH (ringside_app.h) is answered */
+#define RS_BOOT_NET_HOST	(1 << 5)	/* sockets may be forwarded */
+#define RS_BOOT_WX		(1 << 6)	/* writable and executable mappings are allowed */
+
+#ifndef __ASSEMBLY__
+#include <linux/types.h>
+
+/**
+ * struct rs_call - one request of a vCPU to its host process; the host treats all of it as hostile
+ * A pointer argument is a GPA inside the arena or the window, 0 for NULL; what it points to must be contiguous in GPA and inside one of the two.
+ * Pointers inside what it points to (struct iovec, struct msghdr) are GPAs too. File descriptors are the host's.
+ */
+struct rs_call {
+	__u64 nr;
+	__u64 args[6];
+	__s64 ret;
+};
+
+/**
+ * struct rs_vcpu_shared - one page per vCPU, in the arena at rs_boot.shared_gpa + 4096 * index
+ * @call:    the guest fills it in, then RS_HC_CALL
+ * @pending: bit N-1: signal N arrived for the sandbox. The host sets bits atomically and then raises RS_VECTOR_NOTIFY;
+ *	     the guest takes them with an atomic exchange.
+ */
+struct rs_vcpu_shared {
+	struct rs_call call;
+	__u64 pending;
+	__u64 reserved[55];
+	__u8  bounce[3584];	/* for small arguments of calls; contents have no meaning outside a call */
+};
+
+/** struct rs_guest_stats - what the guest kernel counts, exactly; the host reads it when the sandbox ends */
+struct rs_guest_stats {
+	__u64 faults;		/* page faults from ring 3 or on behalf of it */
+	__u64 cow_copies;	/* pages copied by a write to a shared page */
+	__u64 table_copies;	/* page-table pages copied */
+	__u64 zero_fills;	/* pages of zeros allocated by a first write */
+	__u64 forks;
+	__u64 execs;
+	__u64 syscalls;
+	__u64 forwarded;	/* system calls executed by the host process */
+	__u64 pages_total;	/* pages the allocator manages */
+	__u64 pages_free;
+	__u64 pages_peak;	/* most pages in use at once */
+	__u64 file_maps;	/* RS_CALL_MAP_FILE requests */
+	__u64 signals;		/* delivered to handlers */
+	__u64 reserved[19];
+};
+
+/** struct rs_boot - one page, written by the host process before the first instruction, except @stats */
+struct rs_boot {
+	__u64 magic;		/* RS_BOOT_MAGIC */
+	__u32 version;		/* RS_BOOT_VERSION */
+	__u32 flags;		/* RS_BOOT_* */
+	__u32 ncpus;
+	__u32 backend;		/* enum rs_backend_id of ringside.h */
+	__u64 arena_size;
+	__u64 window_gpa;
+	__u64 window_size;
+	__u64 free_gpa;		/* the arena is unused and zero from here on; multiple of 4096 */
+	__u64 shared_gpa;	/* struct rs_vcpu_shared [ncpus] */
+	__u64 cr3;		/* boot page table, GPA */
+	__u64 cr4;		/* what CR4 has */
+	__u64 efer;
+	__u64 tsc_khz;		/* 0 when not known */
+	__u64 trace_mask[8];	/* bit NR: --trace prints system call NR */
+	__u8  random[64];	/* fresh random bytes */
+	/* the first process */
+	__u64 args_gpa;		/* NUL-terminated strings: path of the program, argv[0..argc-1], envp[0..envc-1] */
+	__u64 args_size;
+	__u32 argc;
+	__u32 envc;
+	__u32 pid, ppid, pgid, sid;	/* what the program sees; 1-based, unrelated to the host's */
+	__u32 uid, euid, gid, egid;
+	__u32 umask;
+	__s32 stdio[3];		/* host descriptors of 0, 1, 2; -1 when closed */
+	__s32 cwd_fd;		/* host directory descriptor of the working directory */
+	__u32 reserved0;
+	__u64 stack_limit;	/* RLIMIT_STACK of the program in bytes */
+	__u64 hwcap, hwcap2;	/* AT_HWCAP, AT_HWCAP2 */
+	__u64 vdso_gpa;		/* host's vDSO pages in the window area, 0 when not offered */
+	__u64 vdso_size;
+	__u64 vvar_size;	/* data pages directly before vdso_gpa */
+	__u64 image_size;	/* of the guest kernel, from RS_KERNEL_GPA */
+	__u64 reserved[32];
+	struct rs_guest_stats stats;	/* written by the guest kernel */
+};
+#endif /* __ASSEMBLY__ */
+
+#endif /* _UAPI_RINGSIDE_GUEST_H */
