@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+#
+# The front door: every target here hands the work to the directory that knows how (vm/, module through
+# Kbuild, userland/, selftests/). Outputs go to build/, kernels and downloads to the cache
+# ($XDG_CACHE_HOME/ringside); a warm cache costs nothing, and `make clean` does not touch it.
+
+KERNEL	?= lean
+export KERNEL
+
+VM	:= $(MAKE) --no-print-directory -C vm
+
+# Stop a part whose directory is not there with words instead of make's own.
+part	= $(if $(wildcard $(1)/Makefile),,$(error $(1)/ has no Makefile: this checkout has no such part))
+
+# A stamp carries the time at which the build started, so that an edit made meanwhile is newer than it.
+define stamped
+	@mkdir -p build/$(1)
+	@touch build/$(1)/.stamp.new
+	$(MAKE) --no-print-directory -C $(1)
+	@mv build/$(1)/.stamp.new build/$(1)/.stamp
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help:
+	@echo 'Ringside: selected processes in a hardware guest ring beside Linux.'
+	@echo
+	@echo '  make run           install what is missing, build, boot the test VM and run programs in the ring'
+	@echo '  make check         every test, on both machines; the last line is "N passed, N failed"'
+	@echo '  make check-fast    the tests that need no second kernel and no slow emulator'
+	@echo '  make bench         the cost ledger as a table and as build/bench.csv'
+	@echo '  make compat        command lines run natively and in the ring, compared'
+	@echo
+	@echo '  make all           module for KERNEL=lean, userland and selftests'
+	@echo '  make deps          install the Debian packages that are missing (needs root)'
+	@echo '  make kernels       all test kernels: $(patsubst kernel-%,%,$(KERNELS))'
+	@echo '  make kernel-NAME   one of them'
+	@echo '  make module        ringside.ko for KERNEL=NAME, in build/module/NAME'
+	@echo '  make userland      the ringside command, its libraries, the guest kernel'
+	@echo '  make selftests     the test programs'
+	@echo '  make kunit         the KUnit suites, in the debug kernel'
+	@echo '  make lint          style, shell, include direction'
+	@echo '  make clean         remove what was built here, but not the kernels'
+	@echo '  make distclean     remove build/ (the cache stays: rm -r $${XDG_CACHE_HOME:-~/.cache}/ringside)'
+	@echo
+	@echo '  vm/run -- COMMAND  runs COMMAND in a VM that has the module loaded (vm/README.md)'
+
+KERNELS := kernel-lean kernel-debug kernel-leak kernel-stock kernel-lean-6.12
+.PHONY: kernels $(KERNELS)
+kernels: $(KERNELS)
+$(KERNELS):
+	@+$(VM) $@
+
+.PHONY: all deps vm-init module userland selftests
+all: module userland selftests
+
+deps:
+	@+$(VM) deps
+
+vm-init:
+	@+$(VM) init
+
+module: kernel-$(KERNEL)
+	@+$(VM) module
+
+userland:
+	$(call part,userland)
+	$(call stamped,userland)
+
+selftests: userland
+	$(call part,selftests)
+	$(call stamped,selftests)
+
+.PHONY: run check check-fast bench compat kunit lint
+run: deps
+	@+$(MAKE) --no-print-directory -C selftests run
+
+check: deps
+	@selftests/check/run
+
+check-fast: deps
+	@selftests/check/run --fast
+
+bench: deps
+	@+$(MAKE) --no-print-directory -C selftests bench
+
+compat: deps
+	@+$(MAKE) --no-print-directory -C selftests compat
+
+kunit: deps
+	@vm/kunit
+
+lint: deps
+	@selftests/check/run lint
+
+.PHONY: clean distclean
+clean:
+	rm -rf build/module build/userland build/selftests build/vm build/check
+
+distclean:
+	rm -rf build
