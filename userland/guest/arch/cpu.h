@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu.h - a virtual CPU: its data, how to find them, its instructions
+ *
+ * The kernel does not use GS (MSR_KERNEL_GS_BASE is the host's and is never touched), so a CPU finds its data through its stack: every kernel
+ * stack is KSTACK_SIZE bytes, aligned to its size, and begins (lowest address) with struct kstack, which names the CPU and the thread.
+ * The kernel runs with interrupts off, always; ring 3 runs with them on.
+ */
+#ifndef RS_ARCH_CPU_H
+#define RS_ARCH_CPU_H
+
+#include "../lib/types.h"
+#include "frame.h"
+
+#define RS_NR_CPUS	64
+#define KSTACK_SIZE	16384
+
+#define KERNEL_CS	0x10
+#define KERNEL_SS	0x18
+#define USER32_CS	0x23
+#define USER_SS		0x2b
+#define USER_CS		0x33
+#define TSS_SELECTOR	0x40
+
+struct thread;
+struct rs_vcpu_shared;
+struct page_cpu;
+
+/** struct kstack - lowest bytes of every kernel stack */
+struct kstack {
+	struct cpu *cpu;
+	struct thread *thread;	/* that runs on this stack; NULL on boot and IST stacks */
+	u64 magic;		/* KSTACK_MAGIC; overwritten by an overflow */
+};
+#define KSTACK_MAGIC	0x4b737461636b5269ull
+
+/**
+ * struct cpu - per-CPU data, written only by its CPU
+ * The first two fields are read by the SYSCALL stubs in entry.S.
+ */
+struct cpu {
+	u64 kstack_top;		/* where a trap from ring 3 puts its frame's end; also in TSS.RSP0 */
+	u64 user_rsp;		/* scratch of the SYSCALL stub */
+	u32 id;
+	u32 reserved;
+	struct rs_vcpu_shared *shared;
+	struct thread *current;
+} __attribute__((aligned(64)));
+
+extern struct cpu rs_cpus[RS_NR_CPUS];
+extern u32 rs_ncpus;
+
+#ifdef RS_HOSTED
+extern __thread struct cpu *rs_hosted_cpu;
+static inline struct cpu *this_cpu(void)
+{
+	return rs_hosted_cpu;
+}
+#else
+static always_inline struct kstack *this_kstack(void)
+{
+	u64 sp;
+
+	asm("mov %%rsp, %0" : "=r"(sp));
+	return (struct kstack *)(sp & ~(u64)(KSTACK_SIZE - 1));
+}
+
+/** this_cpu() - the CPU we are on */
+static always_inline struct cpu *this_cpu(void)
+{
+	return this_kstack()->cpu;
+}
+#endif
+
+/** struct cpu_features - what this machine's CR4 and CPUID allow; fixed after boot */
+struct cpu_features {
+	bool smap, smep, fsgsbase, pcid, osxsave, nx, pages_1g;
+	u8 phys_bits;
+	u64 xcr0;		/* 0 without XSAVE */
+	u32 xsave_size;		/* bytes of an XSAVE area of standard format with xcr0; 512 without XSAVE */
+};
+extern struct cpu_features cpu_has;
+
+#define CR4_FSGSBASE	(1ull << 16)
+#define CR4_PCIDE	(1ull << 17)
+#define CR4_OSXSAVE	(1ull << 18)
+#define CR4_SMEP	(1ull << 20)
+#define CR4_SMAP	(1ull << 21)
+
+#define MSR_EFER	0xc0000080
+#define MSR_STAR	0xc0000081
+#define MSR_LSTAR	0xc0000082
+#define MSR_CSTAR	0xc0000083
+#define MSR_SFMASK	0xc0000084
+#define MSR_FS_BASE	0xc0000100
+#define MSR_GS_BASE	0xc0000101
+
+#define USER_TOP	0x00007ffffffff000ul	/* first address that is not a process's (TASK_SIZE_MAX of Linux) */
+
+/** is_canonical() - 48-bit addresses */
+static inline bool is_canonical(u64 a)
+{
+	return (u64)((s64)(a << 16) >> 16) == a;
+}
+
+#ifndef RS_HOSTED
+static inline u64 rdmsr(u32 msr)
+{
+	u32 lo, hi;
+
+	asm volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
+	return (u64)hi << 32 | lo;
+}
+
+/* A guest is allowed the MSRs named above and TSC_AUX; others are #GP. */
+static inline void wrmsr(u32 msr, u64 v)
+{
+	asm volatile("wrmsr" : : "c"(msr), "a"((u32)v), "d"((u32)(v >> 32)) : "memory");
+}
+
+static inline void cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
+{
+	asm volatile("cpuid" : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d) : "a"(leaf), "c"(sub));
+}
+
+static inline u64 read_cr2(void)
+{
+	u64 v;
+
+	asm volatile("mov %%cr2, %0" : "=r"(v));
+	return v;
+}
+
+static inline u64 read_cr3(void)
+{
+	u64 v;
+
+	asm volatile("mov %%cr3, %0" : "=r"(v));
+	return v;
+}
+
+static inline void write_cr3(u64 v)
+{
+	asm volatile("mov %0, %%cr3" : : "r"(v) : "memory");
+}
+
+static inline u64 read_cr4(void)
+{
+	u64 v;
+
+	asm volatile("mov %%cr4, %0" : "=r"(v));
+	return v;
+}
+
+static inline u64 rdtsc(void)
+{
+	u32 lo, hi;
+
+	asm volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return (u64)hi << 32 | lo;
+}
+
+static inline void cpu_relax(void)
+{
+	asm volatile("pause" ::: "memory");
+}
+
+/* FS and GS base of ring 3; the kernel itself uses neither. @v must be canonical (wrmsr would be #GP). */
+static inline u64 user_fs_base(void)
+{
+	return rdmsr(MSR_FS_BASE);
+}
+
+static inline void set_user_fs_base(u64 v)
+{
+	wrmsr(MSR_FS_BASE, v);
+}
+
+static inline u64 user_gs_base(void)
+{
+	return rdmsr(MSR_GS_BASE);
+}
+
+static inline void set_user_gs_base(u64 v)
+{
+	wrmsr(MSR_GS_BASE, v);
+}
+#else
+static inline void cpu_relax(void)
+{
+}
+#endif
+
+/** cpu_init_boot() - reads what the CPU can do into cpu_has; once, before anything else */
+void cpu_init_boot(u64 cr4, u64 efer);
+/** cpu_init() - GDT, IDT, TSS, SYSCALL MSRs of the CPU that runs this */
+void cpu_init(struct cpu *cpu);
+/** fpu_init_user() - vector and x87 registers as a new program finds them */
+void fpu_init_user(void);
+/** enter_user() - loads all registers from @f and goes to ring 3 on the present stack's CPU; the stack is empty afterwards */
+void enter_user(struct rs_frame *f) __noreturn;
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pte.h - the x86-64 page-table entry
+ *
+ * Four levels: 4 (PML4) to 1 (page table). Bits 9-11 and 52-58 are ours.
+ */
+#ifndef RS_ARCH_PTE_H
+#define RS_ARCH_PTE_H
+
+#include "../lib/types.h"
+
+typedef u64 pte_t;
+
+#define PTE_P		(1ull << 0)
+#define PTE_W		(1ull << 1)
+#define PTE_U		(1ull << 2)
+#define PTE_PWT		(1ull << 3)
+#define PTE_PCD		(1ull << 4)
+#define PTE_A		(1ull << 5)
+#define PTE_D		(1ull << 6)
+#define PTE_PS		(1ull << 7)	/* levels 2 and 3: maps a page of 2 MiB, 1 GiB */
+#define PTE_G		(1ull << 8)
+#define PTE_OWNED	(1ull << 9)	/* ours: the entry holds a reference on the arena page it maps */
+#define PTE_NX		(1ull << 63)
+#define PTE_ADDR	0x000ffffffffff000ull
+
+#define PT_LEVELS	4
+#define PT_ENTRIES	512
+#define PT_KERNEL_FIRST	256		/* first PML4 entry of the kernel's half */
+
+/** pt_shift() - log2 of what one entry of @level maps */
+static inline unsigned int pt_shift(int level)
+{
+	return PAGE_SHIFT + 9 * (level - 1);
+}
+
+static inline u64 pt_size(int level)
+{
+	return 1ull << pt_shift(level);
+}
+
+static inline unsigned int pt_index(u64 va, int level)
+{
+	return va >> pt_shift(level) & (PT_ENTRIES - 1);
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tlb.h - forgetting translations
+ *
+ * An entry that becomes present needs nothing (no negative caching); one that changes in any other way needs tlb_flush_page() or
+ * tlb_flush_all() before the old page is given to somebody else.
+ */
+#ifndef RS_ARCH_TLB_H
+#define RS_ARCH_TLB_H
+
+#include "../lib/types.h"
+
+#ifdef RS_HOSTED
+void tlb_flush_page(u64 va);
+void tlb_flush_all(void);
+#else
+#include "cpu.h"
+
+static inline void tlb_flush_page(u64 va)
+{
+	asm volatile("invlpg (%0)" : : "r"(va) : "memory");
+}
+
+/** tlb_flush_all() - all of the present address space's translations that are not global */
+static inline void tlb_flush_all(void)
+{
+	write_cr3(read_cr3());
+}
+#endif
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pgtable.h - the guest's page tables
+ *
+ * An address space's table has its own lower half; the entries of the upper half are the kernel's, the same in all. Tables are arena pages;
+ * page.refs of a table counts the entries that point at it (one, until fork shares tables), page.priv its present entries, so that a
+ * table without any is freed at once.
+ *
+ * A present leaf with PTE_OWNED holds one reference on the arena page(s) it maps; entries of the file window and the zero page hold none.
+ *
+ * The iterator visits leaves and holes of a range in order:
+ *
+ *	struct pt_iter it;
+ *	for (pt_iter_start(&it, pt, start, end); pt_iter_valid(&it); pt_iter_next(&it))
+ *		... it.va, it.level, it.pte (pointer to the entry; for a hole the highest entry that is not present) ...
+ */
+#ifndef RS_MM_PGTABLE_H
+#define RS_MM_PGTABLE_H
+
+#include "../lib/types.h"
+#include "../arch/pte.h"
+#include "../lib/printf.h"
+#include "page_alloc.h"
+
+struct pgtable {
+	u64 root;	/* GPA of the top-level table */
+	u64 tables;	/* pages of tables of the lower half, the top included */
+	u64 mapped;	/* leaves present in the lower half, in 4 KiB pages */
+};
+
+/** struct pt_iter - a position; read va, level, pte */
+struct pt_iter {
+	struct pgtable *pt;
+	u64 va, end;
+	int level;
+	pte_t *pte;
+	pte_t *table[PT_LEVELS + 1];
+};
+
+/** pgtable_init_kernel() - boot: @root is the table we run on; its upper half becomes everybody's */
+void pgtable_init_kernel(u64 root);
+/** pgtable_create() - an empty lower half; false without memory */
+bool pgtable_create(struct pgtable *pt);
+/** pgtable_destroy() - drops all mappings and tables of the lower half */
+void pgtable_destroy(struct pgtable *pt);
+
+/** pgtable_leaf() - the level-1 entry of @va, allocating tables and splitting a 2 MiB page on the way; NULL without memory */
+pte_t *pgtable_leaf(struct pgtable *pt, u64 va);
+/** pgtable_lookup() - the leaf entry of @va and its level, NULL when no leaf is present */
+pte_t *pgtable_lookup(const struct pgtable *pt, u64 va, int *level);
+/**
+ * pgtable_map() - installs @pte for @va at @level (1 or 2), which must be empty there; takes over the reference PTE_OWNED stands for
+ * False without memory for tables.
+ */
+bool pgtable_map(struct pgtable *pt, u64 va, pte_t pte, int level);
+/** pgtable_set() - writes a leaf of level 1 got from pgtable_leaf(), keeping the counts right; drops what was there */
+void pgtable_set(struct pgtable *pt, u64 va, pte_t *slot, pte_t pte);
+/** pgtable_unmap() - empties [start, end): page references and empty tables are dropped, the TLB flushed first */
+void pgtable_unmap(struct pgtable *pt, u64 start, u64 end);
+/** pgtable_protect() - for present leaves of [start, end): clears @clear, sets @set; splits 2 MiB pages at the edges; false without memory */
+bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t set);
+/** pgtable_move() - moves present leaves from [from, from + len) to [to, ...), which is empty; false without memory (part is moved) */
+bool pgtable_move(struct pgtable *pt, u64 from, u64 to, u64 len);
+
+void pt_iter_start(struct pt_iter *it, struct pgtable *pt, u64 start, u64 end);
+bool pt_iter_valid(const struct pt_iter *it);
+void pt_iter_next(struct pt_iter *it);
+
+/** pgtable_dump() - readable, runs of like entries in one line */
+void pgtable_dump(const struct pgtable *pt, struct textbuf *t);
+/** pgtable_check() - panics unless all counts are right (tests, debug) */
+void pgtable_check(const struct pgtable *pt);
+
+#endif

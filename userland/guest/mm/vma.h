@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vma.h - the address space of a process: what is where, and with which rights
+ *
+ * A struct mm is a sorted set of VMAs that do not overlap, and a page table that holds what has been touched. The VMAs are the truth, the
+ * page table is a cache of it that faults fill (mm/fault.c). Neighbours that are alike are merged.
+ *
+ * The functions below are Linux's calls with Linux's error codes, on addresses the caller takes straight from ring 3: everything is
+ * checked here. They work on any struct mm, but the TLB is flushed for the current one only (F1 has one). Context: kernel, mm->lock not held;
+ * they may call the host (file mappings) but do not sleep otherwise.
+ */
+#ifndef RS_MM_VMA_H
+#define RS_MM_VMA_H
+
+#include "../lib/types.h"
+#include "../lib/avl.h"
+#include "../lib/list.h"
+#include "../lib/refstr.h"
+#include "../host/host.h"
+#include "../sync/spinlock.h"
+#include "pgtable.h"
+
+#define VM_READ		(1u << 0)	/* equal to PROT_* */
+#define VM_WRITE	(1u << 1)
+#define VM_EXEC		(1u << 2)
+#define VM_PROT		(VM_READ | VM_WRITE | VM_EXEC)
+#define VM_SHARED	(1u << 3)
+#define VM_MAYWRITE	(1u << 4)	/* mprotect may add PROT_WRITE */
+#define VM_GROWSDOWN	(1u << 5)	/* the stack */
+#define VM_FIXED_KERNEL	(1u << 6)	/* the kernel's own (vDSO): no munmap, mprotect, mremap */
+#define VM_NORESERVE	(1u << 7)
+#define VM_BRK		(1u << 8)	/* the heap that brk moves */
+
+/**
+ * struct vma - [start, end), all alike
+ * @file: NULL for anonymous memory; one reference. Page @start maps @file->gpa + @file_off
+ */
+struct vma {
+	struct avl_node node;	/* key = start; own = free bytes between the previous VMA and this one */
+	struct list list;	/* mm->vma_list, sorted */
+	u64 start, end;
+	u32 flags;		/* VM_* */
+	u32 reserved;
+	struct file_map *file;
+	u64 file_off;		/* bytes from file->gpa, multiple of the page size */
+};
+
+/** struct mm - an address space */
+struct mm {
+	struct spinlock lock;
+	u32 refs;
+	struct pgtable pt;
+	struct avl_tree tree;
+	struct list vma_list;
+	struct vma *cache;		/* where the last fault was; NULL or valid */
+	u64 mmap_base;			/* free space is looked for below this, downwards */
+	u64 brk_start, brk;
+	u64 stack_top;
+	u64 total;			/* bytes in VMAs */
+	u64 limit_as, limit_stack, limit_data;	/* RLIMIT_*, bytes; ~0 unlimited. The owner of prlimit writes them. */
+	u64 arg_start, arg_end, env_start, env_end;
+	u64 vdso;			/* address, 0 without */
+};
+
+/** mm_create() - an empty address space with one reference; NULL without memory */
+struct mm *mm_create(void);
+/** mm_put() - drops a reference; the last one frees everything. Not on the CPU whose CR3 it is in. */
+void mm_put(struct mm *mm);
+/** mm_activate() - loads CR3 */
+void mm_activate(struct mm *mm);
+
+/**
+ * struct mmap_req - arguments of mmap
+ * @host_fd: host descriptor, -1 with MAP_ANONYMOUS. @name: shown in reports, may be NULL; the VMA takes its own reference
+ */
+struct mmap_req {
+	u64 addr, len;
+	u32 prot, flags;	/* PROT_*, MAP_* of Linux */
+	int host_fd;
+	u64 offset;
+	struct refstr *name;
+};
+
+/** mm_mmap() - the address, or -EINVAL -ENOMEM -EPERM -EEXIST -EACCES -EOPNOTSUPP -EOVERFLOW, or what the host's mmap answers */
+long mm_mmap(struct mm *mm, const struct mmap_req *req);
+/** mm_munmap() - 0 also when nothing is there; -EINVAL, -ENOMEM */
+long mm_munmap(struct mm *mm, u64 addr, u64 len);
+/** mm_mprotect() - -EINVAL, -ENOMEM (hole; what lies before it is changed), -EACCES (file not writable, or writable and executable) */
+long mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot);
+/** mm_mremap() - new address or -EINVAL -EFAULT -ENOMEM */
+long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 new_addr);
+/** mm_brk() - moves the break to @addr if possible; returns the break (never an error), as the system call does */
+long mm_brk(struct mm *mm, u64 addr);
+/** mm_madvise() - DONTNEED and FREE drop pages, POPULATE_* fault them in, hints are accepted; -EINVAL -ENOMEM */
+long mm_madvise(struct mm *mm, u64 addr, u64 len, int advice);
+/** mm_msync() - writes dirty pages of shared file mappings to the file; @flags MS_* */
+long mm_msync(struct mm *mm, u64 addr, u64 len, u32 flags);
+/** mm_mincore() - one byte per page to @vec (kernel memory): bit 0 = present. @pages of them at most. -ENOMEM for holes */
+long mm_mincore(struct mm *mm, u64 addr, u64 pages, u8 *vec);
+
+/** mm_find() - the VMA that holds @addr, or NULL; valid until the address space changes */
+struct vma *mm_find(struct mm *mm, u64 addr);
+/** mm_find_from() - the first VMA that ends above @addr, or NULL */
+struct vma *mm_find_from(struct mm *mm, u64 addr);
+/** mm_maps() - text of /proc/self/maps into @t */
+void mm_maps(struct mm *mm, struct textbuf *t);
+/** mm_check() - panics unless all invariants hold (tests, debug) */
+void mm_check(struct mm *mm);
+
+#endif
