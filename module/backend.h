@@ -8,6 +8,11 @@
  *	I	loaded, interrupts off
  *	C	on the CPU in question, interrupts off (hotplug, reboot)
  * A backend never looks at ioctls or regions; the generic half never looks at a VMCS or VMCB.
+ *
+ * One round in the guest, interrupts off all the way when the exit is a quick one:
+ *	[flush] -> enter -> decode -> (skip_insn | inject | want_window)* -> [flush] -> enter ...
+ * Virtualisation may be turned off under a thread (reboot, CPU offline). The generic half has checked rs_cpu_is_on() before every callback
+ * of context I; in the callbacks of contexts L and P a backend checks it itself, interrupts off, around each SVM or VMX instruction.
  */
 #ifndef RS_BACKEND_H
 #define RS_BACKEND_H
@@ -75,10 +80,10 @@ struct rs_backend {
 	/* C: turn virtualisation on here. -EBUSY: somebody else has it. off is called only where on succeeded. */
 	int (*cpu_on)(void);
 	void (*cpu_off)(void);
+	/* The kernel is crashing: as cpu_off, on this CPU, maybe from an NMI, maybe in the middle of anything. */
+	void (*cpu_emergency_off)(void);
 
-	/* P */
-	int (*vm_create)(struct rs_vm *vm);
-	void (*vm_destroy)(struct rs_vm *vm);
+	/* P: vcpu->priv (svm, vmx). vcpu_destroy is called only after vcpu_create succeeded, and not while loaded. */
 	int (*vcpu_create)(struct rs_vcpu *vcpu);
 	void (*vcpu_destroy)(struct rs_vcpu *vcpu);
 
@@ -89,24 +94,28 @@ struct rs_backend {
 	/* L: registers; the general-purpose ones but RSP are in vcpu->regs. The state was validated by the caller. */
 	void (*set_state)(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st);
 	void (*get_state)(struct rs_vcpu *vcpu, struct rs_vcpu_state *st);
-	u64 (*get_rip)(struct rs_vcpu *vcpu);
+	u64 (*get_rip)(struct rs_vcpu *vcpu);		/* L or I */
 
 	/* I: translations of this vCPU's guest made before now must not be used by the next entry. */
 	void (*flush)(struct rs_vcpu *vcpu);
 	/* I: enter, come back, restore everything the host needs; NMIs and machine checks are dispatched before it returns. */
 	void (*enter)(struct rs_vcpu *vcpu);
-	/* L or I: fill vcpu->exit from what enter left; queue an interrupted delivery for re-injection. */
+	/*
+	 * I, after each enter: fill vcpu->exit from what enter left; queue an interrupted delivery for re-injection. kind, cpl, insn_len and
+	 * delivering are always set, the rest as the kind needs it (hw_* for FAIL_ENTRY and UNKNOWN). After FAIL_ENTRY no state of the host may
+	 * remain where get_state or get_rip would find it.
+	 */
 	void (*decode)(struct rs_vcpu *vcpu);
 
-	/* L: step over the exiting instruction (clears the interrupt shadow). */
+	/* L or I: step over the exiting instruction (clears the interrupt shadow). */
 	void (*skip_insn)(struct rs_vcpu *vcpu);
-	/* L or I: deliver at the next entry. For an interrupt can_interrupt() was true. */
+	/* L or I: deliver at the next entry, nothing else being pending there. For an interrupt can_interrupt() was true. */
 	void (*inject)(struct rs_vcpu *vcpu, const struct rs_event *ev);
 	bool (*event_pending)(struct rs_vcpu *vcpu);	/* L or I: inject() or a re-injection occupies the next entry */
 	bool (*can_interrupt)(struct rs_vcpu *vcpu);	/* L or I: RFLAGS.IF, no shadow */
 	void (*want_window)(struct rs_vcpu *vcpu, bool on);	/* L or I */
 
-	/* L: guest MSRs that are not intercepted are not seen here. 0, or -EPERM: inject #GP. */
+	/* L or I: guest MSRs that are not intercepted are not seen here. 0, or -EPERM: inject #GP. set_msr checks the value. */
 	int (*get_msr)(struct rs_vcpu *vcpu, u32 msr, u64 *val);
 	int (*set_msr)(struct rs_vcpu *vcpu, u32 msr, u64 val);
 
@@ -114,7 +123,7 @@ struct rs_backend {
 	const struct rs_pte_format *format;
 	int levels;
 	u8 gpa_bits;
-	u32 features;		/* RS_FEATURE_* */
+	u32 features;		/* RS_FEATURE_NESTED_*, RS_FEATURE_PCID; the generic half knows the others */
 };
 
 extern const struct rs_backend *rs_backend;	/* set once at load */

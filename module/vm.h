@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * vm.h - one virtual machine: an address space, its nested page table, up to RS_MAX_VCPUS vCPUs
+ *
+ * Lifetime: the VM's descriptor and each vCPU hold a reference (ref); the last one destroys it. The mm is not kept alive, only its struct:
+ * when the process ends, the mmu's notifier empties the nested table for good (mmu.dead) while descriptors may still be open.
+ *
+ * Lock order of the module: vm->lock -> vcpu->mutex -> mmap_lock -> mmu->lock. The notifier takes mmu->lock only. The rest are leaves.
+ */
+#ifndef RS_VM_H
+#define RS_VM_H
+
+#include <linux/atomic.h>
+#include <linux/cpumask.h>
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include "vcpu.h"
+
+struct dentry;
+
+struct rs_vm {
+	struct kref ref;
+	struct mm_struct *mm;			/* whose ioctls are obeyed; compared, never used. mmu.mm holds the reference */
+	u32 flags;				/* RS_VM_* */
+	u32 id;					/* for names in debugfs */
+	struct rs_mmu mmu;
+	struct mutex lock;			/* creation and removal of vCPUs; past */
+	struct rs_vcpu *vcpus[RS_MAX_VCPUS];	/* changed under lock and mmu.lock, read under either */
+	struct rs_stats past;			/* counters of vCPUs that are gone; lock */
+	u64 kicks;				/* IPIs sent to vCPUs in the guest; written under mmu.lock */
+	atomic64_t user_kicks;			/* those sent by RS_KICK */
+	cpumask_var_t kick_mask;		/* scratch of kick_all; mmu.lock */
+	struct dentry *debugfs;
+};
+
+/**
+ * rs_vm_create - a VM on the address space @mm, with virtualisation turned on
+ * P. Return the VM with one reference, or ERR_PTR: -ENODEV, -EBUSY, -ENOMEM, -EINTR, -ESHUTDOWN.
+ */
+struct rs_vm *rs_vm_create(struct mm_struct *mm, u32 flags);
+void rs_vm_get(struct rs_vm *vm);
+void rs_vm_put(struct rs_vm *vm);		/* P */
+
+/**
+ * rs_vm_add_vcpu - make vCPU @id of @vm
+ * P. Return the vCPU, which holds a reference to @vm, or ERR_PTR: -EINVAL, -EEXIST, -ENOMEM. rs_vm_remove_vcpu frees it and its reference;
+ * nobody runs it then.
+ */
+struct rs_vcpu *rs_vm_add_vcpu(struct rs_vm *vm, u32 id);
+void rs_vm_remove_vcpu(struct rs_vcpu *vcpu);
+
+void rs_vm_stats(struct rs_vm *vm, struct rs_stats *stats);	/* P, takes vm->lock */
+
+#endif /* RS_VM_H */
