@@ -71,9 +71,14 @@ selftests: userland
 	$(call part,selftests)
 	$(call stamped,selftests)
 
-.PHONY: run check check-fast bench compat kunit lint
-run: deps
-	@+$(MAKE) --no-print-directory -C selftests run
+# A target that is a script of selftests/: build everything, then run it.
+script	= $(if $(wildcard selftests/$(1)/run),,$(error selftests/$(1)/run is missing: this checkout cannot do that))
+
+.PHONY: run bench compat check check-fast kunit lint
+run bench compat: deps kernel-lean
+	$(call script,$(subst run,demo,$@))
+	@+$(MAKE) --no-print-directory all KERNEL=lean >build/make.log 2>&1 || { tail -n 30 build/make.log; exit 1; }
+	@selftests/$(subst run,demo,$@)/run
 
 check: deps
 	@selftests/check/run
@@ -81,13 +86,7 @@ check: deps
 check-fast: deps
 	@selftests/check/run --fast
 
-bench: deps
-	@+$(MAKE) --no-print-directory -C selftests bench
-
-compat: deps
-	@+$(MAKE) --no-print-directory -C selftests compat
-
-kunit: deps
+kunit: deps kernel-debug
 	@vm/kunit
 
 lint: deps
