@@ -14,12 +14,13 @@
 
 #include <linux/atomic.h>
 #include <linux/mmu_notifier.h>
+#include <linux/io.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <uapi/ringside.h>
-#include "pte_format.h"
+#include "pgtable.h"
 
 struct rs_mmu;
 
@@ -39,30 +40,31 @@ struct rs_mmu_region {
 	struct list_head hva_link;	/* sorted by hva, for the notifier's early out */
 };
 
+/* Exact. Written under mmu->lock or atomically, read any time. Names and meanings as in struct rs_stats. */
 struct rs_mmu_stats {
-	atomic64_t inval, inval_zapped, flush_requests;	/* counted under mmu->lock or atomically */
+	atomic64_t inval, inval_zapped, flush_requests;
+	atomic64_t map_4k, map_2m;	/* nested entries written by faults */
+	atomic64_t fault_retry, fault_failed;
 };
 
 struct rs_mmu {
-	struct mm_struct *mm;			/* referenced with mmgrab while the notifier is registered */
-	const struct rs_pte_format *fmt;
+	struct mm_struct *mm;			/* mmgrab()bed while the notifier is registered, NULL otherwise */
 	const struct rs_mmu_ops *ops;
-	int levels;				/* 4, or 5 where NPT follows the host's LA57 */
 	u8 gpa_bits;
 	struct mmu_notifier mn;
-	bool dead;				/* the mm is gone: nothing may be mapped any more */
+	bool dead;				/* lock: the mm is gone, nothing may be mapped any more */
 
 	struct mutex regions_lock;		/* regions are changed */
 	spinlock_t lock;
 	struct rb_root regions;			/* by gpa; changed under regions_lock and lock */
-	struct list_head regions_by_hva;
-	unsigned int nr_regions;
-	struct page *root;			/* top-level table */
-	u64 nr_tables;
-	unsigned int inval_count;		/* open range_start .. range_end pairs */
-	unsigned long inval_seq;		/* advanced at each range_end */
-	wait_queue_head_t inval_wait;		/* faults sleep here until inval_count is 0 */
-	atomic64_t flush_gen;			/* advanced whenever a stale translation may exist */
+	struct list_head regions_by_hva;	/* the same; MMIO regions are not in it */
+	unsigned int nr_regions;		/* regions_lock */
+	struct rs_pgtable pt;			/* lock */
+	unsigned int inval_count;		/* lock: open range_start .. range_end pairs */
+	u64 inval_start, inval_end;		/* lock: HVAs that hold all ranges open now; valid while inval_count */
+	unsigned long inval_seq;		/* lock: advanced at each range_end and by region removal */
+	wait_queue_head_t inval_wait;		/* faults sleep here while their address is being invalidated */
+	atomic64_t flush_gen;			/* advanced under lock whenever a stale translation may exist */
 	struct rs_mmu_stats stats;
 };
 
@@ -74,8 +76,8 @@ struct rs_fault {
 	/* out */
 	const char *what;	/* why it failed, for the tracepoint */
 	u64 hva;
-	int level;		/* 1: 4 KiB, 2: 2 MiB */
-	bool retried;
+	int level;		/* of the entry: 1: 4 KiB, 2: 2 MiB */
+	bool retried;		/* Linux was changing the range */
 	bool mmio;		/* the region is RS_REGION_MMIO */
 	bool no_region;
 };
@@ -85,18 +87,19 @@ int rs_mmu_init(struct rs_mmu *mmu, struct mm_struct *mm, const struct rs_pte_fo
 /* The notifier is unregistered and every table freed. No vCPU runs. May sleep. Accepts what rs_mmu_init left on failure. */
 void rs_mmu_destroy(struct rs_mmu *mmu);
 
+/* The rules and errors of RS_ADD_REGION and RS_REMOVE_REGION, reserved fields and flags included. May sleep; own locking. */
 int rs_mmu_add_region(struct rs_mmu *mmu, const struct rs_region *r);
 int rs_mmu_remove_region(struct rs_mmu *mmu, const struct rs_region *r);
 
 /*
  * Resolve a nested fault. Process context of the owning mm, may sleep. 0: mapped, or already there, enter again. -EINTR: fatal signal or
- * signal pending while waiting. -EFAULT: cannot be resolved (fault->no_region, fault->mmio say more). -ENOMEM. -EIO: mm gone.
+ * pending signal while waiting. -EFAULT: cannot be resolved (fault->no_region, fault->mmio say more). -ENOMEM. -EIO: mm gone.
  */
 int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault);
 
 static inline u64 rs_mmu_root_pa(const struct rs_mmu *mmu)
 {
-	return page_to_phys(mmu->root);
+	return page_to_phys(mmu->pt.root);
 }
 
 /*
