@@ -19,6 +19,9 @@ QEMU_CPU = 'max,+svm,+npt'
 ISOLINUX = '/usr/lib/ISOLINUX/isolinux.bin'
 LDLINUX = '/usr/lib/syslinux/modules/bios/ldlinux.c32'
 
+# KUnit suites would run at every load of the module; vm/kunit turns them on (a later argument wins).
+COMMON_APPEND = ['console=ttyS0', 'quiet', 'panic=-1', 'oops=panic', 'kunit.enable=0']
+
 # Any fixed date: time0 and the RTC base make two runs see the same clock.
 EPOCH = 1767225600
 EPOCH_ISO = '2026-01-01T00:00:00'
@@ -37,7 +40,7 @@ def qemu(opts, kernel, parts, console, channel):
     """The SVM machine. parts are the archives of the image, joined into one file."""
     initrd = join(parts, os.path.join(opts.dir, 'initrd'))
     cpu = opts.cpu or QEMU_CPU
-    append = 'console=ttyS0 quiet panic=-1 oops=panic'
+    append = ' '.join(COMMON_APPEND)
     argv = ['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none',
             '-m', f'{opts.mem_mib}M', '-smp', str(opts.smp),
             '-serial', f'file:{console}', '-serial', f'file:{channel}',
@@ -69,8 +72,8 @@ def bochs(opts, kernel, parts, console, channel):
     lean = opts.kernel in BOCHS_IPS
     ips = BOCHS_IPS.get(opts.kernel, BOCHS_IPS_SLOW)
     model = opts.cpu or BOCHS_CPU
-    append = ['console=ttyS0', 'quiet', 'panic=-1', 'oops=panic', 'tsc=reliable', 'no_timer_check', f'lpj={ips // 100}',
-              'norandmaps', 'nordrand', 'nokaslr', 'random.trust_cpu=off']
+    append = COMMON_APPEND + ['tsc=reliable', 'no_timer_check', f'lpj={ips // 100}', 'norandmaps', 'nordrand', 'nokaslr',
+                              'random.trust_cpu=off']
     if not lean:
         append += ['acpi=off'] if opts.kernel in ('debug', 'leak') else []
     if model in ('ryzen', 'zambezi'):
