@@ -2,10 +2,11 @@
 /*
  * host.c - what Linux maps at an address of the process
  *
- * The answer is a snapshot: nothing here stops Linux from changing it a moment later. The caller (mmu.c) takes a sequence number
- * before it asks and checks it under mmu->lock before it uses the answer; an invalidation in between makes it ask again. So the page
- * reference is dropped as soon as the nested entry is written, and nothing is pinned: a pin would break copy-on-write after fork(),
- * migration and compaction for all of the guest's memory.
+ * The answer is a snapshot: nothing here stops Linux from changing it a moment later. The caller
+ * (mmu.c) takes a sequence number before it asks and checks it under mmu->lock before it uses the
+ * answer; an invalidation in between makes it ask again. So the page reference is dropped as soon
+ * as the nested entry is written, and nothing is pinned: a pin would break copy-on-write after
+ * fork(), migration and compaction for all of the guest's memory.
  */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
@@ -25,7 +26,10 @@ static bool wb_cached(pgprot_t prot)
 	return !(pgprot_val(prot) & (_PAGE_PAT | _PAGE_PCD | _PAGE_PWT));
 }
 
-/* The pfn in Linux's page table for an address of a VM_PFNMAP area. mmap_lock held. -EINVAL where nothing is mapped yet. */
+/*
+ * The pfn in Linux's page table for an address of a VM_PFNMAP area. mmap_lock held. -EINVAL where
+ * nothing is mapped yet.
+ */
 static int read_pfnmap(struct vm_area_struct *vma, unsigned long hva, struct raw_pfn *out)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
@@ -57,8 +61,9 @@ static int read_pfnmap(struct vm_area_struct *vma, unsigned long hva, struct raw
 }
 
 /*
- * Pages that get_user_pages() refuses: the kernel's clock pages beside the vDSO are the case that matters. Read-only, ordinary memory
- * only: a device's registers must not be reached through a write-back nested entry.
+ * Pages that get_user_pages() refuses: the kernel's clock pages beside the vDSO are the case that
+ * matters. Read-only, ordinary memory only: a device's registers must not be reached through a
+ * write-back nested entry.
  */
 static int lookup_pfnmap(struct mm_struct *mm, u64 hva, struct rs_host_page *hp)
 {
@@ -101,21 +106,23 @@ static int lookup_pfnmap(struct mm_struct *mm, u64 hva, struct rs_host_page *hp)
  * @try_write: for a read: say so if Linux's entry is writable already. Never breaks copy-on-write.
  * @hp: the answer; rs_host_put() it
  *
- * May sleep. -EFAULT: the process itself would get a signal. -EINTR: it has a signal that is fatal. -ENOMEM.
+ * May sleep. -EFAULT: the process itself would get a signal. -EINTR: it has a signal that is fatal.
+ * -ENOMEM.
  */
-int rs_host_lookup(struct mm_struct *mm, u64 hva, bool write, bool try_write, struct rs_host_page *hp)
+int rs_host_lookup(struct mm_struct *mm, u64 hva, bool write, bool try_write,
+		   struct rs_host_page *hp)
 {
 	struct page *page;
 	int n;
 
 	if (!write && try_write && get_user_pages_fast_only(hva, 1, FOLL_WRITE, &page) == 1) {
 		/* a second fault for the first write is saved */
-		*hp = (struct rs_host_page){ .page = page, .pa = page_to_phys(page), .write = true };
+		*hp = (struct rs_host_page){ page, page_to_phys(page), true };
 		return 0;
 	}
 	n = get_user_pages_fast(hva, 1, write ? FOLL_WRITE : 0, &page);
 	if (n == 1) {
-		*hp = (struct rs_host_page){ .page = page, .pa = page_to_phys(page), .write = write };
+		*hp = (struct rs_host_page){ page, page_to_phys(page), write };
 		return 0;
 	}
 	if (n == -EFAULT && !write)
@@ -146,11 +153,13 @@ void rs_host_put(struct rs_host_page *hp, bool dirtied)
 /*
  * rs_host_level() - how large is Linux's own entry for @hva: 1: 4 KiB, 2: 2 MiB, 3: 1 GiB
  *
- * A nested entry may not be larger: a part of what it maps could be changed by Linux with an invalidation of that part alone, or
- * belong to another VMA. That the page is part of a larger compound page is not enough, a split PMD keeps the page whole.
+ * A nested entry may not be larger: a part of what it maps could be changed by Linux with an
+ * invalidation of that part alone, or belong to another VMA. That the page is part of a larger
+ * compound page is not enough, a split PMD keeps the page whole.
  *
- * Called under mmu->lock after the sequence check, which keeps the answer true until the lock is dropped: every change of size is
- * announced. With interrupts off no table page can be freed below our feet: freeing waits for an interrupt to every CPU or for RCU.
+ * Called under mmu->lock after the sequence check, which keeps the answer true until the lock is
+ * dropped: every change of size is announced. With interrupts off no table page can be freed below
+ * our feet: freeing waits for an interrupt to every CPU or for RCU.
  */
 int rs_host_level(struct mm_struct *mm, u64 hva)
 {

@@ -2,28 +2,33 @@
 /*
  * mmu.c - regions, and nested faults
  *
- * A region says which addresses of the process stand behind which guest physical addresses. A nested fault is answered with what the
- * process itself would get by the same access at that address, in this order:
+ * A region says which addresses of the process stand behind which guest physical addresses. A
+ * nested fault is answered with what the process itself would get by the same access at that
+ * address, in this order:
  *
- *	1. lock: is there a region, does it allow the access, is the entry there already, is Linux changing this address just now (then
- *	   sleep until it is done); note inval_seq; unlock
+ *	1. lock: is there a region, does it allow the access, is the entry there already, is Linux
+ *	   changing this address just now (then sleep until it is done); note inval_seq; unlock
  *	2. ask Linux for the page (host.c), which may sleep, read a file, break copy-on-write
- *	3. lock: has Linux changed anything since 1? Then again from 1. Choose the size, enter the leaf. Tables missing: unlock, allocate,
- *	   again from 3. Unlock.
+ *	3. lock: has Linux changed anything since 1? Then again from 1. Choose the size, enter the
+ *	   leaf. Tables missing: unlock, allocate, again from 3. Unlock.
  *	4. drop the page reference: the notifier protects the entry from now on
  *
- * Step 3 repeats only when Linux changed something in between, and a change costs Linux much more than a try costs us, so it converges;
- * a signal ends it in any case. Rights: readable where the VMA is, writable where Linux's own entry is writable at that moment (so no
- * copy-on-write and no write tracking of a file system is bypassed), executable always, since the guest's page tables decide that.
+ * Step 3 repeats only when Linux changed something in between, and a change costs Linux much more
+ * than a try costs us, so it converges; a signal ends it in any case. Rights: readable where the
+ * VMA is, writable where Linux's own entry is writable at that moment (so no copy-on-write and no
+ * write tracking of a file system is bypassed), executable always, since the guest's page tables
+ * decide that.
  *
- * Size: 2 MiB where Linux's own entry is at least as large, region and process agree on the address modulo 2 MiB, and all of the 2 MiB
- * lie in the region.
+ * Size: 2 MiB where Linux's own entry is at least as large, region and process agree on the address
+ * modulo 2 MiB, and all of the 2 MiB lie in the region.
  *
- * Dirty: a write fault marks the page dirty at once. A read fault that found the page writable leaves a writable leaf; if the guest then
- * writes, the dirty bit tells it when the leaf is removed. Without dirty bits in the format, writable means dirty.
+ * Dirty: a write fault marks the page dirty at once. A read fault that found the page writable
+ * leaves a writable leaf; if the guest then writes, the dirty bit tells it when the leaf is
+ * removed. Without dirty bits in the format, writable means dirty.
  *
- * Locks: regions_lock, then lock (see mmu.h). What a fault needs of a region it copies under the lock; removal advances inval_seq, so
- * that a fault which copied from a region that has gone asks again.
+ * Locks: regions_lock, then lock (see mmu.h). What a fault needs of a region it copies under the
+ * lock; removal advances inval_seq, so that a fault which copied from a region that has gone asks
+ * again.
  */
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
@@ -34,7 +39,10 @@
 
 #define HUGE_MASK	((u64)PMD_SIZE - 1)
 
-/* rs_mmu_leaf_dropped() - give the page what the CPU recorded in its nested entry. Under mmu->lock, the page is still mapped by Linux. */
+/*
+ * rs_mmu_leaf_dropped() - give the page what the CPU recorded in its nested entry. Under mmu->lock,
+ * the page is still mapped by Linux.
+ */
 void rs_mmu_leaf_dropped(struct rs_pgtable *pt, rs_npte_t old, int level)
 {
 	const struct rs_pte_format *f = pt->fmt;
@@ -52,7 +60,7 @@ void rs_mmu_leaf_dropped(struct rs_pgtable *pt, rs_npte_t old, int level)
 		mark_page_accessed(page);
 }
 
-/* --- regions ------------------------------------------------------------------------------------------------------------ */
+/* --- regions ------------------------------------------------------------ */
 
 static struct rs_mmu_region *to_region(struct rb_node *n)
 {
@@ -195,7 +203,7 @@ int rs_mmu_remove_region(struct rs_mmu *mmu, const struct rs_region *r)
 	return 0;
 }
 
-/* --- faults ------------------------------------------------------------------------------------------------------------- */
+/* --- faults ------------------------------------------------------------- */
 
 /* What step 1 found out, and step 3 needs. */
 struct fault_plan {
@@ -212,11 +220,13 @@ static bool entry_suffices(struct rs_mmu *mmu, struct rs_fault *fault, bool writ
 {
 	rs_npte_t e;
 
-	return rs_pt_lookup(&mmu->pt, fault->gpa, &e, &fault->level) && (!write || rs_npte_writable(mmu->pt.fmt, e));
+	return rs_pt_lookup(&mmu->pt, fault->gpa, &e, NULL) &&
+	       (!write || rs_npte_writable(mmu->pt.fmt, e));
 }
 
 /* Step 1. On STEP_DONE *@ret is the answer. */
-static enum step fault_plan(struct rs_mmu *mmu, struct rs_fault *fault, struct fault_plan *plan, int *ret)
+static enum step fault_plan(struct rs_mmu *mmu, struct rs_fault *fault, struct fault_plan *plan,
+			    int *ret)
 {
 	struct rs_mmu_region *r;
 
@@ -256,16 +266,19 @@ static enum step fault_plan(struct rs_mmu *mmu, struct rs_fault *fault, struct f
 }
 
 /*
- * Until the invalidations open now are over, or one more has ended: then a try may succeed, and if not, asking Linux for the page queues
- * fairly on mmap_lock. Waiting for a moment with none open could last for ever under a stream of them.
+ * Until the invalidations open now are over, or one more has ended: then a try may succeed, and if
+ * not, asking Linux for the page queues fairly on mmap_lock. Waiting for a moment with none open
+ * could last for ever under a stream of them.
  */
 static int fault_wait(struct rs_mmu *mmu, unsigned long seq)
 {
-	return wait_event_interruptible(mmu->inval_wait, READ_ONCE(mmu->inval_count) == 0 || READ_ONCE(mmu->inval_seq) != seq ||
+	return wait_event_interruptible(mmu->inval_wait, READ_ONCE(mmu->inval_count) == 0 ||
+					READ_ONCE(mmu->inval_seq) != seq ||
 					READ_ONCE(mmu->dead)) ? -EINTR : 0;
 }
 
-static int leaf_level(struct rs_mmu *mmu, const struct fault_plan *plan, u64 gpa, const struct rs_host_page *hp)
+static int leaf_level(struct rs_mmu *mmu, const struct fault_plan *plan, u64 gpa,
+		      const struct rs_host_page *hp)
 {
 	u64 base = gpa & ~HUGE_MASK;
 
@@ -277,8 +290,8 @@ static int leaf_level(struct rs_mmu *mmu, const struct fault_plan *plan, u64 gpa
 }
 
 /* Step 3. -EAGAIN: the answer is stale. */
-static int fault_enter(struct rs_mmu *mmu, struct rs_fault *fault, const struct fault_plan *plan, const struct rs_host_page *hp,
-		       struct rs_pt_cache *cache)
+static int fault_enter(struct rs_mmu *mmu, struct rs_fault *fault, const struct fault_plan *plan,
+		       const struct rs_host_page *hp, struct rs_pt_cache *cache)
 {
 	struct rs_pt_gather g = RS_PT_GATHER_INIT(g);
 	struct rs_pt_leaf leaf = {
@@ -314,7 +327,7 @@ static int fault_enter(struct rs_mmu *mmu, struct rs_fault *fault, const struct 
 		rs_mmu_flush_locked(mmu);
 	spin_unlock(&mmu->lock);
 	rs_pt_gather_free(&g);
-	fault->level = leaf.level;
+	fault->level = ret ? 0 : leaf.level;
 	return 0;
 }
 
@@ -343,7 +356,8 @@ int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault)
 		if (step == STEP_WAIT) {
 			ret = fault_wait(mmu, plan.seq);
 		} else {
-			ret = rs_host_lookup(mmu->mm, plan.hva, plan.write, !(plan.region_flags & RS_REGION_READONLY), &hp);
+			ret = rs_host_lookup(mmu->mm, plan.hva, plan.write,
+					     !(plan.region_flags & RS_REGION_READONLY), &hp);
 			if (ret) {
 				fault->what = "Linux refuses the access";
 				break;
@@ -367,18 +381,20 @@ int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault)
 	return ret;
 }
 
-/* --- life --------------------------------------------------------------------------------------------------------------- */
+/* --- life --------------------------------------------------------------- */
 
 /*
  * rs_mmu_init() - an empty nested table that follows @mm
  * @mm: current's
  * @levels: of the nested table
- * @gpa_bits: guest physical addresses are below 1 << gpa_bits; bounded by what @levels can translate
+ * @gpa_bits: guest physical addresses are below 1 << gpa_bits; bounded by what @levels can
+ *	      translate
  *
- * May sleep; takes mmap_lock. On failure @mmu is as rs_mmu_destroy() accepts it. -ENOMEM, -EINTR, -EINVAL.
+ * May sleep; takes mmap_lock. On failure @mmu is as rs_mmu_destroy() accepts it. -ENOMEM, -EINTR,
+ * -EINVAL.
  */
-int rs_mmu_init(struct rs_mmu *mmu, struct mm_struct *mm, const struct rs_pte_format *fmt, int levels, u8 gpa_bits,
-		const struct rs_mmu_ops *ops)
+int rs_mmu_init(struct rs_mmu *mmu, struct mm_struct *mm, const struct rs_pte_format *fmt,
+		int levels, u8 gpa_bits, const struct rs_mmu_ops *ops)
 {
 	int ret;
 
@@ -390,7 +406,8 @@ int rs_mmu_init(struct rs_mmu *mmu, struct mm_struct *mm, const struct rs_pte_fo
 	mmu->regions = RB_ROOT;
 	INIT_LIST_HEAD(&mmu->regions_by_hva);
 	init_waitqueue_head(&mmu->inval_wait);
-	atomic64_set(&mmu->flush_gen, 1);	/* a vCPU that has seen 0 flushes before its first entry */
+	/* a vCPU that has seen 0 flushes before its first entry */
+	atomic64_set(&mmu->flush_gen, 1);
 
 	ret = rs_pt_init(&mmu->pt, fmt, levels, &mmu->lock, rs_mmu_leaf_dropped);
 	if (ret)
@@ -409,7 +426,10 @@ void rs_mmu_destroy(struct rs_mmu *mmu)
 	struct rs_mmu_region *r;
 
 	if (mmu->mm) {
-		/* Calls release() if the address space lives, so no leaf is left whose page could go away. */
+		/*
+		 * Calls release() if the address space lives, so no leaf is left whose page could
+		 * go away.
+		 */
 		mmu_notifier_unregister(&mmu->mn, mmu->mm);
 		mmu->mm = NULL;
 	}

@@ -2,12 +2,15 @@
 /*
  * mmu.h - the nested page table of one VM, and how it follows the process's address space
  *
- *	rs_mmu_fault()		GPA -> region -> HVA -> get_user_pages_fast -> nested entry, under the sequence protocol
- *	notifier.c		Linux changes the mm -> entries are zapped, flush_gen advances, vCPUs in the guest are kicked
+ *	rs_mmu_fault()		GPA -> region -> HVA -> get_user_pages_fast -> nested entry, under
+ *				the sequence protocol
+ *	notifier.c		Linux changes the mm -> entries are zapped, flush_gen advances,
+ *				vCPUs in the guest are kicked
  *	rs_mmu_flush_pending()	a vCPU about to enter compares its generation and flushes
  *
- * Locks: region changes take regions_lock (mutex, outermost of the three); mmu->lock protects the table, the invalidation count and
- * the sequence and is a leaf of the notifier. flush_gen is written under mmu->lock, read without it (pairs: see rs_mmu_flush_pending).
+ * Locks: region changes take regions_lock (mutex, outermost of the three); mmu->lock protects the
+ * table, the invalidation count and the sequence and is a leaf of the notifier. flush_gen is
+ * written under mmu->lock, read without it (pairs: see rs_mmu_flush_pending).
  */
 #ifndef RS_MMU_H
 #define RS_MMU_H
@@ -27,8 +30,9 @@ struct rs_mmu;
 /** struct rs_mmu_ops - what the mmu needs from its VM */
 struct rs_mmu_ops {
 	/*
-	 * Make every vCPU that may run with the old table leave the guest (an IPI to those in the guest, waiting for it), so that no
-	 * stale translation is used after the return. Called with mmu->lock held, flush_gen already advanced; must not sleep.
+	 * Make every vCPU that may run with the old table leave the guest (an IPI to those in the
+	 * guest, waiting for it), so that no stale translation is used after the return. Called
+	 * with mmu->lock held, flush_gen already advanced; must not sleep.
 	 */
 	void (*kick_all)(struct rs_mmu *mmu);
 };
@@ -40,7 +44,10 @@ struct rs_mmu_region {
 	struct list_head hva_link;	/* sorted by hva, for the notifier's early out */
 };
 
-/* Exact. Written under mmu->lock or atomically, read any time. Names and meanings as in struct rs_stats. */
+/*
+ * Exact. Written under mmu->lock or atomically, read any time. Names and meanings as in struct
+ * rs_stats.
+ */
 struct rs_mmu_stats {
 	atomic64_t inval, inval_zapped, flush_requests;
 	atomic64_t map_4k, map_2m;	/* nested entries written by faults */
@@ -48,11 +55,13 @@ struct rs_mmu_stats {
 };
 
 struct rs_mmu {
-	struct mm_struct *mm;			/* mmgrab()bed while the notifier is registered, NULL otherwise */
+	/* mmgrab()bed while the notifier is registered, NULL otherwise */
+	struct mm_struct *mm;
 	const struct rs_mmu_ops *ops;
 	u8 gpa_bits;
 	struct mmu_notifier mn;
-	bool dead;				/* lock: the mm is gone, nothing may be mapped any more */
+	/* lock: the mm is gone, nothing may be mapped any more */
+	bool dead;
 
 	struct mutex regions_lock;		/* regions are changed */
 	spinlock_t lock;
@@ -61,10 +70,14 @@ struct rs_mmu {
 	unsigned int nr_regions;		/* regions_lock */
 	struct rs_pgtable pt;			/* lock */
 	unsigned int inval_count;		/* lock: open range_start .. range_end pairs */
-	u64 inval_start, inval_end;		/* lock: HVAs that hold all ranges open now; valid while inval_count */
-	unsigned long inval_seq;		/* lock: advanced at each range_end and by region removal */
-	wait_queue_head_t inval_wait;		/* faults sleep here while their address is being invalidated */
-	atomic64_t flush_gen;			/* advanced under lock whenever a stale translation may exist */
+	/* lock: HVAs that hold all ranges open now; valid while inval_count */
+	u64 inval_start, inval_end;
+	/* lock: advanced at each range_end and by region removal */
+	unsigned long inval_seq;
+	/* faults sleep here while their address is being invalidated */
+	wait_queue_head_t inval_wait;
+	/* advanced under lock whenever a stale translation may exist */
+	atomic64_t flush_gen;
 	struct rs_mmu_stats stats;
 };
 
@@ -76,24 +89,31 @@ struct rs_fault {
 	/* out */
 	const char *what;	/* why it failed, for the tracepoint */
 	u64 hva;
-	int level;		/* of the entry: 1: 4 KiB, 2: 2 MiB */
+	int level;		/* entry written: 1: 4 KiB, 2: 2 MiB, 0: none, it was there */
 	bool retried;		/* Linux was changing the range */
 	bool mmio;		/* the region is RS_REGION_MMIO */
 	bool no_region;
 };
 
-int rs_mmu_init(struct rs_mmu *mmu, struct mm_struct *mm, const struct rs_pte_format *fmt, int levels, u8 gpa_bits,
-		const struct rs_mmu_ops *ops);
-/* The notifier is unregistered and every table freed. No vCPU runs. May sleep. Accepts what rs_mmu_init left on failure. */
+int rs_mmu_init(struct rs_mmu *mmu, struct mm_struct *mm, const struct rs_pte_format *fmt,
+		int levels, u8 gpa_bits, const struct rs_mmu_ops *ops);
+/*
+ * The notifier is unregistered and every table freed. No vCPU runs. May sleep. Accepts what
+ * rs_mmu_init left on failure.
+ */
 void rs_mmu_destroy(struct rs_mmu *mmu);
 
-/* The rules and errors of RS_ADD_REGION and RS_REMOVE_REGION, reserved fields and flags included. May sleep; own locking. */
+/*
+ * The rules and errors of RS_ADD_REGION and RS_REMOVE_REGION, reserved fields and flags included.
+ * May sleep; own locking.
+ */
 int rs_mmu_add_region(struct rs_mmu *mmu, const struct rs_region *r);
 int rs_mmu_remove_region(struct rs_mmu *mmu, const struct rs_region *r);
 
 /*
- * Resolve a nested fault. Process context of the owning mm, may sleep. 0: mapped, or already there, enter again. -EINTR: fatal signal or
- * pending signal while waiting. -EFAULT: cannot be resolved (fault->no_region, fault->mmio say more). -ENOMEM. -EIO: mm gone.
+ * Resolve a nested fault. Process context of the owning mm, may sleep. 0: mapped, or already there,
+ * enter again. -EINTR: fatal signal or pending signal while waiting. -EFAULT: cannot be resolved
+ * (fault->no_region, fault->mmio say more). -ENOMEM. -EIO: mm gone.
  */
 int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault);
 
@@ -103,8 +123,9 @@ static inline u64 rs_mmu_root_pa(const struct rs_mmu *mmu)
 }
 
 /*
- * Called with interrupts off after vcpu->in_guest was set and a full barrier: pairs with the zap, which advances flush_gen and then
- * looks at in_guest. Either the vCPU sees the new generation and flushes, or the zapper sees in_guest and kicks.
+ * Called with interrupts off after vcpu->in_guest was set and a full barrier: pairs with the zap,
+ * which advances flush_gen and then looks at in_guest. Either the vCPU sees the new generation and
+ * flushes, or the zapper sees in_guest and kicks.
  */
 static inline bool rs_mmu_flush_pending(struct rs_mmu *mmu, u64 *seen)
 {

@@ -4,32 +4,38 @@
  *
  * The protocol, against a vCPU thread in rs_mmu_fault() (F) and a vCPU in the guest (G):
  *
- *	range_start	lock; inval_count++; remove the range's nested entries; if any: flush_gen++, kick; unlock
- *			... Linux changes its page tables ...
+ *	range_start	lock; inval_count++; remove the range's nested entries; if any: flush_gen++,
+ *			kick; unlock
+ *	...		Linux changes its page tables
  *	range_end	lock; inval_seq++; inval_count--; unlock; wake the sleepers
  *
- *	F	lock; note inval_seq; unlock; ask Linux for the page; lock; an open range over the address, or another inval_seq:
- *		drop the answer and ask again; else enter it; unlock
- *	G	interrupts off; in_guest = 1; full barrier; flush_gen differs from what this vCPU saw last: flush; enter
+ *	F	lock; note inval_seq; unlock; ask Linux for the page; lock; an open range over the
+ *		address, or another inval_seq: drop the answer and ask again; else enter it; unlock
+ *	G	interrupts off; in_guest = 1; full barrier; flush_gen differs from what this vCPU
+ *		saw last: flush; enter
  *
  * Why it holds:
- * - F's answer is older than its second lock. If Linux changed the entry after the answer was read, range_start came before the change.
- *   Either range_start took the lock before F's second lock: then F finds the range open or, when it is over, inval_seq advanced,
- *   and asks again. Or after: then the entry is there to be found and removed. The counter must rise before the removal, and the
- *   sequence must advance before the counter falls, all under the lock.
- * - After range_start returned no CPU uses a stale translation: flush_gen advances, full barrier, then kick_all() looks at in_guest; G
- *   writes in_guest, full barrier, then looks at flush_gen. At least one sees the other: G flushes before it enters, or is interrupted,
- *   leaves the guest and flushes before the next entry. kick_all() waits for that, still under the lock; the lock is never taken with
- *   interrupts off, so that the interrupt always gets through.
+ * - F's answer is older than its second lock. If Linux changed the entry after the answer was read,
+ *   range_start came before the change. Either range_start took the lock before F's second lock:
+ *   then F finds the range open or, when it is over, inval_seq advanced, and asks again. Or after:
+ *   then the entry is there to be found and removed. The counter must rise before the removal, and
+ *   the sequence must advance before the counter falls, all under the lock.
+ * - After range_start returned no CPU uses a stale translation: flush_gen advances, full barrier,
+ *   then kick_all() looks at in_guest; G writes in_guest, full barrier, then looks at flush_gen. At
+ *   least one sees the other: G flushes before it enters, or is interrupted, leaves the guest and
+ *   flushes before the next entry. kick_all() waits for that, still under the lock; the lock is
+ *   never taken with interrupts off, so that the interrupt always gets through.
  * - Tables are freed after the kick, for the same reason.
  *
- * One flush and one kick serve a whole invalidation. Faults under an open range sleep until it ends instead of spinning: on one CPU the
- * spinning thread would keep the invalidating one from finishing.
+ * One flush and one kick serve a whole invalidation. Faults under an open range sleep until it ends
+ * instead of spinning: on one CPU the spinning thread would keep the invalidating one from
+ * finishing.
  *
- * Feedback: rs_mmu_leaf_dropped() gives each removed leaf's dirty and accessed bits to the page. It runs inside range_start, when Linux
- * still has the page mapped, so the page cannot have gone.
+ * Feedback: rs_mmu_leaf_dropped() gives each removed leaf's dirty and accessed bits to the page. It
+ * runs inside range_start, when Linux still has the page mapped, so the page cannot have gone.
  *
- * Order: mmap_lock, i_mmap_rwsem, anon_vma and page-table locks may be held by the callers; mmu->lock is the only one taken here.
+ * Order: mmap_lock, i_mmap_rwsem, anon_vma and page-table locks may be held by the callers;
+ * mmu->lock is the only one taken here.
  */
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -62,10 +68,11 @@ bool rs_mmu_range_busy(const struct rs_mmu *mmu, u64 hva)
 }
 
 /*
- * The part of @r that HVAs [start, end) reach, as GPAs. The list is sorted by where regions start; they may overlap in HVA, so only the
- * start allows to stop early.
+ * The part of @r that HVAs [start, end) reach, as GPAs. The list is sorted by where regions start;
+ * they may overlap in HVA, so only the start allows to stop early.
  */
-static bool region_part(const struct rs_mmu_region *r, u64 start, u64 end, u64 *gpa_start, u64 *gpa_end)
+static bool region_part(const struct rs_mmu_region *r, u64 start, u64 end, u64 *gpa_start,
+			u64 *gpa_end)
 {
 	u64 lo = max(start, r->hva), hi = min(end, r->hva + r->size);
 
@@ -127,7 +134,10 @@ static void inval_end(struct mmu_notifier *mn, const struct mmu_notifier_range *
 	WARN_ON_ONCE(!mmu->inval_count);
 	mmu->inval_count--;
 	spin_unlock(&mmu->lock);
-	/* The sleeper checks the counters after it is on the queue; wq_has_sleeper() has the barrier that pairs with that. */
+	/*
+	 * The sleeper checks the counters after it is on the queue; wq_has_sleeper() has the
+	 * barrier that pairs with that.
+	 */
 	if (wq_has_sleeper(&mmu->inval_wait))
 		wake_up_all(&mmu->inval_wait);
 }
@@ -147,8 +157,9 @@ static bool age(struct rs_mmu *mmu, u64 start, u64 end, bool clear, bool exact)
 			young |= rs_pt_young(&mmu->pt, gs, ge, clear, &g);
 	}
 	/*
-	 * A CPU that has the translation cached does not set the accessed bit again before a flush. Where Linux wants to know exactly, that
-	 * is worth one. g.flush: leaves were removed for want of accessed bits, then it is not a matter of exactness.
+	 * A CPU that has the translation cached does not set the accessed bit again before a flush.
+	 * Where Linux wants to know exactly, that is worth one. g.flush: leaves were removed for
+	 * want of accessed bits, then it is not a matter of exactness.
 	 */
 	if (g.flush || (young && exact))
 		rs_mmu_flush_locked(mmu);
@@ -157,12 +168,14 @@ static bool age(struct rs_mmu *mmu, u64 start, u64 end, bool clear, bool exact)
 	return young;
 }
 
-static int clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start, unsigned long end)
+static int clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start,
+			     unsigned long end)
 {
 	return age(to_mmu(mn), start, end, true, true);
 }
 
-static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start, unsigned long end)
+static int clear_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long start,
+		       unsigned long end)
 {
 	return age(to_mmu(mn), start, end, true, false);
 }

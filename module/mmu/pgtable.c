@@ -2,22 +2,26 @@
 /*
  * pgtable.c - the nested table: a radix tree of 512-entry pages, walked with an iterator
  *
- * EPT and NPT differ in bits only (pte_format.h); the level is a variable, so four and five levels are the same code, and so are 4 KiB
- * and 2 MiB leaves.
+ * EPT and NPT differ in bits only (pte_format.h); the level is a variable, so four and five levels
+ * are the same code, and so are 4 KiB and 2 MiB leaves.
  *
  * Invariants
- * - page_private() of a table page is the number of present entries in it. A table other than the root with none is unlinked at once,
- *   by whoever cleared its last entry: the table's size follows what is mapped, and a 2 MiB leaf finds its slot free again.
- * - An entry goes from absent to present by one store, after what it points to is complete. It leaves by xchg, so that the accessed
- *   and dirty bits which the CPU sets concurrently (with locked cycles) are either in the value taken out, or the CPU finds the entry
- *   absent and faults; none is lost.
- * - Removing a leaf, lowering its rights or replacing a table makes translations stale: gather->flush is set and the caller must make
- *   every vCPU flush before it drops the lock. Adding a leaf or raising its rights does not: hardware drops the faulting translation
- *   itself (SDM vol. 3 "Invalidation of TLBs and Paging-Structure Caches by EPT violations"; APM vol. 2 5.5.2), another CPU that still has the
- *   narrower one takes one more fault that finds everything done.
- * - An unlinked table may still be in paging-structure caches and be walked, even written (accessed bits), by a vCPU in the guest. It
- *   goes on gather->tables, and is freed only after flush and kick. Memory for new tables is allocated before the lock is taken:
- *   rs_pt_map() says how many pages it lacks, its caller fetches them unlocked and asks again.
+ * - page_private() of a table page is the number of present entries in it. A table other than the
+ *   root with none is unlinked at once, by whoever cleared its last entry: the table's size follows
+ *   what is mapped, and a 2 MiB leaf finds its slot free again.
+ * - An entry goes from absent to present by one store, after what it points to is complete. It
+ *   leaves by xchg, so that the accessed and dirty bits which the CPU sets concurrently (with
+ *   locked cycles) are either in the value taken out, or the CPU finds the entry absent and faults;
+ *   none is lost.
+ * - Removing a leaf, lowering its rights or replacing a table makes translations stale:
+ *   gather->flush is set and the caller must make every vCPU flush before it drops the lock. Adding
+ *   a leaf or raising its rights does not: hardware drops the faulting translation itself (SDM vol.
+ *   3 "Invalidation of TLBs and Paging-Structure Caches by EPT violations"; APM vol. 2 5.5.2),
+ *   another CPU that still has the narrower one takes one more fault that finds everything done.
+ * - An unlinked table may still be in paging-structure caches and be walked, even written (accessed
+ *   bits), by a vCPU in the guest. It goes on gather->tables, and is freed only after flush and
+ *   kick. Memory for new tables is allocated before the lock is taken: rs_pt_map() says how many
+ *   pages it lacks, its caller fetches them unlocked and asks again.
  */
 #include <linux/bitops.h>
 #include <linux/gfp.h>
@@ -32,7 +36,7 @@ static void assert_locked(const struct rs_pgtable *pt)
 		lockdep_assert_held(pt->lock);
 }
 
-/* --- table pages -------------------------------------------------------------------------------------------------------- */
+/* --- table pages -------------------------------------------------------- */
 
 static struct page *table_alloc(void)
 {
@@ -95,13 +99,16 @@ void rs_pt_cache_free(struct rs_pt_cache *c)
 	c->nr = 0;
 }
 
-/* rs_pt_gather_free() - free the unlinked tables. Any context; every vCPU flushes before it enters again, and none is in the guest. */
+/*
+ * rs_pt_gather_free() - free the unlinked tables. Any context; every vCPU flushes before it enters
+ * again, and none is in the guest.
+ */
 void rs_pt_gather_free(struct rs_pt_gather *g)
 {
 	free_list(&g->tables);
 }
 
-/* --- entries ------------------------------------------------------------------------------------------------------------ */
+/* --- entries ------------------------------------------------------------ */
 
 static rs_npte_t entry_read(const rs_npte_t *slot)
 {
@@ -146,11 +153,11 @@ static void table_gone(struct rs_pgtable *pt, rs_npte_t *table, struct rs_pt_gat
 	g->flush = true;
 }
 
-/* --- iterator ----------------------------------------------------------------------------------------------------------- */
+/* --- iterator ----------------------------------------------------------- */
 
 /*
- * Visits the entries that cover [gpa, end) below one table: down where the caller asks for it, else sideways, else up. At each stop
- * @table is the table of @level, @gpa lies in the entry looked at.
+ * Visits the entries that cover [gpa, end) below one table: down where the caller asks for it, else
+ * sideways, else up. At each stop @table is the table of @level, @gpa lies in the entry looked at.
  */
 struct pt_iter {
 	u64 gpa, end;
@@ -197,10 +204,14 @@ static bool iter_up(struct pt_iter *it)
 	return true;
 }
 
-/* --- operations --------------------------------------------------------------------------------------------------------- */
+/* --- operations --------------------------------------------------------- */
 
-/* Remove the leaves of [start, end) below @table, and the tables that become empty; @table itself stays. */
-static void zap_below(struct rs_pgtable *pt, rs_npte_t *table, int level, u64 start, u64 end, struct rs_pt_gather *g)
+/*
+ * Remove the leaves of [start, end) below @table, and the tables that become empty; @table itself
+ * stays.
+ */
+static void zap_below(struct rs_pgtable *pt, rs_npte_t *table, int level, u64 start, u64 end,
+		      struct rs_pt_gather *g)
 {
 	const struct rs_pte_format *f = pt->fmt;
 	struct pt_iter it;
@@ -215,7 +226,10 @@ static void zap_below(struct rs_pgtable *pt, rs_npte_t *table, int level, u64 st
 				iter_down(&it, entry_table(pt, e));
 				continue;
 			}
-			/* A leaf that reaches beyond the range goes as a whole: the rest comes back by fault. */
+			/*
+			 * A leaf that reaches beyond the range goes as a whole: the rest comes back
+			 * by fault.
+			 */
 			leaf_gone(pt, entry_take(slot, rs_npte(0)), it.level, g);
 			count_add(slot, -1);
 		}
@@ -248,7 +262,8 @@ void rs_pt_zap(struct rs_pgtable *pt, u64 start, u64 end, struct rs_pt_gather *g
 }
 
 /* Replace the leaf in @slot by a table in @page that maps the same, one level finer. */
-static rs_npte_t *split_leaf(struct rs_pgtable *pt, rs_npte_t *slot, int level, struct page *page, struct rs_pt_gather *g)
+static rs_npte_t *split_leaf(struct rs_pgtable *pt, rs_npte_t *slot, int level, struct page *page,
+			     struct rs_pt_gather *g)
 {
 	rs_npte_t *table = page_address(page);
 	u64 step = rs_npt_size(level - 1);
@@ -261,7 +276,10 @@ static rs_npte_t *split_leaf(struct rs_pgtable *pt, rs_npte_t *slot, int level, 
 		table[i] = rs_npte(val + i * step);
 	set_page_private(page, RS_NPT_ENTRIES);
 	val = rs_npte_val(entry_take(slot, rs_npte_make_table(pt->fmt, page_to_phys(page))));
-	/* What the CPU set between the read and the exchange goes to all parts: too much is harmless, too little loses data. */
+	/*
+	 * What the CPU set between the read and the exchange goes to all parts: too much is
+	 * harmless, too little loses data.
+	 */
 	val &= pt->fmt->accessed | pt->fmt->dirty;
 	for (i = 0; val && i < RS_NPT_ENTRIES; i++)
 		atomic64_or(val, (atomic64_t *)&table[i]);
@@ -271,7 +289,8 @@ static rs_npte_t *split_leaf(struct rs_pgtable *pt, rs_npte_t *slot, int level, 
 }
 
 /* Put the leaf into its slot. Returns whether an entry was written. */
-static bool set_leaf(struct rs_pgtable *pt, rs_npte_t *slot, const struct rs_pt_leaf *leaf, struct rs_pt_gather *g)
+static bool set_leaf(struct rs_pgtable *pt, rs_npte_t *slot, const struct rs_pt_leaf *leaf,
+		     struct rs_pt_gather *g)
 {
 	const struct rs_pte_format *f = pt->fmt;
 	rs_npte_t old = entry_read(slot);
@@ -290,10 +309,14 @@ static bool set_leaf(struct rs_pgtable *pt, rs_npte_t *slot, const struct rs_pt_
 		return true;
 	}
 	if (!rs_npte_is_leaf(f, old, leaf->level)) {
-		/* Smaller leaves where a large one is possible now. Link first: the old table is private from then on. */
+		/*
+		 * Smaller leaves where a large one is possible now. Link first: the old table is
+		 * private from then on.
+		 */
 		rs_npte_t *table = entry_table(pt, entry_take(slot, rs_npte(val)));
 
-		zap_below(pt, table, leaf->level - 1, leaf->gpa, leaf->gpa + rs_npt_size(leaf->level), g);
+		zap_below(pt, table, leaf->level - 1, leaf->gpa,
+			  leaf->gpa + rs_npt_size(leaf->level), g);
 		table_gone(pt, table, g);
 		return true;
 	}
@@ -304,7 +327,10 @@ static bool set_leaf(struct rs_pgtable *pt, rs_npte_t *slot, const struct rs_pt_
 		entry_take(slot, rs_npte(val));
 		return true;
 	}
-	/* Linux put another page there without telling: the notifier forbids it. Correct all the same. */
+	/*
+	 * Linux put another page there without telling: the notifier forbids it. Correct all the
+	 * same.
+	 */
 	leaf_gone(pt, entry_take(slot, rs_npte(val)), leaf->level, g);
 	return true;
 }
@@ -314,10 +340,12 @@ static bool set_leaf(struct rs_pgtable *pt, rs_npte_t *slot, const struct rs_pt_
  * @c: pages for tables that are missing
  * @g: collects; the caller flushes when g->flush, then frees
  *
- * Under the lock, does not sleep. 0: entered. -EEXIST: an entry that maps the same with at least these rights is there. A positive number:
- * so many pages are missing in @c; nothing that matters has changed, fill and call again after checking that the leaf is still valid.
+ * Under the lock, does not sleep. 0: entered. -EEXIST: an entry that maps the same with at least
+ * these rights is there. A positive number: so many pages are missing in @c; nothing that matters
+ * has changed, fill and call again after checking that the leaf is still valid.
  */
-int rs_pt_map(struct rs_pgtable *pt, const struct rs_pt_leaf *leaf, struct rs_pt_cache *c, struct rs_pt_gather *g)
+int rs_pt_map(struct rs_pgtable *pt, const struct rs_pt_leaf *leaf, struct rs_pt_cache *c,
+	      struct rs_pt_gather *g)
 {
 	const struct rs_pte_format *f = pt->fmt;
 	rs_npte_t *table = page_address(pt->root);
@@ -336,10 +364,14 @@ int rs_pt_map(struct rs_pgtable *pt, const struct rs_pt_leaf *leaf, struct rs_pt
 		if (rs_npte_present(f, e)) {
 			u64 off = leaf->gpa & (rs_npt_size(level) - 1);
 
-			if (rs_npte_pa(f, e) + off == leaf->pa && (rs_npte_writable(f, e) || !leaf->write))
+			if (rs_npte_pa(f, e) + off == leaf->pa &&
+			    (rs_npte_writable(f, e) || !leaf->write))
 				return -EEXIST;
 		}
-		/* Every level below this one lacks a table too. All or nothing: no empty table is left behind. */
+		/*
+		 * Every level below this one lacks a table too. All or nothing: no empty table is
+		 * left behind.
+		 */
 		if (c->nr < level - leaf->level)
 			return level - leaf->level;
 		page = cache_take(c);
@@ -389,9 +421,11 @@ bool rs_pt_lookup(struct rs_pgtable *pt, u64 gpa, rs_npte_t *entry, int *level)
 
 /*
  * rs_pt_young() - was [start, end) accessed since the bits were last cleared?
- * @clear: clear them. Without accessed bits in the format the leaves are removed instead: a use will bring them back.
+ * @clear: clear them. Without accessed bits in the format the leaves are removed instead: a use
+ *	   will bring them back.
  *
- * Under the lock. Clearing a bit alone does not set g->flush: the caller decides whether exactness is worth a flush.
+ * Under the lock. Clearing a bit alone does not set g->flush: the caller decides whether exactness
+ * is worth a flush.
  */
 bool rs_pt_young(struct rs_pgtable *pt, u64 start, u64 end, bool clear, struct rs_pt_gather *g)
 {
@@ -417,7 +451,8 @@ bool rs_pt_young(struct rs_pgtable *pt, u64 start, u64 end, bool clear, struct r
 			else if (!clear)
 				young |= !!(rs_npte_val(e) & f->accessed);
 			else
-				young |= test_and_clear_bit(__ffs64(f->accessed), (unsigned long *)slot);
+				young |= test_and_clear_bit(__ffs64(f->accessed),
+							    (unsigned long *)slot);
 		}
 		while (!iter_sideways(&it))
 			if (!iter_up(&it))
@@ -454,8 +489,9 @@ int rs_pt_init(struct rs_pgtable *pt, const struct rs_pte_format *fmt, int level
 /*
  * rs_pt_destroy() - free everything, the root too
  *
- * No CPU can enter the guest any more, or has anything of it cached that a later user of the same tag would not flush. Leaves still
- * there are reported to dropped(). Accepts what a failed rs_pt_init() left. The lock is not needed.
+ * No CPU can enter the guest any more, or has anything of it cached that a later user of the same
+ * tag would not flush. Leaves still there are reported to dropped(). Accepts what a failed
+ * rs_pt_init() left. The lock is not needed.
  */
 void rs_pt_destroy(struct rs_pgtable *pt)
 {
@@ -463,7 +499,8 @@ void rs_pt_destroy(struct rs_pgtable *pt)
 
 	if (!pt->root)
 		return;
-	zap_below(pt, page_address(pt->root), pt->levels, 0, rs_npt_size(pt->levels) * RS_NPT_ENTRIES, &g);
+	zap_below(pt, page_address(pt->root), pt->levels, 0,
+		  rs_npt_size(pt->levels) * RS_NPT_ENTRIES, &g);
 	rs_pt_gather_free(&g);
 	WARN_ON_ONCE(pt->nr_tables != 1);
 	table_free(pt->root);

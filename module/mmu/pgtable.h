@@ -14,8 +14,10 @@
 
 /**
  * struct rs_pgtable - one nested table
- * @lock: protects the table; NULL where the owner needs none (tests). Only checked here, never taken.
- * @dropped: told of each leaf that leaves the table, with its last accessed and dirty bits. Under @lock, may not sleep. May be NULL.
+ * @lock: protects the table; NULL where the owner needs none (tests). Only checked here, never
+ *	  taken.
+ * @dropped: told of each leaf that leaves the table, with its last accessed and dirty bits. Under
+ *	     @lock, may not sleep. May be NULL.
  * @nr_tables: table pages in use, the root included
  */
 struct rs_pgtable {
@@ -27,7 +29,7 @@ struct rs_pgtable {
 	u64 nr_tables;
 };
 
-/** struct rs_pt_cache - zeroed table pages allocated before the lock is taken; leftovers are freed by its owner */
+/* struct rs_pt_cache - zeroed table pages allocated before the lock is taken; the owner frees the rest */
 struct rs_pt_cache {
 	struct list_head pages;
 	int nr;
@@ -35,8 +37,9 @@ struct rs_pt_cache {
 
 /**
  * struct rs_pt_gather - what a change leaves to be done
- * @tables: table pages no longer linked. CPUs may still hold pointers to them in their paging-structure caches: freed by
- *	    rs_pt_gather_free() only after every CPU has been made to flush before it enters this guest again.
+ * @tables: table pages no longer linked. CPUs may still hold pointers to them in their
+ *	    paging-structure caches: freed by rs_pt_gather_free() only after every CPU has been made
+ *	    to flush before it enters this guest again.
  * @zapped: leaves removed
  * @flush:  a stale translation may be cached somewhere
  */
@@ -67,7 +70,8 @@ int rs_pt_cache_fill(struct rs_pt_cache *c, int nr);
 void rs_pt_cache_free(struct rs_pt_cache *c);
 void rs_pt_gather_free(struct rs_pt_gather *g);
 
-int rs_pt_map(struct rs_pgtable *pt, const struct rs_pt_leaf *leaf, struct rs_pt_cache *c, struct rs_pt_gather *g);
+int rs_pt_map(struct rs_pgtable *pt, const struct rs_pt_leaf *leaf, struct rs_pt_cache *c,
+	      struct rs_pt_gather *g);
 bool rs_pt_lookup(struct rs_pgtable *pt, u64 gpa, rs_npte_t *entry, int *level);
 void rs_pt_zap(struct rs_pgtable *pt, u64 start, u64 end, struct rs_pt_gather *g);
 bool rs_pt_young(struct rs_pgtable *pt, u64 start, u64 end, bool clear, struct rs_pt_gather *g);

@@ -2,8 +2,8 @@
 /*
  * pte_format.h - what differs between EPT and NPT entries, as data
  *
- * One walker (pgtable.c) serves both vendors. An entry has a physical address in bits 12..51, and the bits named here.
- * `rs_npte_t` is bitwise for sparse: only the accessors below look inside.
+ * One walker (pgtable.c) serves both vendors. An entry has a physical address in bits 12..51, and
+ * the bits named here. `rs_npte_t` is bitwise for sparse: only the accessors below look inside.
  */
 #ifndef RS_PTE_FORMAT_H
 #define RS_PTE_FORMAT_H
@@ -16,8 +16,8 @@ typedef u64 __bitwise rs_npte_t;
 #define RS_NPTE_ADDR_MASK	GENMASK_ULL(51, 12)
 
 /*
- * Bit 11 is ignored by both vendors' hardware in present entries. Set in a leaf whose page Linux maps without counting references
- * (VM_PFNMAP): such a page takes no dirty or accessed feedback.
+ * Bit 11 is ignored by both vendors' hardware in present entries. Set in a leaf whose page Linux
+ * maps without counting references (VM_PFNMAP): such a page takes no dirty or accessed feedback.
  */
 #define RS_NPTE_SPECIAL		BIT_ULL(11)
 
@@ -32,7 +32,8 @@ typedef u64 __bitwise rs_npte_t;
  * @leaf:	bits of every leaf (EPT: memory type WB, ignore-PAT; NPT: P, U)
  * @read, @write, @exec: bits that grant a right (0 where it is implied)
  * @noexec:	bits set where execution is denied (NPT: NX; EPT: 0)
- * @huge:	page-size bit of a leaf above level 1; 0 where the CPU has no 2 MiB leaves, then none is made
+ * @huge:	page-size bit of a leaf above level 1; 0 where the CPU has no 2 MiB leaves, then
+ *		none is made
  * @accessed, @dirty: 0 where the hardware does not set them
  * @sme:	memory-encryption bit that goes into every entry
  */
@@ -82,7 +83,10 @@ static inline bool rs_npte_present(const struct rs_pte_format *f, rs_npte_t e)
 	return rs_npte_val(e) & f->present;
 }
 
-/* Of a present entry. The page-size bit means something else at level 1, so the level is asked first. */
+/*
+ * Of a present entry. The page-size bit means something else at level 1, so the level is asked
+ * first.
+ */
 static inline bool rs_npte_is_leaf(const struct rs_pte_format *f, rs_npte_t e, int level)
 {
 	return level == 1 || (rs_npte_val(e) & f->huge);
@@ -105,7 +109,8 @@ static inline rs_npte_t rs_npte_make_table(const struct rs_pte_format *f, u64 pa
 }
 
 /* A readable, executable leaf; what may be executed is the guest's own page tables' business. */
-static inline rs_npte_t rs_npte_make_leaf(const struct rs_pte_format *f, u64 pa, int level, bool write)
+static inline rs_npte_t rs_npte_make_leaf(const struct rs_pte_format *f, u64 pa, int level,
+					  bool write)
 {
 	u64 v = pa | f->leaf | f->read | f->exec | f->sme;
 
