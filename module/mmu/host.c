@@ -53,6 +53,7 @@ static int read_pfnmap(struct vm_area_struct *vma, unsigned long hva, struct raw
 #endif
 	if (ret)
 		return ret;
+	__acquire(ptl);		/* tells sparse what follow_pte() has done */
 	out->pfn = pte_pfn(*ptep);
 	out->normal_ram = pfn_valid(out->pfn) && wb_cached(pte_pgprot(*ptep));
 	pte_unmap_unlock(ptep, ptl);

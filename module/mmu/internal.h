@@ -25,6 +25,8 @@ void rs_host_put(struct rs_host_page *hp, bool dirtied);
 int rs_host_level(struct mm_struct *mm, u64 hva);
 
 /* mmu.c */
+int rs_mmu_setup(struct rs_mmu *mmu, const struct rs_pte_format *fmt, int levels, u8 gpa_bits,
+		 const struct rs_mmu_ops *ops);
 void rs_mmu_leaf_dropped(struct rs_pgtable *pt, rs_npte_t old, int level);
 
 /* notifier.c; all under mmu->lock */

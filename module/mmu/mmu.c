@@ -384,6 +384,27 @@ int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault)
 /* --- life --------------------------------------------------------------- */
 
 /*
+ * rs_mmu_setup() - all of rs_mmu_init() but the notifier: an empty table that follows nothing yet
+ *
+ * May sleep. On failure rs_mmu_destroy() may be called. -ENOMEM, -EINVAL.
+ */
+int rs_mmu_setup(struct rs_mmu *mmu, const struct rs_pte_format *fmt, int levels, u8 gpa_bits,
+		 const struct rs_mmu_ops *ops)
+{
+	memset(mmu, 0, sizeof(*mmu));
+	mmu->ops = ops;
+	mmu->gpa_bits = min_t(int, gpa_bits, 12 + RS_NPT_INDEX_BITS * levels);
+	mutex_init(&mmu->regions_lock);
+	spin_lock_init(&mmu->lock);
+	mmu->regions = RB_ROOT;
+	INIT_LIST_HEAD(&mmu->regions_by_hva);
+	init_waitqueue_head(&mmu->inval_wait);
+	/* a vCPU that has seen 0 flushes before its first entry */
+	atomic64_set(&mmu->flush_gen, 1);
+	return rs_pt_init(&mmu->pt, fmt, levels, &mmu->lock, rs_mmu_leaf_dropped);
+}
+
+/*
  * rs_mmu_init() - an empty nested table that follows @mm
  * @mm: current's
  * @levels: of the nested table
@@ -396,20 +417,8 @@ int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault)
 int rs_mmu_init(struct rs_mmu *mmu, struct mm_struct *mm, const struct rs_pte_format *fmt,
 		int levels, u8 gpa_bits, const struct rs_mmu_ops *ops)
 {
-	int ret;
+	int ret = rs_mmu_setup(mmu, fmt, levels, gpa_bits, ops);
 
-	memset(mmu, 0, sizeof(*mmu));
-	mmu->ops = ops;
-	mmu->gpa_bits = min_t(int, gpa_bits, 12 + RS_NPT_INDEX_BITS * levels);
-	mutex_init(&mmu->regions_lock);
-	spin_lock_init(&mmu->lock);
-	mmu->regions = RB_ROOT;
-	INIT_LIST_HEAD(&mmu->regions_by_hva);
-	init_waitqueue_head(&mmu->inval_wait);
-	/* a vCPU that has seen 0 flushes before its first entry */
-	atomic64_set(&mmu->flush_gen, 1);
-
-	ret = rs_pt_init(&mmu->pt, fmt, levels, &mmu->lock, rs_mmu_leaf_dropped);
 	if (ret)
 		return ret;
 	mmu->mn.ops = &rs_mmu_notifier_ops;
