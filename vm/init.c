@@ -438,7 +438,8 @@ static void set_loglevel(void)
 }
 
 /*
- * The end. The marker goes through printk, behind every record before it; the status goes through the
+ * The end. The marker goes through printk, behind every record before it (with a newline, or the record would
+ * stay open and unprinted); the status goes through the
  * UART, and the transmitter-empty bit says that even the shift register has been sent. Only one of the
  * ways to end the machine exists on each emulator (QEMU's isa-debug-exit, Bochs' shutdown port); a write
  * to the other port goes nowhere.
@@ -450,7 +451,7 @@ static void __attribute__((noreturn)) finish(int status)
 	size_t i;
 
 	if (kmsg >= 0)
-		(void)!write(kmsg, "<0>ringside-vm: end", 19);
+		(void)!write(kmsg, "<0>ringside-vm: end\n", 20);
 	say('X', "%d", status);
 	tcdrain(channel);
 	if (!iopl(3)) {
