@@ -61,7 +61,7 @@ def qemu(opts, kernel, parts, console, channel):
 
 
 def bochs(opts, kernel, parts, console, channel):
-    """The VMX machine (or Bochs' own SVM, with --cpu ryzen). It boots from a CD made with isolinux."""
+    """The VMX machine (or a second SVM, with --cpu bochs:ryzen). It boots from a CD made with isolinux."""
     folder = opts.dir
     tree = os.path.join(folder, 'cd')
     os.mkdir(tree)
