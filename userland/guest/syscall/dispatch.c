@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+/*
+ * dispatch.c - every SYSCALL of ring 3
+ *
+ * The way of a call: entry.S saves the registers into a frame and calls rs_syscall(); one load finds the handler, its result goes into the
+ * frame's rax. Everything that is not the ordinary case (a number that is not in the table, a refusal, --trace, a restart code) is behind one
+ * unlikely branch each, because a call such as getpid is counted in single instructions.
+ *
+ * A handler's restart code stays in rax until signal_deliver() has decided; the work flag set here makes sure that it gets to decide.
+ */
+#include <asm/unistd.h>
+#include <ringside_app.h>
+#include "signal.h"
+#include "symbols.h"
+#include "syscall.h"
+#include "table.h"
+#include "trace.h"
+#include "../mm/kmalloc.h"
+#include "../mm/page_alloc.h"
+
+#define RS_GUEST(name, ...)	[__NR_##name] = sys_##name,
+#define RS_SPECIAL(name, ...)	[__NR_##name] = sys_##name,
+#define RS_FORWARD(name, ...)	[__NR_##name] = sys_forward,
+#define RS_REFUSE(name, ...)	[__NR_##name] = sys_refuse,
+
+static long sys_refuse(struct rs_frame *f)
+{
+	host_explain((int)f->error, EPERM, NULL);
+	return -EPERM;
+}
+
+static const sys_fn handlers[RS_NR_SYSCALLS] = {
+#include "../../include/rs_calls.def"
+};
+
+/* --- calls of ringside_app.h ----------------------------------------------------------------------------------------------- */
+
+#define BENCH_MAX	10000000ul
+
+static long bench(u64 op, u64 n)
+{
+	struct page *p;
+	u64 i, t;
+
+	if (!n || n > BENCH_MAX)
+		return -EINVAL;
+	t = rdtsc();
+	switch (op) {
+	case RS_BENCH_EMPTY:
+		for (i = 0; i < n; i++)
+			asm volatile("");
+		break;
+	case RS_BENCH_HYPERCALL_NULL:
+		for (i = 0; i < n; i++)
+			rs_hypercall(RS_HC_NULL, 0, 0, 0, 0);
+		break;
+	case RS_BENCH_PAGE_ALLOC:
+		for (i = 0; i < n; i++) {
+			p = page_alloc();
+			if (!p)
+				return -ENOMEM;
+			page_put(p);
+		}
+		break;
+	default:
+		return -EINVAL;
+	}
+	return rdtsc() - t;
+}
+
+static long app_call(struct rs_frame *f, u64 nr)
+{
+	if (nr != RS_SYS_BENCH && nr != RS_SYS_EXITS)
+		return -ENOSYS;
+	if (!(rs_boot->flags & RS_BOOT_BENCH))
+		return -ENOSYS;
+	if (nr == RS_SYS_EXITS)
+		return rs_hypercall(RS_HC_EXIT_COUNT, 0, 0, 0, 0);
+	return bench(ARG0(f), ARG1(f));
+}
+
+/* --- tracing ---------------------------------------------------------------------------------------------------------------- */
+
+#define TRACE_LINE	2048
+
+static bool traced(const struct process *p, u64 nr)
+{
+	return p->trace && nr < RS_NR_SYSCALLS && (p->trace->mask[nr / 64] >> (nr % 64) & 1);
+}
+
+static bool traced_at_all(const struct process *p)
+{
+	unsigned int i;
+
+	for (i = 0; p->trace && i < ARRAY_SIZE(p->trace->mask); i++)
+		if (p->trace->mask[i])
+			return true;
+	return false;
+}
+
+static size_t read_user(void *ctx, void *dst, u64 va, size_t n)
+{
+	size_t i;
+
+	(void)ctx;
+	if (!copyin(dst, va, n))
+		return n;
+	/* Byte by byte up to where it ends; only bad pointers come here. */
+	for (i = 0; i < n && !copyin((char *)dst + i, va + i, 1); i++)
+		;
+	return i;
+}
+
+static void trace_line(u64 nr, const u64 *args, long ret)
+{
+	static const struct trace_memory mem = { .read = read_user };
+	struct textbuf t = { .size = TRACE_LINE };
+
+	t.buf = kmalloc(TRACE_LINE);
+	if (!t.buf)
+		return;
+	trace_format(&t, nr, args, ret, &mem);
+	rs_report_text(RS_CONSOLE_TRACE, &t);
+	kfree(t.buf);
+}
+
+void trace_entry(struct rs_frame *f)
+{
+	u64 args[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f) };
+
+	if (traced(current_proc(), f->error))
+		trace_line(f->error, args, TRACE_NO_RETURN);
+}
+
+void trace_signal(const struct process *p, int sig, int code, u64 addr)
+{
+	struct textbuf t = { .size = 160 };
+	char buf[160];
+	const char *name = signal_name(sig);
+
+	if (!traced_at_all(p))
+		return;
+	t.buf = buf;
+	if (name)
+		text_printf(&t, "--- %s {si_signo=%s, si_code=%d", name, name, code);
+	else
+		text_printf(&t, "--- SIGRT_%d {si_signo=%d, si_code=%d", sig - 32, sig, code);
+	if (code > 0 && code != SI_KERNEL)
+		text_printf(&t, ", si_addr=%#lx", (unsigned long)addr);
+	text_printf(&t, "} ---\n");
+	rs_report_text(RS_CONSOLE_TRACE, &t);
+}
+
+void trace_exit(const struct process *p, int wait_status)
+{
+	struct textbuf t = { .size = 80 };
+	char buf[80];
+	const char *name = signal_name(wait_status & 0x7f);
+
+	if (!traced_at_all(p))
+		return;
+	t.buf = buf;
+	if (!(wait_status & 0x7f))
+		text_printf(&t, "+++ exited with %d +++\n", wait_status >> 8 & 0xff);
+	else if (name)
+		text_printf(&t, "+++ killed by %s +++\n", name);
+	else
+		text_printf(&t, "+++ killed by signal %d +++\n", wait_status & 0x7f);
+	rs_report_text(RS_CONSOLE_TRACE, &t);
+}
+
+/* --- dispatch --------------------------------------------------------------------------------------------------------------- */
+
+static bool comes_back(u64 nr)
+{
+	return nr != __NR_exit && nr != __NR_exit_group && nr != __NR_execve && nr != __NR_rt_sigreturn;
+}
+
+/* Traced, not in the table, or not Linux's at all. */
+static noinline long dispatch_slow(struct rs_frame *f, u64 nr)
+{
+	u64 args[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f) };
+	struct process *p = current_proc();
+	long ret;
+
+	if (nr >= RS_SYS_BASE && nr <= RS_SYS_BASE + 0xffff)
+		return app_call(f, nr);
+	/* exec replaces the arguments' memory and exit does not return: their lines come first. */
+	if (traced(p, nr) && !comes_back(nr))
+		trace_line(nr, args, TRACE_NO_RETURN);
+	ret = nr < RS_NR_SYSCALLS && handlers[nr] ? handlers[nr](f) : -ENOSYS;
+	if (traced(p, nr) && (comes_back(nr) || (nr == __NR_execve && ret)))
+		trace_line(nr, args, ret);
+	return ret;
+}
+
+static bool trace_on;	/* some process is traced; set once at boot */
+
+void rs_syscall(struct rs_frame *f)
+{
+	struct thread *t = current();
+	u32 nr = (u32)f->error;		/* Linux looks at 32 bits of rax, too */
+	sys_fn fn;
+	long ret;
+
+	t->in_syscall = (u64)nr + 1;
+	rs_stats()->syscalls++;
+	fn = nr < RS_NR_SYSCALLS ? handlers[nr] : NULL;
+	if (likely(fn && !trace_on))
+		ret = fn(f);
+	else
+		ret = dispatch_slow(f, nr);
+	f->rax = ret;
+	if (unlikely(IS_RESTART(ret)))
+		t->work |= THREAD_WORK_SIGNAL;
+	t->in_syscall = 0;
+}
+
+static int open_stdio(struct fd_table *files)
+{
+	struct file *f;
+	int i, j, err;
+
+	for (i = 0; i < 3; i++) {
+		if (rs_boot->stdio[i] < 0)
+			continue;
+		/* 0, 1 and 2 often are one open file of the host; each has a descriptor of its own there, so each is closed by itself. */
+		for (j = 0; j < i; j++)
+			if (rs_boot->stdio[j] == rs_boot->stdio[i])
+				break;
+		f = j < i ? fd_lookup(files, j) : NULL;
+		f = f ? file_get(f) : file_new(rs_boot->stdio[i], NULL);
+		if (!f)
+			return -ENOMEM;
+		err = fd_install_at(files, f, i, false);
+		if (err < 0) {
+			file_put(f);
+			return err;
+		}
+	}
+	files->first_free = 0;
+	while (fd_lookup(files, files->first_free))
+		files->first_free++;
+	return 0;
+}
+
+int syscall_process_init(struct process *p)
+{
+	struct thread *t;
+	unsigned int i;
+
+	p->files = fd_table_new();
+	p->signals = kzalloc(sizeof(*p->signals));
+	p->trace = kzalloc(sizeof(*p->trace));
+	if (!p->files || !p->signals || !p->trace)
+		return -ENOMEM;
+	p->trace->refs = 1;
+	if (rs_boot->flags & RS_BOOT_TRACE) {
+		for (i = 0; i < ARRAY_SIZE(p->trace->mask); i++) {
+			p->trace->mask[i] = rs_boot->trace_mask[i];
+			trace_on |= rs_boot->trace_mask[i] != 0;
+		}
+	}
+	list_for_each(t, &p->threads, list) {
+		t->sig = kzalloc(sizeof(*t->sig));
+		if (!t->sig)
+			return -ENOMEM;
+		t->sig->alt.flags = SS_DISABLE;
+	}
+	return open_stdio(p->files);
+}
+
+void syscall_exec_done(struct process *p)
+{
+	struct thread *t = current();
+	unsigned int i;
+
+	fd_close_on_exec(p->files);
+	/* Ignored signals stay ignored, caught ones go back to their default; the mask and what is pending stay. */
+	for (i = 0; i < NSIG; i++) {
+		u64 handler = p->signals->act[i].handler;
+
+		p->signals->act[i] = (struct k_sigaction){ .handler = handler == SIG_IGN ? SIG_IGN : SIG_DFL };
+	}
+	t->sig->alt = (struct k_stack){ .flags = SS_DISABLE };
+	t->sig->restore_mask = false;
+	t->clear_child_tid = 0;
+	t->robust_list = 0;
+	t->robust_len = 0;
+}

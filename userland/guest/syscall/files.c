@@ -1,0 +1,695 @@
+// SPDX-License-Identifier: MIT
+/*
+ * files.c - calls about descriptors and names that are not plain forwarding
+ *
+ * Descriptor numbers are the process's own affair (dup, close-on-exec); only the open files behind them live at the host. Calls that wait for
+ * several descriptors (poll, select) become one ppoll of the host with the numbers translated. Names below /proc/self are answered for the
+ * sandboxed process, because to the host they would mean the host process.
+ */
+#include <asm/ioctls.h>
+#include <asm/unistd.h>
+#include <linux/fcntl.h>
+#include <linux/fs.h>
+#include <linux/poll.h>
+#include "procfs.h"
+#include "signal.h"
+#include "syscall.h"
+#include "table.h"
+#include "../lib/string.h"
+#include "../mm/kmalloc.h"
+#include "../../include/rs_calls.h"
+
+static struct fd_table *files(void)
+{
+	return current_proc()->files;
+}
+
+/* --- open ---------------------------------------------------------------------------------------------------------------------- */
+
+static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
+{
+	char *path = path_buffer(0);
+	struct refstr *name;
+	long dir = host_dirfd(dirfd), ret = path_in(path, upath);
+	struct proc_name pn;
+
+	if (ret)
+		return ret;
+	if (dir < 0 && dir != AT_FDCWD) {
+		/* The descriptor does not matter for an absolute path. */
+		if (path[0] != '/')
+			return dir;
+		dir = AT_FDCWD;
+	}
+	ret = procfs_resolve(path, &pn);
+	if (ret < 0)
+		return ret;
+	if (pn.text) {
+		if ((flags & O_ACCMODE) != O_RDONLY)
+			return -EACCES;
+		ret = procfs_open(&pn);
+	} else {
+		/* The terminal of the sandbox is not a program's to take. The host's descriptors never survive an exec there. */
+		ret = host_call_intr(__NR_openat, dir, gpa_of(path), flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY), mode, 0, 0);
+	}
+	if (ret < 0)
+		return ret;
+	name = refstr_new(path);
+	ret = install_host_fd(ret, flags & O_CLOEXEC, name);
+	refstr_put(name);
+	return ret;
+}
+
+long sys_open(struct rs_frame *f)
+{
+	return do_open(AT_FDCWD, ARG0(f), (u32)ARG1(f), (u32)ARG2(f));
+}
+
+long sys_openat(struct rs_frame *f)
+{
+	return do_open(ARG0(f), ARG1(f), (u32)ARG2(f), (u32)ARG3(f));
+}
+
+long sys_creat(struct rs_frame *f)
+{
+	return do_open(AT_FDCWD, ARG0(f), O_CREAT | O_WRONLY | O_TRUNC, (u32)ARG1(f));
+}
+
+/* --- names that may lie below /proc/self ----------------------------------------------------------------------------------------- */
+
+/*
+ * forward_path() - forwards call @nr whose path is argument @i, after the path was looked at
+ * The rewritten path goes through the kernel's buffer, which forward() cannot know; so the call is made with the path's row left out.
+ * @out: index of the argument that is a pointer to @size bytes to be written, -1 for none. @size 0: its length is the argument after it.
+ */
+static long forward_path(u64 nr, const u64 a[6], int i, int out, u32 size)
+{
+	char *path = path_buffer(0);
+	struct proc_name pn;
+	u64 h[6], n = 0, done;
+	struct user_seg seg;
+	void *buf = NULL;
+	long ret;
+	int k;
+
+	ret = path_in(path, a[i]);
+	if (ret)
+		return ret;
+	ret = procfs_resolve(path, &pn);
+	if (ret < 0)
+		return ret;
+	if (pn.text || pn.exe) {
+		if (nr == __NR_readlink || nr == __NR_readlinkat) {
+			const char *exe = refstr_text(current_proc()->exe);
+
+			if (!pn.exe || !*exe)
+				return -EINVAL;
+			if ((int)a[i + 2] <= 0)
+				return -EINVAL;
+			n = min(strlen(path), (size_t)a[i + 2]);
+			return copyout(a[i + 1], path, n) ? -EFAULT : (long)n;
+		}
+		if (pn.text)
+			rs_strlcpy(path, "/proc/self/stat", PATH_SIZE);	/* any plain file of procfs looks the same */
+	}
+	memcpy(h, a, sizeof(h));
+	h[i] = gpa_of(path);
+	if (i == 1) {
+		long dir = host_dirfd(a[0]);
+
+		if (dir < 0 && dir != AT_FDCWD && path[0] != '/')
+			return dir;
+		h[0] = dir < 0 ? (u64)(s64)AT_FDCWD : (u64)dir;
+	}
+	for (k = 0; k < 6; k++)
+		if (!rs_sysrows[nr].arg[k])
+			h[k] = 0;
+	if (out >= 0) {
+		n = size ? size : min(a[out + 1], (u64)PATH_SIZE);
+		if (!size)
+			h[out + 1] = n;
+		if (n && !a[out])
+			return -EFAULT;
+		k = user_segs_get(a[out], n, true, &seg, 1, &done);
+		if (k < 0)
+			return k;
+		h[out] = k ? seg.gpa : 0;
+		if (k && done < n) {
+			user_segs_put(&seg, k);
+			buf = kmalloc(n);
+			if (!buf)
+				return -ENOMEM;
+			h[out] = gpa_of(buf);
+		}
+	}
+	ret = host_call_intr(nr, h[0], h[1], h[2], h[3], h[4], h[5]);
+	if (buf) {
+		if (ret >= 0 && copyout(a[out], buf, size ? size : (u64)ret))
+			ret = -EFAULT;
+		kfree(buf);
+	} else if (out >= 0 && n) {
+		user_segs_put(&seg, 1);
+	}
+	return ret;
+}
+
+#define PATH_CALL(name, i, out, size)								\
+	long sys_##name(struct rs_frame *f)							\
+	{											\
+		u64 a[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f) };		\
+												\
+		return forward_path(__NR_##name, a, i, out, size);				\
+	}
+
+PATH_CALL(stat, 0, 1, 144)
+PATH_CALL(lstat, 0, 1, 144)
+PATH_CALL(newfstatat, 1, 2, 144)
+PATH_CALL(statx, 1, 4, 256)
+PATH_CALL(access, 0, -1, 0)
+PATH_CALL(faccessat, 1, -1, 0)
+PATH_CALL(faccessat2, 1, -1, 0)
+PATH_CALL(readlink, 0, 1, 0)
+PATH_CALL(readlinkat, 1, 2, 0)
+
+/* --- descriptors ---------------------------------------------------------------------------------------------------------------- */
+
+long sys_close(struct rs_frame *f)
+{
+	struct file *file = fd_remove(files(), (u32)ARG0(f));
+
+	/* As on Linux the number is free whatever the close of the file says. */
+	return file ? file_put(file) : -EBADF;
+}
+
+long sys_close_range(struct rs_frame *f)
+{
+	u32 first = (u32)ARG0(f), last = (u32)ARG1(f), flags = (u32)ARG2(f);
+	int fd;
+
+	if (first > last || (flags & ~6u))	/* CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC */
+		return -EINVAL;
+	for (fd = (int)min(first, (u32)FD_LIMIT_MAX); (fd = fd_next(files(), fd)) >= 0 && (u32)fd <= last; fd++) {
+		if (flags & 4)
+			fd_set_cloexec(files(), fd, true);
+		else
+			file_put(fd_remove(files(), fd));
+	}
+	return 0;
+}
+
+static long dup_from(u64 fd, u64 from, bool cloexec)
+{
+	struct file *file = fd_lookup(files(), fd);
+	long ret;
+
+	if (!file)
+		return -EBADF;
+	if (from >= files()->limit)
+		return -EINVAL;
+	ret = fd_install(files(), file_get(file), from, cloexec);
+	if (ret < 0)
+		file_put(file);
+	return ret;
+}
+
+long sys_dup(struct rs_frame *f)
+{
+	return dup_from(ARG0(f), 0, false);
+}
+
+static long dup_to(u32 old, u32 new, bool cloexec)
+{
+	struct file *file = fd_lookup(files(), old);
+	long ret;
+
+	if (!file)
+		return -EBADF;
+	ret = fd_install_at(files(), file_get(file), new, cloexec);
+	if (ret < 0)
+		file_put(file);
+	return ret;
+}
+
+long sys_dup2(struct rs_frame *f)
+{
+	if ((u32)ARG0(f) == (u32)ARG1(f))
+		return fd_lookup(files(), ARG0(f)) ? (long)(u32)ARG0(f) : -EBADF;
+	return dup_to((u32)ARG0(f), (u32)ARG1(f), false);
+}
+
+long sys_dup3(struct rs_frame *f)
+{
+	if (((u32)ARG2(f) & ~O_CLOEXEC) || (u32)ARG0(f) == (u32)ARG1(f))
+		return -EINVAL;
+	return dup_to((u32)ARG0(f), (u32)ARG1(f), ARG2(f) & O_CLOEXEC);
+}
+
+long sys_pipe(struct rs_frame *f)
+{
+	u64 a[6] = { ARG0(f) };
+
+	return forward(__NR_pipe2, a);
+}
+
+long sys_socketpair(struct rs_frame *f)
+{
+	u64 a[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f) };
+
+	/* A pair within the sandbox reaches nobody outside; that is so for AF_UNIX only. */
+	if ((u32)ARG0(f) != 1)
+		return -EOPNOTSUPP;
+	return forward(__NR_socketpair, a);
+}
+
+/* The argument that a command of ioctl or fcntl takes, as the tables say. */
+static long forward_bycmd(u64 nr, u32 kind, struct rs_frame *f, long unknown)
+{
+	u32 cmd = (u32)ARG1(f), desc, size;
+	int host = fd_host(files(), ARG0(f)), other;
+	u8 buf[64] __attribute__((aligned(8)));
+	u64 arg = ARG2(f);
+	long ret;
+
+	if (host < 0)
+		return host;
+	if (!bycmd_arg(kind, cmd, &desc))
+		return unknown;
+	size = RS_ARG_PARAM(desc);
+	switch (RS_ARG_KIND(desc)) {
+	case RS_A_NO:
+		return host_call_intr(nr, host, cmd, 0, 0, 0, 0);
+	case RS_A_INT:
+	case RS_A_HEX:
+	case RS_A_FLAGS:
+		return host_call_intr(nr, host, cmd, (u32)arg, 0, 0, 0);
+	case RS_A_FD:
+		other = fd_host(files(), arg);
+		return other < 0 ? other : host_call_intr(nr, host, cmd, other, 0, 0, 0);
+	}
+	if (size > sizeof(buf))
+		return -ENOTTY;
+	memset(buf, 0, sizeof(buf));
+	if (RS_ARG_KIND(desc) != RS_A_OUT && copyin(buf, arg, size))
+		return -EFAULT;
+	ret = host_call_intr(nr, host, cmd, gpa_of(buf), 0, 0, 0);
+	if (ret >= 0 && RS_ARG_KIND(desc) != RS_A_IN && copyout(arg, buf, size))
+		return -EFAULT;
+	return ret;
+}
+
+long sys_fcntl(struct rs_frame *f)
+{
+	struct file *file = fd_lookup(files(), ARG0(f));
+	u32 cmd = (u32)ARG1(f);
+
+	if (!file)
+		return -EBADF;
+	switch (cmd) {
+	case F_DUPFD:
+		return dup_from(ARG0(f), ARG2(f), false);
+	case F_DUPFD_CLOEXEC:
+		return dup_from(ARG0(f), ARG2(f), true);
+	case F_GETFD:
+		return fd_get_cloexec(files(), (u32)ARG0(f)) ? FD_CLOEXEC : 0;
+	case F_SETFD:
+		return fd_set_cloexec(files(), (u32)ARG0(f), ARG2(f) & FD_CLOEXEC);
+	case F_GETOWN:
+		return 0;
+	}
+	return forward_bycmd(__NR_fcntl, RS_A_FCNTL, f, -EINVAL);
+}
+
+static bool is_tty(int host)
+{
+	u8 termios[36] __attribute__((aligned(8)));
+
+	rs_stats()->forwarded++;
+	return !host_call3(__NR_ioctl, host, TCGETS, gpa_of(termios));
+}
+
+long sys_ioctl(struct rs_frame *f)
+{
+	struct file *file = fd_lookup(files(), ARG0(f));
+	struct process *p = current_proc();
+	u32 pgid;
+
+	if (!file)
+		return -EBADF;
+	switch ((u32)ARG1(f)) {
+	case FIOCLEX:
+		return fd_set_cloexec(files(), (u32)ARG0(f), true);
+	case FIONCLEX:
+		return fd_set_cloexec(files(), (u32)ARG0(f), false);
+	case TIOCGPGRP:
+		return is_tty(file->host_fd) ? put_user_u32(ARG2(f), p->pgid) : -ENOTTY;
+	case TIOCGSID:
+		return is_tty(file->host_fd) ? put_user_u32(ARG2(f), p->sid) : -ENOTTY;
+	case TIOCSPGRP:
+		if (!is_tty(file->host_fd))
+			return -ENOTTY;
+		if (get_user_u32(&pgid, ARG2(f)))
+			return -EFAULT;
+		return pgid == p->pgid ? 0 : -EPERM;
+	}
+	return forward_bycmd(__NR_ioctl, RS_A_IOCTL, f, -ENOTTY);
+}
+
+/* --- waiting for descriptors ------------------------------------------------------------------------------------------------------- */
+
+struct k_pollfd {
+	s32 fd;
+	u16 events, revents;
+};
+
+struct k_timespec {
+	s64 sec, nsec;
+};
+
+/*
+ * struct poller - a ppoll in the making: host descriptors and the timeout in one piece of memory
+ * Entries whose number is bad have revents POLLNVAL from the start and are not waited for.
+ */
+struct poller {
+	u32 n, bad;
+	bool timed;
+	struct k_timespec *ts;
+	struct k_pollfd *pfd;
+};
+
+static long poller_init(struct poller *w, u32 n)
+{
+	w->n = n;
+	w->bad = 0;
+	w->timed = false;
+	w->ts = kzalloc(sizeof(*w->ts) + (n + 1ul) * sizeof(*w->pfd));
+	w->pfd = (struct k_pollfd *)(w->ts + 1);
+	return w->ts ? 0 : -ENOMEM;
+}
+
+static void poller_set(struct poller *w, u32 i, s32 fd, u16 events)
+{
+	int host = fd < 0 ? -1 : fd_host(files(), (u32)fd);
+
+	w->pfd[i].fd = host < 0 ? -1 : host;
+	w->pfd[i].events = events;
+	if (fd >= 0 && host < 0)
+		w->bad++;
+}
+
+/* Waits; the number of entries with something in revents, those with bad numbers not among them. */
+static long poller_wait(struct poller *w)
+{
+	long ret;
+
+	/* What is ready already counts before a signal does; and with bad numbers the answer is there. */
+	if (w->bad || signal_ready()) {
+		struct k_timespec keep = *w->ts;
+		bool poll_only = w->bad;
+
+		w->ts->sec = w->ts->nsec = 0;
+		ret = host_call_intr(__NR_ppoll, gpa_of(w->pfd), w->n, gpa_of(w->ts), 0, 0, 0);
+		*w->ts = keep;
+		if (ret || poll_only)
+			return ret;
+		return w->timed && !keep.sec && !keep.nsec ? 0 : -ERESTARTNOHAND;
+	}
+	ret = host_call_intr(__NR_ppoll, gpa_of(w->pfd), w->n, w->timed ? gpa_of(w->ts) : 0, 0, 0, 0);
+	return ret == -ERESTARTSYS ? -ERESTARTNOHAND : ret;
+}
+
+static void poller_free(struct poller *w)
+{
+	kfree(w->ts);
+}
+
+static long do_poll(u64 ufds, u64 n, const struct k_timespec *timeout, struct k_timespec *left)
+{
+	struct poller w;
+	struct k_pollfd p;
+	long ret, err;
+	u32 i;
+
+	if (n > files()->limit)
+		return -EINVAL;
+	err = poller_init(&w, (u32)n);
+	if (err)
+		return err;
+	for (i = 0; i < n; i++) {
+		if (copyin(&p, ufds + 8ull * i, sizeof(p))) {
+			poller_free(&w);
+			return -EFAULT;
+		}
+		poller_set(&w, i, p.fd, p.events);
+	}
+	if (timeout) {
+		w.timed = true;
+		*w.ts = *timeout;
+	}
+	ret = poller_wait(&w);
+	if (left)
+		*left = *w.ts;
+	if (ret >= 0)
+		ret += w.bad;
+	for (i = 0; i < n && ret >= 0; i++) {
+		u16 revents = w.pfd[i].revents;
+		s32 fd;
+
+		if (w.pfd[i].fd < 0) {
+			if (copyin(&fd, ufds + 8ull * i, sizeof(fd)))
+				ret = -EFAULT;
+			revents = fd < 0 ? 0 : POLLNVAL;
+		}
+		if (ret >= 0 && copyout(ufds + 8ull * i + 6, &revents, sizeof(revents)))
+			ret = -EFAULT;
+	}
+	poller_free(&w);
+	return ret;
+}
+
+static void from_ms(int ms, struct k_timespec *t)
+{
+	t->sec = ms / 1000;
+	t->nsec = (ms % 1000) * 1000000ll;
+}
+
+static bool valid_time(const struct k_timespec *t)
+{
+	return t->sec >= 0 && t->nsec >= 0 && t->nsec < 1000000000;
+}
+
+long sys_poll(struct rs_frame *f)
+{
+	int ms = (int)ARG2(f);
+	struct k_timespec t;
+
+	from_ms(ms, &t);
+	return do_poll(ARG0(f), (u32)ARG1(f), ms < 0 ? NULL : &t, NULL);
+}
+
+/* The mask for the time of a wait: 0, or an error of its arguments. */
+static long wait_mask(u64 umask, u64 size)
+{
+	u64 mask;
+
+	if (!umask)
+		return 0;
+	if (size != 8)
+		return -EINVAL;
+	if (get_user_u64(&mask, umask))
+		return -EFAULT;
+	signal_set_mask_for_wait(mask);
+	return 0;
+}
+
+long sys_ppoll(struct rs_frame *f)
+{
+	struct k_timespec t, left;
+	long ret;
+
+	if (ARG2(f)) {
+		if (copyin(&t, ARG2(f), sizeof(t)))
+			return -EFAULT;
+		if (!valid_time(&t))
+			return -EINVAL;
+	}
+	ret = wait_mask(ARG3(f), ARG4(f));
+	if (ret)
+		return ret;
+	ret = do_poll(ARG0(f), (u32)ARG1(f), ARG2(f) ? &t : NULL, &left);
+	if (ARG2(f) && ret != -EFAULT && ret != -EINVAL && ret != -ENOMEM)
+		copyout(ARG2(f), &left, sizeof(left));
+	return ret;
+}
+
+#define SELECT_IN	(POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR)
+#define SELECT_OUT	(POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR)
+#define SELECT_EX	POLLPRI
+
+static long do_select(int n, const u64 uset[3], const struct k_timespec *timeout, struct k_timespec *left)
+{
+	static const u16 events[3] = { POLLIN | POLLRDNORM | POLLRDBAND, POLLOUT | POLLWRNORM | POLLWRBAND, POLLPRI };
+	static const u16 result[3] = { SELECT_IN, SELECT_OUT, SELECT_EX };
+	u32 words, i, k, used = 0;
+	struct poller w = { 0 };
+	u64 *set;	/* three sets, then as long again for the answer */
+	long ret, err = 0;
+
+	if (n < 0)
+		return -EINVAL;
+	n = min((u32)n, files()->size);
+	words = ((u32)n + 63) / 64;
+	set = kzalloc(6 * words * 8ul + 8);
+	if (!set)
+		return -ENOMEM;
+	for (k = 0; k < 3 && !err; k++)
+		if (uset[k])
+			err = copyin(set + k * words, uset[k], words * 8ul);
+	if (!err)
+		err = poller_init(&w, (u32)n);
+	for (i = 0; !err && i < (u32)n; i++) {
+		u16 ev = 0;
+
+		for (k = 0; k < 3; k++)
+			if (set[k * words + i / 64] >> (i % 64) & 1)
+				ev |= events[k];
+		if (!ev)
+			continue;
+		if (fd_host(files(), i) < 0)
+			err = -EBADF;
+		else
+			poller_set(&w, used, (s32)i, ev);
+		/* Which number this is, for the way back: there is room, n entries were made. */
+		w.pfd[used].revents = 0;
+		used++;
+	}
+	if (err) {
+		kfree(w.ts);
+		kfree(set);
+		return err;
+	}
+	w.n = used;
+	if (timeout) {
+		w.timed = true;
+		*w.ts = *timeout;
+	}
+	ret = poller_wait(&w);
+	if (left)
+		*left = *w.ts;
+	if (ret >= 0) {
+		ret = 0;
+		for (i = 0, used = 0; i < (u32)n; i++) {
+			bool asked = false;
+
+			for (k = 0; k < 3; k++)
+				asked |= set[k * words + i / 64] >> (i % 64) & 1;
+			if (!asked)
+				continue;
+			for (k = 0; k < 3; k++)
+				if ((set[k * words + i / 64] >> (i % 64) & 1) && (w.pfd[used].revents & result[k])) {
+					set[(3 + k) * words + i / 64] |= 1ull << (i % 64);
+					ret++;
+				}
+			used++;
+		}
+		for (k = 0; k < 3; k++)
+			if (uset[k] && copyout(uset[k], set + (3 + k) * words, words * 8ul))
+				ret = -EFAULT;
+	}
+	poller_free(&w);
+	kfree(set);
+	return ret;
+}
+
+long sys_select(struct rs_frame *f)
+{
+	u64 sets[3] = { ARG1(f), ARG2(f), ARG3(f) };
+	struct k_timespec t, left;
+	s64 tv[2];
+	long ret;
+
+	if (ARG4(f)) {
+		if (copyin(tv, ARG4(f), sizeof(tv)))
+			return -EFAULT;
+		if (tv[0] < 0 || tv[1] < 0)
+			return -EINVAL;
+		t.sec = tv[0] + tv[1] / 1000000;
+		t.nsec = tv[1] % 1000000 * 1000;
+	}
+	ret = do_select((int)ARG0(f), sets, ARG4(f) ? &t : NULL, &left);
+	if (ARG4(f) && (ret >= 0 || IS_RESTART(ret))) {
+		tv[0] = left.sec;
+		tv[1] = left.nsec / 1000;
+		copyout(ARG4(f), tv, sizeof(tv));
+	}
+	return ret;
+}
+
+long sys_pselect6(struct rs_frame *f)
+{
+	u64 sets[3] = { ARG1(f), ARG2(f), ARG3(f) }, sig[2] = { 0, 0 };
+	struct k_timespec t, left;
+	long ret;
+
+	if (ARG4(f)) {
+		if (copyin(&t, ARG4(f), sizeof(t)))
+			return -EFAULT;
+		if (!valid_time(&t))
+			return -EINVAL;
+	}
+	if (ARG5(f) && copyin(sig, ARG5(f), sizeof(sig)))
+		return -EFAULT;
+	ret = wait_mask(sig[0], sig[1]);
+	if (ret)
+		return ret;
+	ret = do_select((int)ARG0(f), sets, ARG4(f) ? &t : NULL, &left);
+	if (ARG4(f) && (ret >= 0 || IS_RESTART(ret)))
+		copyout(ARG4(f), &left, sizeof(left));
+	return ret;
+}
+
+static long do_epoll(struct rs_frame *f, int ms)
+{
+	u64 a[6] = { ARG0(f), ARG1(f), ARG2(f), (u64)(s64)ms };
+	long ret;
+
+	if ((int)ARG2(f) <= 0)
+		return -EINVAL;
+	/* Signals that came before the wait: what is ready already counts first. */
+	if (ms && signal_ready()) {
+		a[3] = 0;
+		ret = forward(__NR_epoll_wait, a);
+		return ret ? ret : -EINTR;
+	}
+	ret = forward(__NR_epoll_wait, a);
+	return ret == -ERESTARTSYS ? -EINTR : ret;
+}
+
+long sys_epoll_wait(struct rs_frame *f)
+{
+	return do_epoll(f, (int)ARG3(f));
+}
+
+long sys_epoll_pwait(struct rs_frame *f)
+{
+	long ret = wait_mask(ARG4(f), ARG5(f));
+
+	return ret ? ret : do_epoll(f, (int)ARG3(f));
+}
+
+long sys_epoll_pwait2(struct rs_frame *f)
+{
+	struct k_timespec t;
+	int ms = -1;
+	long ret;
+
+	if (ARG3(f)) {
+		if (copyin(&t, ARG3(f), sizeof(t)))
+			return -EFAULT;
+		if (!valid_time(&t))
+			return -EINVAL;
+		/* Rounded up, as a wait may be longer but not shorter. */
+		ms = t.sec > 2000000 ? 2000000000 : (int)(t.sec * 1000 + (t.nsec + 999999) / 1000000);
+	}
+	ret = wait_mask(ARG4(f), ARG5(f));
+	return ret ? ret : do_epoll(f, ms);
+}

@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: MIT
+/*
+ * forward.c - system calls that the host process executes
+ *
+ * The row of rs_calls.def says what each argument is; the functions here turn the process's numbers and pointers into what the host can use:
+ *
+ *	descriptors	the host's, through the descriptor table
+ *	paths, strings	copied into kernel memory, so that what was checked is what is used
+ *	structures	in place when they lie in one piece of guest physical memory, otherwise through a kernel buffer
+ *	data buffers	in place, never copied: one piece is passed as it is, several become the call's vector form; a call that has none gets a
+ *			kernel buffer
+ *
+ * In place means: the pages are made present with the right the call needs, and a reference keeps each of them until the call is back, so that
+ * neither a munmap by another thread nor a copy-on-write can pull them away. Everything is prepared before the one host call and undone after it in a
+ * struct fwd; a bad pointer therefore shows as EFAULT before anything has happened. As on Linux, a data buffer of which only the front is
+ * there is transferred up to that point.
+ *
+ * A call that comes back with EINTR is repeated unless a signal is to be handled: the host process is interrupted for signals the
+ * sandboxed process ignores as well.
+ */
+#include <asm/unistd.h>
+#include <linux/fcntl.h>
+#include "pieces.h"
+#include "signal.h"
+#include "syscall.h"
+#include "table.h"
+#include "../lib/string.h"
+#include "../mm/kmalloc.h"
+#include "../../include/rs_calls.h"
+
+#define BLOCK_MAX	65536u		/* largest kernel buffer for one argument */
+#define FWD_STRINGS	3
+
+/* --- the host's side -------------------------------------------------------------------------------------------------------- */
+
+long host_call_intr(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
+{
+	long ret;
+
+	for (;;) {
+		rs_stats()->forwarded++;
+		ret = host_call(nr, a0, a1, a2, a3, a4, a5);
+		if (likely(ret != -EINTR))
+			return ret;
+		if (signal_ready())
+			return -ERESTARTSYS;
+	}
+}
+
+long file_host_close(int host_fd)
+{
+	rs_stats()->forwarded++;
+	return host_call1(__NR_close, host_fd);
+}
+
+/* --- strings ---------------------------------------------------------------------------------------------------------------- */
+
+static char *buffers[RS_NR_CPUS];
+
+char *path_buffer(int i)
+{
+	u32 cpu = this_cpu()->id;
+
+	if (unlikely(!buffers[cpu]))
+		buffers[cpu] = kmalloc(FWD_STRINGS * PATH_SIZE);
+	return buffers[cpu] ? buffers[cpu] + i * PATH_SIZE : NULL;
+}
+
+long path_in(char *buf, u64 va)
+{
+	long n;
+
+	if (!buf)
+		return -ENOMEM;
+	n = copyinstr(buf, va, PATH_SIZE);
+	return n < 0 ? n : 0;
+}
+
+long host_dirfd(u64 fd)
+{
+	if ((int)fd == AT_FDCWD)
+		return AT_FDCWD;
+	return fd_host(current_proc()->files, fd);
+}
+
+/* --- read and write ---------------------------------------------------------------------------------------------------------- */
+
+/**
+ * pipe_check() - a write that found no reader raises SIGPIPE
+ * Here, since the host process ignores it: only the guest knows whose write it was.
+ */
+long pipe_check(long ret)
+{
+	static const struct k_siginfo info = { .signo = SIGPIPE, .code = SI_USER };
+
+	if (unlikely(ret == -EPIPE))
+		signal_raise(current_proc(), &info);
+	return ret;
+}
+
+/* The ordinary case has one descriptor and one piece, and goes to the host with nothing else done. */
+static always_inline long rw(u64 nr, u64 vector_nr, u64 fd, u64 va, u64 len, bool write, u64 pos)
+{
+	struct user_seg seg;
+	struct pieces p;
+	u64 done;
+	int host, n;
+	long ret, err = 0;
+
+	host = fd_host(current_proc()->files, fd);
+	if (unlikely(host < 0))
+		return host;
+	if (unlikely(!len))
+		return host_call_intr(nr, host, 0, 0, pos, 0, 0);
+	if (unlikely((s64)len < 0))
+		return -EINVAL;
+	n = user_segs_get(va, min(len, (u64)TRANSFER_MAX), write, &seg, 1, &done);
+	if (unlikely(n < 0))
+		return n;
+	if (likely(done == len)) {
+		ret = host_call_intr(nr, host, seg.gpa, len, pos, 0, 0);
+		user_segs_put(&seg, 1);
+		return ret;
+	}
+	user_segs_put(&seg, n);
+	pieces_init(&p);
+	pieces_add(&p, va, len, write, &err);
+	if (!err)
+		ret = p.n == 1 ? host_call_intr(nr, host, p.seg[0].gpa, p.seg[0].len, pos, 0, 0)
+			       : host_call_intr(vector_nr, host, gpa_of(p.seg), p.n, pos, 0, 0);
+	else
+		ret = err;
+	pieces_put(&p);
+	return ret;
+}
+
+long sys_read(struct rs_frame *f)
+{
+	return rw(__NR_read, __NR_readv, ARG0(f), ARG1(f), ARG2(f), true, 0);
+}
+
+long sys_write(struct rs_frame *f)
+{
+	return pipe_check(rw(__NR_write, __NR_writev, ARG0(f), ARG1(f), ARG2(f), false, 0));
+}
+
+long sys_pread64(struct rs_frame *f)
+{
+	return rw(__NR_pread64, __NR_preadv, ARG0(f), ARG1(f), ARG2(f), true, ARG3(f));
+}
+
+long sys_pwrite64(struct rs_frame *f)
+{
+	return rw(__NR_pwrite64, __NR_pwritev, ARG0(f), ARG1(f), ARG2(f), false, ARG3(f));
+}
+
+/* --- everything else ---------------------------------------------------------------------------------------------------------- */
+
+/* One pointer argument in flight: in place (seg), or through a kernel buffer. */
+struct fwd_ptr {
+	u64 va;
+	u32 len;
+	bool out;
+	bool result_len;	/* the call's result says how much of the buffer was written */
+	struct user_seg seg;
+	void *buf;
+};
+
+/* struct fwd - a forwarded call in flight; everything fwd_release() has to give back */
+struct fwd {
+	u64 arg[6];
+	struct fwd_ptr ptr[6];
+	int nptr, nstr;
+	struct pieces pieces;
+	int fdpair;		/* index into ptr, -1 */
+};
+
+static void fwd_release(struct fwd *w)
+{
+	while (w->nptr--) {
+		struct fwd_ptr *p = &w->ptr[w->nptr];
+
+		if (p->buf)
+			kfree(p->buf);
+		else
+			user_segs_put(&p->seg, 1);
+	}
+	pieces_put(&w->pieces);
+}
+
+/* A block of @len bytes: in place if it is one piece, otherwise copied. Sets @*gpa. */
+static long fwd_block(struct fwd *w, u64 va, u64 len, bool in, bool out, bool result_len, u64 *gpa)
+{
+	struct fwd_ptr *p = &w->ptr[w->nptr];
+	u64 done;
+	int n;
+
+	*gpa = 0;
+	if (!len || !va)
+		return 0;
+	if (len > BLOCK_MAX)
+		return -EINVAL;
+	n = user_segs_get(va, len, out, &p->seg, 1, &done);
+	if (n < 0)
+		return n;
+	p->va = va;
+	p->len = len;
+	p->out = out;
+	p->result_len = result_len;
+	p->buf = NULL;
+	if (done == len) {
+		*gpa = p->seg.gpa;
+		w->nptr++;
+		return 0;
+	}
+	user_segs_put(&p->seg, n);
+	if (!user_range_ok(va, len))
+		return -EFAULT;
+	p->buf = kzalloc(len);
+	if (!p->buf)
+		return -ENOMEM;
+	w->nptr++;
+	if (in && copyin(p->buf, va, len))
+		return -EFAULT;
+	*gpa = gpa_of(p->buf);
+	return 0;
+}
+
+/* Copies results out of kernel buffers. */
+static long fwd_copy_back(struct fwd *w, long ret)
+{
+	int i;
+
+	for (i = 0; i < w->nptr; i++) {
+		struct fwd_ptr *p = &w->ptr[i];
+		u64 n = p->len;
+
+		if (!p->buf || !p->out)
+			continue;
+		if (p->result_len)
+			n = min(n, (u64)ret);
+		if (copyout(p->va, p->buf, n))
+			return -EFAULT;
+	}
+	return ret;
+}
+
+/* Gives new host descriptors numbers of the process. On failure they are closed. */
+static long install_pair(struct fwd *w, u64 va, bool cloexec)
+{
+	struct fd_table *files = current_proc()->files;
+	struct fwd_ptr *p = &w->ptr[w->fdpair];
+	s32 host[2], *where = p->buf ? p->buf : gpa_ptr(p->seg.gpa), fd[2] = { -1, -1 };
+	long err = 0;
+	int i;
+
+	memcpy(host, where, sizeof(host));
+	for (i = 0; i < 2; i++) {
+		struct file *file = file_new(host[i], NULL);
+
+		if (!file || err) {
+			if (file)
+				file_put(file);
+			err = err ? err : -ENOMEM;
+			continue;
+		}
+		fd[i] = fd_install(files, file, 0, cloexec);
+		if (fd[i] < 0) {
+			err = fd[i];
+			file_put(file);
+		}
+	}
+	memcpy(where, fd, sizeof(fd));
+	if (!err && p->buf && copyout(va, fd, sizeof(fd)))
+		err = -EFAULT;
+	if (!err)
+		return 0;
+	for (i = 0; i < 2; i++) {
+		struct file *file = fd[i] >= 0 ? fd_remove(files, fd[i]) : NULL;
+
+		if (file)
+			file_put(file);
+	}
+	return err;
+}
+
+long install_host_fd(long host, bool cloexec, struct refstr *name)
+{
+	struct file *file = file_new(host, name);
+	int fd;
+
+	if (!file)
+		return -ENOMEM;
+	fd = fd_install(current_proc()->files, file, 0, cloexec);
+	if (fd < 0)
+		file_put(file);
+	return fd;
+}
+
+/* Whether the new descriptor of call @nr has the close-on-exec mark. The host's own always has it. */
+static bool wants_cloexec(u64 nr, const u64 *a)
+{
+	switch (nr) {
+	case __NR_pipe2:
+	case __NR_eventfd2:
+	case __NR_timerfd_create:
+	case __NR_socket:
+	case __NR_socketpair:
+		return a[1] & O_CLOEXEC;	/* equal to SOCK_CLOEXEC, EFD_CLOEXEC, TFD_CLOEXEC */
+	case __NR_memfd_create:
+		return a[1] & 1;		/* MFD_CLOEXEC */
+	case __NR_inotify_init1:
+	case __NR_epoll_create1:
+		return a[0] & O_CLOEXEC;
+	case __NR_accept4:
+		return a[3] & O_CLOEXEC;
+	}
+	return false;
+}
+
+/* Vector form of a data buffer in a call that has none of its own: none, so a kernel buffer. */
+static long fwd_arg(struct fwd *w, u64 nr, const u64 *a, int i, u32 desc)
+{
+	u64 param = RS_ARG_PARAM(desc), len;
+	struct fd_table *files = current_proc()->files;
+	long err = 0;
+	char *s;
+	u32 n;
+	int fd;
+
+	w->arg[i] = 0;
+	switch (RS_ARG_KIND(desc)) {
+	case RS_A_NO:
+		return 0;
+	case RS_A_INT:
+		w->arg[i] = (u64)(s64)(s32)a[i];
+		return 0;
+	case RS_A_LONG:
+	case RS_A_UINT:
+	case RS_A_HEX:
+	case RS_A_IOCTL:
+	case RS_A_FCNTL:
+		w->arg[i] = a[i];
+		return 0;
+	case RS_A_FLAGS:
+		w->arg[i] = (u32)a[i];
+		return 0;
+	case RS_A_DFD:
+		if ((int)a[i] == AT_FDCWD) {
+			w->arg[i] = (u64)(s64)AT_FDCWD;
+			return 0;
+		}
+		/* fallthrough */
+	case RS_A_FD:
+		fd = fd_host(files, a[i]);
+		w->arg[i] = fd;
+		return fd < 0 ? fd : 0;
+	case RS_A_PATHN:
+		if (!a[i])
+			return 0;
+		/* fallthrough */
+	case RS_A_PATH:
+	case RS_A_STR:
+		s = path_buffer(w->nstr++);
+		err = path_in(s, a[i]);
+		if (!err && RS_ARG_KIND(desc) == RS_A_STR && strlen(s) > 255)
+			err = -ERANGE;
+		w->arg[i] = err ? 0 : gpa_of(s);
+		return err;
+	case RS_A_IN:
+		return fwd_block(w, a[i], param, true, false, false, &w->arg[i]);
+	case RS_A_OUT:
+		return fwd_block(w, a[i], param, false, true, false, &w->arg[i]);
+	case RS_A_INOUT:
+		return fwd_block(w, a[i], param, true, true, false, &w->arg[i]);
+	case RS_A_OFFP:
+		return fwd_block(w, a[i], 8, true, true, false, &w->arg[i]);
+	case RS_A_LENP:
+		return fwd_block(w, a[i], 4, true, true, false, &w->arg[i]);
+	case RS_A_BLKOUTP:
+		if (!a[i] || !a[param])
+			return 0;
+		if (get_user_u32(&n, a[param]))
+			return -EFAULT;
+		if ((s32)n < 0)
+			return -EINVAL;
+		/* More than the largest answer there is (64 KiB) is never written. */
+		return fwd_block(w, a[i], min(n, BLOCK_MAX), true, true, false, &w->arg[i]);
+	case RS_A_ADDR:
+		if (a[i] && !(rs_boot->flags & RS_BOOT_NET_HOST)) {
+			host_explain((int)nr, EPERM, NULL);
+			return -EPERM;
+		}
+		if (a[i] && a[param] > 128)
+			return -EINVAL;
+		/* fallthrough */
+	case RS_A_BLKIN:
+		if (a[i] && a[param] > BLOCK_MAX)
+			return nr == __NR_setxattr || nr == __NR_lsetxattr || nr == __NR_fsetxattr ? -E2BIG : -EINVAL;
+		if (a[i] && !a[param])
+			w->arg[i] = 0;
+		return fwd_block(w, a[i], a[param], true, false, false, &w->arg[i]);
+	case RS_A_BUFOUT:
+		len = min(a[param], (u64)BLOCK_MAX);
+		w->arg[param] = len;	/* the length follows its buffer in every row */
+		if (len && !user_range_ok(a[i], len))
+			return -EFAULT;
+		return fwd_block(w, a[i], len, false, true, true, &w->arg[i]);
+	case RS_A_BUFIN:
+		if (a[param] > BLOCK_MAX)
+			return -EMSGSIZE;
+		return fwd_block(w, a[i], a[param], true, false, false, &w->arg[i]);
+	case RS_A_ARROUT:
+	case RS_A_ARRINOUT:
+		n = (u32)a[param & 15];
+		if ((s32)n < 0)
+			return -EINVAL;
+		len = (u64)n * (param >> 4);
+		if (len > BLOCK_MAX) {
+			/* Fewer elements than offered is what such calls may always answer. */
+			n = BLOCK_MAX / (param >> 4);
+			len = (u64)n * (param >> 4);
+		}
+		w->arg[param & 15] = n;
+		/* Copied in as well: elements beyond the result must come back unchanged. */
+		return fwd_block(w, a[i], len, true, true, false, &w->arg[i]);
+	case RS_A_FDPAIR:
+		if (!a[i])
+			return -EFAULT;
+		w->fdpair = w->nptr;
+		return fwd_block(w, a[i], 8, false, true, false, &w->arg[i]);
+	case RS_A_IOVIN:
+	case RS_A_IOVOUT: {
+		u64 v[2], k, total = 0;
+		bool more = true;
+
+		if (a[param] > SEGS_MAX)
+			return -EINVAL;
+		for (k = 0; k < a[param]; k++) {
+			if (copyin(v, a[i] + 16 * k, sizeof(v)))
+				return -EFAULT;
+			if ((s64)v[1] < 0 || (total += v[1]) > 0x7fffffffffffffff)
+				return -EINVAL;
+			if (more && v[1])
+				more = pieces_add(&w->pieces, v[0], v[1], RS_ARG_KIND(desc) == RS_A_IOVOUT, &err);
+			if (err)
+				return err;
+		}
+		w->arg[param] = w->pieces.n;
+		w->arg[i] = w->pieces.n ? gpa_of(w->pieces.seg) : 0;
+		return 0;
+	}
+	default:
+		/* Rows with other kinds have code of their own. */
+		return -ENOSYS;
+	}
+}
+
+/* Order matters for BUFOUT and arrays: they shorten an argument that follows, which must not be overwritten by its own turn. */
+long forward(u64 nr, const u64 a[6])
+{
+	const struct rs_sysrow *row = &rs_sysrows[nr];
+	struct fwd w;
+	u64 set = 0;	/* arguments already given a value by an earlier one */
+	long ret = 0;
+	int i;
+
+	if (row->policy == RS_P_NET && !(rs_boot->flags & RS_BOOT_NET_HOST)) {
+		host_explain((int)nr, EPERM, NULL);
+		return -EPERM;
+	}
+	w.nptr = w.nstr = 0;
+	w.fdpair = -1;
+	pieces_init(&w.pieces);
+	for (i = 0; i < 6 && !ret; i++) {
+		u32 kind = RS_ARG_KIND(row->arg[i]), param = RS_ARG_PARAM(row->arg[i]);
+
+		if (set >> i & 1)
+			continue;
+		ret = fwd_arg(&w, nr, a, i, row->arg[i]);
+		if (kind == RS_A_BUFOUT || kind == RS_A_IOVIN || kind == RS_A_IOVOUT)
+			set |= 1u << param;
+		else if (kind == RS_A_ARROUT || kind == RS_A_ARRINOUT)
+			set |= 1u << (param & 15);
+	}
+	/* An array's count may stand before it (getgroups). */
+	if (!ret) {
+		ret = host_call_intr(nr, w.arg[0], w.arg[1], w.arg[2], w.arg[3], w.arg[4], w.arg[5]);
+		if (ret >= 0)
+			ret = fwd_copy_back(&w, ret);
+		if (ret >= 0 && row->ret == RS_R_FD)
+			ret = install_host_fd(ret, wants_cloexec(nr, a), NULL);
+		if (ret >= 0 && w.fdpair >= 0)
+			ret = install_pair(&w, a[nr == __NR_pipe2 ? 0 : 3], wants_cloexec(nr, a));
+	}
+	fwd_release(&w);
+	if (unlikely(ret == -EPIPE) && (nr == __NR_writev || nr == __NR_pwritev || nr == __NR_pwritev2 || nr == __NR_sendfile ||
+					nr == __NR_splice || nr == __NR_tee || nr == __NR_copy_file_range))
+		pipe_check(ret);
+	return ret;
+}
+
+long sys_forward(struct rs_frame *f)
+{
+	u64 a[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f) };
+
+	return forward((u32)f->error, a);
+}

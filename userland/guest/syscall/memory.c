@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+/*
+ * memory.c - calls about the address space: the arguments' way to mm/
+ *
+ * mm/ checks addresses and rights; what is decided here is only what a descriptor or a length in C's types means.
+ */
+#include <linux/mman.h>
+#include "syscall.h"
+#include "../mm/kmalloc.h"
+
+long sys_brk(struct rs_frame *f)
+{
+	return mm_brk(current_proc()->mm, ARG0(f));
+}
+
+long sys_mmap(struct rs_frame *f)
+{
+	struct process *p = current_proc();
+	struct mmap_req req = {
+		.addr = ARG0(f), .len = ARG1(f), .prot = (u32)ARG2(f), .flags = (u32)ARG3(f), .host_fd = -1, .offset = ARG5(f),
+	};
+
+	if (!(req.flags & MAP_ANONYMOUS)) {
+		struct file *file = fd_lookup(p->files, ARG4(f));
+
+		if (!file)
+			return -EBADF;
+		req.host_fd = file->host_fd;
+		req.name = file->name;
+	}
+	return mm_mmap(p->mm, &req);
+}
+
+long sys_munmap(struct rs_frame *f)
+{
+	return mm_munmap(current_proc()->mm, ARG0(f), ARG1(f));
+}
+
+long sys_mprotect(struct rs_frame *f)
+{
+	return mm_mprotect(current_proc()->mm, ARG0(f), ARG1(f), (u32)ARG2(f));
+}
+
+long sys_mremap(struct rs_frame *f)
+{
+	return mm_mremap(current_proc()->mm, ARG0(f), ARG1(f), ARG2(f), (u32)ARG3(f), ARG4(f));
+}
+
+long sys_madvise(struct rs_frame *f)
+{
+	return mm_madvise(current_proc()->mm, ARG0(f), ARG1(f), (int)ARG2(f));
+}
+
+long sys_msync(struct rs_frame *f)
+{
+	return mm_msync(current_proc()->mm, ARG0(f), ARG1(f), (u32)ARG2(f));
+}
+
+long sys_mincore(struct rs_frame *f)
+{
+	u64 addr = ARG0(f), len = ARG1(f), vec = ARG2(f), pages = page_up(len) >> PAGE_SHIFT, n;
+	u8 buf[256];
+	long err;
+
+	if (!IS_ALIGNED(addr, PAGE_SIZE))
+		return -EINVAL;
+	if ((len && !pages) || !user_range_ok(addr, len))
+		return -ENOMEM;
+	for (; pages; pages -= n, addr += n << PAGE_SHIFT, vec += n) {
+		n = min(pages, (u64)sizeof(buf));
+		err = mm_mincore(current_proc()->mm, addr, n, buf);
+		if (err)
+			return err;
+		if (copyout(vec, buf, n))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+/* The arena is the sandbox's own and is not swapped: everything is locked as far as a program can tell. */
+static long lock_range(u64 addr, u64 len)
+{
+	u64 end = ALIGN_UP(addr + len, PAGE_SIZE);
+
+	addr = ALIGN_DOWN(addr, PAGE_SIZE);
+	if (!user_range_ok(addr, len) || end < addr)
+		return -ENOMEM;
+	while (addr < end) {
+		struct vma *v = mm_find(current_proc()->mm, addr);
+
+		if (!v)
+			return -ENOMEM;
+		addr = v->end;
+	}
+	return 0;
+}
+
+long sys_mlock(struct rs_frame *f)
+{
+	return lock_range(ARG0(f), ARG1(f));
+}
+
+long sys_mlock2(struct rs_frame *f)
+{
+	if (ARG2(f) & ~1ull)	/* MLOCK_ONFAULT */
+		return -EINVAL;
+	return lock_range(ARG0(f), ARG1(f));
+}
+
+long sys_munlock(struct rs_frame *f)
+{
+	return lock_range(ARG0(f), ARG1(f));
+}
+
+long sys_mlockall(struct rs_frame *f)
+{
+	return !ARG0(f) || (ARG0(f) & ~7ull) ? -EINVAL : 0;
+}
+
+long sys_munlockall(struct rs_frame *f)
+{
+	(void)f;
+	return 0;
+}
+
+/* One thread runs at a time, so a barrier on "the others" has nobody to reach; registrations succeed. */
+long sys_membarrier(struct rs_frame *f)
+{
+	u32 cmd = (u32)ARG0(f);
+	const u32 known = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4;
+
+	if (ARG1(f))
+		return -EINVAL;
+	if (!cmd)
+		return known;
+	return (cmd & (cmd - 1)) || !(cmd & known) ? -EINVAL : 0;
+}

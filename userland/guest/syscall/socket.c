@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+/*
+ * socket.c - messages: sendmsg, recvmsg, and sendto and recvfrom of memory that is not in one piece
+ *
+ * A message has up to three things behind pointers: an address, data in pieces, control data. Address and control data are small and go
+ * through one kernel buffer together with the struct msghdr itself; the data stays where it is. Descriptors travel in control data
+ * (SCM_RIGHTS): outgoing numbers become the host's, incoming ones get numbers of the process. No other kind of control data holds any.
+ *
+ * An address could name a socket outside the sandbox, so it needs --net host; a socket pair has no use for one.
+ */
+#include <asm/unistd.h>
+#include <linux/fcntl.h>
+#include "pieces.h"
+#include "signal.h"
+#include "syscall.h"
+#include "../lib/string.h"
+#include "../mm/kmalloc.h"
+
+#define NAME_MAX_LEN	128
+#define CONTROL_MAX	4096
+#define MSG_NOSIGNAL	0x4000
+#define MSG_CMSG_CLOEXEC 0x40000000
+#define MSG_CTRUNC	8
+#define SOL_SOCKET	1
+#define SCM_RIGHTS	1
+
+struct k_msghdr {
+	u64 name;
+	u32 namelen, pad0;
+	u64 iov, iovlen, control, controllen;
+	u32 flags, pad1;
+};
+
+struct k_cmsghdr {
+	u64 len;
+	u32 level, type;
+};
+
+_Static_assert(sizeof(struct k_msghdr) == 56, "struct msghdr");
+
+/* What the host is given. */
+struct message {
+	struct k_msghdr hdr;
+	u8 name[NAME_MAX_LEN];
+	u8 control[CONTROL_MAX] __attribute__((aligned(8)));
+};
+
+/* Calls @fn for each descriptor in the SCM_RIGHTS parts of @control; stops at an error. */
+static long each_fd(u8 *control, u64 len, long (*fn)(s32 *fd, void *ctx), void *ctx)
+{
+	u64 at = 0;
+	long err;
+
+	while (len - at >= sizeof(struct k_cmsghdr)) {
+		struct k_cmsghdr c;
+		u64 i;
+
+		memcpy(&c, control + at, sizeof(c));
+		if (c.len < sizeof(c) || c.len > len - at)
+			return -EINVAL;
+		if (c.level == SOL_SOCKET && c.type == SCM_RIGHTS)
+			for (i = sizeof(c); i + 4 <= c.len; i += 4) {
+				s32 fd;
+
+				memcpy(&fd, control + at + i, 4);
+				err = fn(&fd, ctx);
+				if (err)
+					return err;
+				memcpy(control + at + i, &fd, 4);
+			}
+		if (ALIGN_UP(c.len, 8) >= len - at)
+			break;
+		at += ALIGN_UP(c.len, 8);
+	}
+	return 0;
+}
+
+static long to_host(s32 *fd, void *ctx)
+{
+	(void)ctx;
+	*fd = fd_host(current_proc()->files, (u32)*fd);
+	return *fd < 0 ? -EBADF : 0;
+}
+
+static long to_process(s32 *fd, void *ctx)
+{
+	*fd = (s32)install_host_fd(*fd, *(bool *)ctx, NULL);
+	return 0;	/* one that found no number is -errno there; the others are of use all the same */
+}
+
+static bool net_allowed(u64 nr)
+{
+	if (rs_boot->flags & RS_BOOT_NET_HOST)
+		return true;
+	host_explain((int)nr, EPERM, NULL);
+	return false;
+}
+
+static long gather(struct pieces *p, u64 uiov, u64 n, bool write)
+{
+	bool more = true;
+	u64 v[2], k, total = 0;
+	long err = 0;
+
+	if (n > SEGS_MAX)
+		return -EMSGSIZE;
+	for (k = 0; k < n; k++) {
+		if (copyin(v, uiov + 16 * k, sizeof(v)))
+			return -EFAULT;
+		if ((s64)v[1] < 0 || (s64)(total += v[1]) < 0)
+			return -EINVAL;
+		if (more && v[1])
+			more = pieces_add(p, v[0], v[1], write, &err);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static long do_sendmsg(u64 nr, int host, const struct k_msghdr *u, struct pieces *p, u32 flags)
+{
+	struct message *m;
+	long ret = 0;
+
+	if (u->name && u->namelen && !net_allowed(nr))
+		return -EPERM;
+	if ((u->name && u->namelen > NAME_MAX_LEN) || (s32)u->namelen < 0)
+		return -EINVAL;
+	if (u->controllen > CONTROL_MAX)
+		return -ENOBUFS;
+	m = kzalloc(sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	if (u->name && u->namelen) {
+		m->hdr.name = gpa_of(m->name);
+		m->hdr.namelen = u->namelen;
+		if (copyin(m->name, u->name, u->namelen))
+			ret = -EFAULT;
+	}
+	if (!ret && u->control && u->controllen) {
+		m->hdr.control = gpa_of(m->control);
+		m->hdr.controllen = u->controllen;
+		if (copyin(m->control, u->control, u->controllen))
+			ret = -EFAULT;
+		if (!ret)
+			ret = each_fd(m->control, u->controllen, to_host, NULL);
+	}
+	if (!ret) {
+		m->hdr.iov = p->n ? gpa_of(p->seg) : 0;
+		m->hdr.iovlen = p->n;
+		ret = host_call_intr(__NR_sendmsg, host, gpa_of(m), flags, 0, 0, 0);
+		if (!(flags & MSG_NOSIGNAL))
+			pipe_check(ret);
+	}
+	kfree(m);
+	return ret;
+}
+
+long sys_sendmsg(struct rs_frame *f)
+{
+	int host = fd_host(current_proc()->files, ARG0(f));
+	struct k_msghdr u;
+	struct pieces p;
+	long ret;
+
+	if (host < 0)
+		return host;
+	if (copyin(&u, ARG1(f), sizeof(u)))
+		return -EFAULT;
+	pieces_init(&p);
+	ret = gather(&p, u.iov, u.iovlen, false);
+	if (!ret)
+		ret = do_sendmsg(__NR_sendmsg, host, &u, &p, (u32)ARG2(f));
+	pieces_put(&p);
+	return ret;
+}
+
+long sys_sendto(struct rs_frame *f)
+{
+	int host = fd_host(current_proc()->files, ARG0(f));
+	struct k_msghdr u = { .name = ARG4(f), .namelen = ARG4(f) ? (u32)ARG5(f) : 0 };
+	struct pieces p;
+	long ret, err = 0;
+
+	if (host < 0)
+		return host;
+	pieces_init(&p);
+	if (ARG2(f))
+		pieces_add(&p, ARG1(f), ARG2(f), false, &err);
+	ret = err ? err : do_sendmsg(__NR_sendto, host, &u, &p, (u32)ARG3(f));
+	pieces_put(&p);
+	return ret;
+}
+
+/* Receives; @u is as the process gave it and comes back as it is to be told. */
+static long do_recvmsg(int host, struct k_msghdr *u, struct pieces *p, u32 flags)
+{
+	bool cloexec = flags & MSG_CMSG_CLOEXEC;
+	struct message *m;
+	long ret;
+
+	if ((s32)u->namelen < 0)
+		return -EINVAL;
+	m = kzalloc(sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	if (u->name && u->namelen) {
+		m->hdr.name = gpa_of(m->name);
+		m->hdr.namelen = min(u->namelen, (u32)NAME_MAX_LEN);
+	}
+	if (u->control && u->controllen) {
+		m->hdr.control = gpa_of(m->control);
+		m->hdr.controllen = min(u->controllen, (u64)CONTROL_MAX);
+	}
+	m->hdr.iov = p->n ? gpa_of(p->seg) : 0;
+	m->hdr.iovlen = p->n;
+	ret = host_call_intr(__NR_recvmsg, host, gpa_of(m), flags, 0, 0, 0);
+	if (ret >= 0) {
+		u64 clen = m->hdr.control ? min(m->hdr.controllen, (u64)CONTROL_MAX) : 0;
+
+		each_fd(m->control, clen, to_process, &cloexec);
+		if (u->name && m->hdr.name && copyout(u->name, m->name, min(min(m->hdr.namelen, u->namelen), (u32)NAME_MAX_LEN)))
+			ret = -EFAULT;
+		if (clen && copyout(u->control, m->control, min(clen, u->controllen)))
+			ret = -EFAULT;
+		u->namelen = m->hdr.namelen;
+		u->controllen = clen;
+		u->flags = m->hdr.flags;
+	}
+	kfree(m);
+	return ret;
+}
+
+long sys_recvmsg(struct rs_frame *f)
+{
+	int host = fd_host(current_proc()->files, ARG0(f));
+	struct k_msghdr u;
+	struct pieces p;
+	long ret;
+
+	if (host < 0)
+		return host;
+	if (copyin(&u, ARG1(f), sizeof(u)))
+		return -EFAULT;
+	pieces_init(&p);
+	ret = gather(&p, u.iov, u.iovlen, true);
+	if (!ret) {
+		ret = do_recvmsg(host, &u, &p, (u32)ARG2(f));
+		if (ret >= 0 && (put_user_u32(ARG1(f) + offsetof(struct k_msghdr, namelen), u.namelen) ||
+				 put_user_u64(ARG1(f) + offsetof(struct k_msghdr, controllen), u.controllen) ||
+				 put_user_u32(ARG1(f) + offsetof(struct k_msghdr, flags), u.flags)))
+			ret = -EFAULT;
+	}
+	pieces_put(&p);
+	return ret;
+}
+
+long sys_recvfrom(struct rs_frame *f)
+{
+	int host = fd_host(current_proc()->files, ARG0(f));
+	struct k_msghdr u = { .name = ARG4(f) };
+	struct pieces p;
+	long ret, err = 0;
+
+	if (host < 0)
+		return host;
+	if (ARG4(f) && get_user_u32(&u.namelen, ARG5(f)))
+		return -EFAULT;
+	pieces_init(&p);
+	if (ARG2(f))
+		pieces_add(&p, ARG1(f), ARG2(f), true, &err);
+	ret = err ? err : do_recvmsg(host, &u, &p, (u32)ARG3(f));
+	if (ret >= 0 && ARG4(f) && ARG5(f) && put_user_u32(ARG5(f), u.namelen))
+		ret = -EFAULT;
+	pieces_put(&p);
+	return ret;
+}

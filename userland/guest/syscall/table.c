@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/*
+ * table.c - rs_calls.def and rs_ioctls.def as data
+ */
+#include <asm/unistd.h>
+#include <asm/ioctls.h>
+#include <linux/fs.h>
+#include <linux/fcntl.h>
+#include "table.h"
+#include "../../include/rs_calls.h"
+
+#define RS_GUEST(name, ret, ...)		[__NR_##name] = { RS_CLASS_GUEST, RS_P_IO, ret, 0, { __VA_ARGS__ } },
+#define RS_FORWARD(name, policy, ret, ...)	[__NR_##name] = { RS_CLASS_FORWARD, policy, ret, 0, { __VA_ARGS__ } },
+#define RS_SPECIAL(name, policy, ret, ...)	[__NR_##name] = { RS_CLASS_SPECIAL, policy, ret, 0, { __VA_ARGS__ } },
+#define RS_REFUSE(name, policy)			[__NR_##name] = { RS_CLASS_REFUSE, policy, 0, 0, { 0 } },
+
+const struct rs_sysrow rs_sysrows[RS_NR_SYSCALLS] = {
+#include "../../include/rs_calls.def"
+};
+
+static const struct {
+	u32 kind, cmd, desc;
+} bycmd[] = {
+#define RS_IOCTL(cmd, desc)	{ RS_A_IOCTL, (u32)(cmd), desc },
+#define RS_FCNTL(cmd, desc)	{ RS_A_FCNTL, (u32)(cmd), desc },
+#include "../../include/rs_ioctls.def"
+};
+
+bool bycmd_arg(unsigned int kind, u32 cmd, u32 *desc)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bycmd); i++)
+		if (bycmd[i].kind == kind && bycmd[i].cmd == cmd) {
+			*desc = bycmd[i].desc;
+			return true;
+		}
+	return false;
+}
