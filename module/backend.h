@@ -17,6 +17,7 @@
 #ifndef RS_BACKEND_H
 #define RS_BACKEND_H
 
+#include <linux/static_call.h>
 #include <linux/types.h>
 #include "mmu/mmu.h"
 
@@ -126,7 +127,15 @@ struct rs_backend {
 	u32 features;		/* RS_FEATURE_NESTED_*, RS_FEATURE_PCID; the generic half knows the others */
 };
 
-extern const struct rs_backend *rs_backend;	/* set once at load */
+extern const struct rs_backend *rs_backend;	/* set once at load; NULL when the machine has nothing usable */
+
+/* The callbacks of every round in the guest are called without an indirect branch: static_call(rs_enter)(vcpu). */
+#define RS_STATIC_CALLS(X) \
+	X(vcpu_load) X(vcpu_put) X(get_rip) X(flush) X(enter) X(decode) X(skip_insn) X(inject) X(event_pending) X(can_interrupt) \
+	X(want_window)
+#define RS_DECLARE_CALL(name) DECLARE_STATIC_CALL(rs_##name, *(((struct rs_backend *)0)->name));
+RS_STATIC_CALLS(RS_DECLARE_CALL)
+
 extern struct rs_backend rs_vmx_backend, rs_svm_backend;
 
 #endif /* RS_BACKEND_H */

@@ -17,9 +17,11 @@
 #define RS_VCPU_H
 
 #include <linux/mutex.h>
+#include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/types.h>
 #include <uapi/ringside.h>
+#include <uapi/ringside_guest.h>
 #include "backend.h"
 
 /*
@@ -68,16 +70,16 @@ struct rs_vcpu {
 	struct rs_mmu *mmu;			/* of the VM */
 	struct rs_run *run;			/* shared with user space: read each input once, trust nothing */
 	u64 flush_seen;				/* flush_gen of the mmu at the last flush */
-	u64 host_pkru;
-	int cpu;				/* any thread, when in_guest: the CPU it is loaded on; -1 when it never was. last one after put */
+	u32 host_pkru;				/* fpu.h */
+	int cpu;				/* any thread, when in_guest: the CPU it is loaded on; otherwise the last one, -1: none yet */
 	bool in_guest;				/* any thread */
 	bool kick;				/* any thread */
-	bool loaded;				/* between vcpu_load and vcpu_put; the preempt notifier clears and sets it */
 	bool ret_pending;			/* the last exit was a hypercall for user space: run->hypercall.ret goes to RAX */
 	bool window_wanted;			/* want_window(true) is in force */
 	u8 irq_vector;				/* interrupt that run->irq_vector asks for and that is not injected yet; 0 none */
 	u8 life;				/* enum rs_vcpu_life */
 	u32 vm_flags;				/* RS_VM_* */
+	u64 cr4;				/* as RS_SET_STATE set it; the guest cannot change it */
 	struct rs_vcpu_counters count;
 	struct preempt_notifier notifier;
 
@@ -86,6 +88,8 @@ struct rs_vcpu {
 	struct rs_vm *vm;
 	struct page *run_page;
 	u32 id;
+	bool state_lost;			/* the backend has no state that get_state could show */
+	atomic64_t kicks;			/* any thread: IPIs sent by RS_KICK */
 	struct {				/* last fault delivered as RS_VECTOR_NESTED_FAULT */
 		u64 gpa, gva;
 		u32 access;
@@ -96,7 +100,11 @@ struct rs_vcpu {
  * May SVM or VMX instructions be executed on this CPU now? False after the reboot notifier or a CPU's way offline turned it off. To be asked
  * with interrupts off, which are to stay off until after the last such instruction: turning it off happens in an IPI or with interrupts off.
  */
-bool rs_cpu_is_on(void);
+DECLARE_PER_CPU(bool, rs_cpu_on);
+static __always_inline bool rs_cpu_is_on(void)
+{
+	return __this_cpu_read(rs_cpu_on);
+}
 
 /**
  * rs_vcpu_init - make a vCPU of @vm ready for its first RS_SET_STATE; P
@@ -123,6 +131,7 @@ enum rs_next {
 	RS_NEXT_USER,		/* run->exit_reason says why; RS_RUN returns 0 */
 	RS_NEXT_WORK,		/* signal, reschedule or other work of the thread is pending */
 	RS_NEXT_OFF,		/* virtualisation is off on this CPU */
+	RS_NEXT_BUG,		/* the module is wrong: the vCPU stops, RS_RUN fails */
 };
 
 /* hypercall.c, cpuid.c, msr.c: exit handlers, context I */
@@ -130,7 +139,21 @@ enum rs_next rs_hypercall(struct rs_vcpu *vcpu);
 enum rs_next rs_emulate_cpuid(struct rs_vcpu *vcpu);
 enum rs_next rs_emulate_rdmsr(struct rs_vcpu *vcpu);
 enum rs_next rs_emulate_wrmsr(struct rs_vcpu *vcpu);
-/* Deliver a fault at the next entry; context L or I. */
-void rs_inject_fault(struct rs_vcpu *vcpu, u8 vector, bool has_error, u32 error);
+
+/* cpuid.c: bits that RS_SET_STATE accepts, and what struct rs_info tells */
+u64 rs_cr4_allowed(void);
+u64 rs_efer_allowed(void);
+u32 rs_features(void);
+u64 rs_xcr0(void);
+
+u64 rs_vcpu_exits(const struct rs_vcpu *vcpu);	/* their sum so far; any thread */
+
+/*
+ * vcpu.c: deliver an event at the next entry; context L or I. A fault makes the guest forget an
+ * event that was to be delivered again.
+ */
+void rs_inject(struct rs_vcpu *vcpu, const struct rs_event *ev);
+void rs_inject_fault(struct rs_vcpu *vcpu, u8 vector);	/* #UD, #DB, vector 20: no error code */
+void rs_inject_gp(struct rs_vcpu *vcpu);		/* #GP(0) */
 
 #endif /* RS_VCPU_H */

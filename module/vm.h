@@ -26,9 +26,9 @@ struct rs_vm {
 	struct rs_mmu mmu;
 	struct mutex lock;			/* creation and removal of vCPUs; past */
 	struct rs_vcpu *vcpus[RS_MAX_VCPUS];	/* changed under lock and mmu.lock, read under either */
+	DECLARE_BITMAP(vcpu_ids, RS_MAX_VCPUS);	/* which of vcpus[] exist; as vcpus */
 	struct rs_stats past;			/* counters of vCPUs that are gone; lock */
 	u64 kicks;				/* IPIs sent to vCPUs in the guest; written under mmu.lock */
-	atomic64_t user_kicks;			/* those sent by RS_KICK */
 	cpumask_var_t kick_mask;		/* scratch of kick_all; mmu.lock */
 	struct dentry *debugfs;
 };

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * compat.h - every difference between kernel versions, and no other file asks for a version
+ *
+ * Kernels 6.1 to 6.12 are built and tested. What can be tested by looking for a symbol is tested by Kbuild (RS_HAVE_*).
+ */
+#ifndef RS_COMPAT_H
+#define RS_COMPAT_H
+
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+#include <linux/thread_info.h>
+#include <linux/version.h>
+#include <linux/vtime.h>
+#include <asm/cpufeature.h>
+#include <asm/nospec-branch.h>
+
+/* Work that must be done before guest code runs on: signals, rescheduling, task work. */
+#define RS_COMPAT_WORK		(_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | _TIF_NOTIFY_RESUME)
+
+/*
+ * Time in the guest counts as the thread's user time: a clock tick that ends a stay in the guest finds PF_VCPU. Where time is not accounted by
+ * ticks (nohz_full) it counts as system time. Begin with interrupts off, end with interrupts on, after the tick was taken.
+ */
+static __always_inline void rs_compat_guest_time_begin(void)
+{
+	if (!vtime_accounting_enabled_this_cpu())
+		current->flags |= PF_VCPU;
+}
+
+static __always_inline void rs_compat_guest_time_end(void)
+{
+	current->flags &= ~PF_VCPU;
+}
+
+/* Guest code ran on this CPU: its branch predictions must not reach user space (VMSCAPE). */
+static __always_inline void rs_compat_guest_ran(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+}
+
+/* 6.3: vm_flags became read-only. */
+static inline void rs_compat_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vm_flags_set(vma, flags);
+#else
+	vma->vm_flags |= flags;
+#endif
+}
+
+static inline void rs_compat_vm_flags_clear(struct vm_area_struct *vma, unsigned long flags)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vm_flags_clear(vma, flags);
+#else
+	vma->vm_flags &= ~flags;
+#endif
+}
+
+/* Is kvm.ko loaded? It need not run anything. */
+static inline bool rs_compat_kvm_is_loaded(void)
+{
+#if IS_ENABLED(CONFIG_KVM)
+	void *sym = __symbol_get("kvm_rebooting");
+
+	if (sym)
+		__symbol_put("kvm_rebooting");
+	return sym;
+#else
+	return false;
+#endif
+}
+
+#endif /* RS_COMPAT_H */

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hypercall.c - hypercalls: the few the module answers, and passing on the others
+ *
+ * The number and every argument are the guest's: nothing here trusts them, and nothing here reads guest memory.
+ */
+#include <asm/trapnr.h>
+#include "trace.h"
+#include "vcpu.h"
+
+static u64 fault_info(const struct rs_vcpu *vcpu, u64 what)
+{
+	switch (what) {
+	case 0:
+		return vcpu->fault_info.gpa;
+	case 1:
+		return vcpu->fault_info.gva;
+	case 2:
+		return vcpu->fault_info.access;
+	default:
+		return RS_HC_ENOSYS;
+	}
+}
+
+static u64 exit_count(const struct rs_vcpu *vcpu)
+{
+	return rs_vcpu_exits(vcpu) - vcpu->count.exits[RS_X_INTERRUPT] - vcpu->count.exits[RS_X_NMI];
+}
+
+static enum rs_next to_user(struct rs_vcpu *vcpu)
+{
+	struct rs_run *run = vcpu->run;
+
+	run->hypercall.nr = vcpu->regs.rax;
+	run->hypercall.args[0] = vcpu->regs.rdi;
+	run->hypercall.args[1] = vcpu->regs.rsi;
+	run->hypercall.args[2] = vcpu->regs.rdx;
+	run->hypercall.args[3] = vcpu->regs.r10;
+	run->exit_reason = RS_EXIT_HYPERCALL;
+	vcpu->ret_pending = true;
+	return RS_NEXT_USER;
+}
+
+enum rs_next rs_hypercall(struct rs_vcpu *vcpu)
+{
+	struct rs_regs *r = &vcpu->regs;
+	u64 nr = r->rax;
+
+	/* The instruction exits from ring 3 as it does from ring 0; ring 3 must not get past the guest kernel that way. */
+	if (unlikely(vcpu->exit.cpl && !(vcpu->vm_flags & RS_VM_USER_HYPERCALLS))) {
+		rs_inject_fault(vcpu, X86_TRAP_UD);
+		return RS_NEXT_ENTER;
+	}
+	static_call(rs_skip_insn)(vcpu);
+	trace_rs_hypercall(vcpu->id, vcpu->exit.cpl, nr, r->rdi, r->rsi, r->rdx, r->r10);
+	if (nr >= RS_HC_USER)
+		return to_user(vcpu);
+	switch (nr) {
+	case RS_HC_NULL:
+		r->rax = 0;
+		break;
+	case RS_HC_EXIT_COUNT:
+		r->rax = exit_count(vcpu);
+		break;
+	case RS_HC_FAULT_INFO:
+		r->rax = fault_info(vcpu, r->rdi);
+		break;
+	default:
+		r->rax = RS_HC_ENOSYS;
+	}
+	return RS_NEXT_ENTER;
+}

@@ -1,0 +1,631 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vcpu.c - the run loop
+ *
+ * RS_RUN is three nested loops, each for one state of the thread:
+ *
+ *	rs_vcpu_run	preemptible. Resolves nested faults, reschedules, waits. Leaves with a result for user space.
+ *	rounds		loaded, interrupts off. Goes round and round through the guest as long as the exits are of the kind that can be
+ *			dealt with on the spot: then an exit costs the two transitions and little else.
+ *	one round	may_enter (the reasons not to enter, in order), enter, decode, dispatch through a table by exit kind.
+ *
+ * The vCPU stays loaded all the time; the preempt notifier puts it when the scheduler takes the CPU away.
+ *
+ * Why no request is lost: in_guest is set, then a full barrier, then every reason not to enter is looked at (RS_KICK, flush_gen, thread
+ * flags). Others change the reason, then a full barrier, then look at in_guest and send an IPI. The IPI cannot be taken before the entry since
+ * interrupts are off; pending, it makes the guest exit at once. In the rounds after the first no new barrier is needed: in_guest
+ * has been set all along, so whoever changed something has sent an IPI that is pending, and the next entry will be short.
+ */
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+#include "compat.h"
+#include "fpu.h"
+#include "trace.h"
+#include "vcpu.h"
+#include "virt.h"
+
+/* --- events ------------------------------------------------------------------------------------------------------------- */
+
+void rs_inject(struct rs_vcpu *vcpu, const struct rs_event *ev)
+{
+	trace_rs_inject(vcpu->id, ev);
+	vcpu->count.injected++;
+	static_call(rs_inject)(vcpu, ev);
+}
+
+void rs_inject_fault(struct rs_vcpu *vcpu, u8 vector)
+{
+	const struct rs_event ev = { .vector = vector };
+
+	rs_inject(vcpu, &ev);
+}
+
+void rs_inject_gp(struct rs_vcpu *vcpu)
+{
+	const struct rs_event ev = { .vector = X86_TRAP_GP, .has_error = true };
+
+	rs_inject(vcpu, &ev);
+}
+
+/* The interrupt that user space asked for: now if the guest can take it, else as soon as it can. I. */
+static void deliver_interrupt(struct rs_vcpu *vcpu)
+{
+	if (!static_call(rs_event_pending)(vcpu) && static_call(rs_can_interrupt)(vcpu)) {
+		const struct rs_event ev = { .vector = vcpu->irq_vector, .interrupt = true };
+
+		rs_inject(vcpu, &ev);
+		vcpu->irq_vector = 0;
+		WRITE_ONCE(vcpu->run->irq_vector, 0);
+		return;
+	}
+	if (!vcpu->window_wanted) {
+		vcpu->window_wanted = true;
+		static_call(rs_want_window)(vcpu, true);
+	}
+}
+
+/* --- exits: a table of small functions, context I -------------------------------------------------------------------------- */
+
+static enum rs_next user_exit(struct rs_vcpu *vcpu, enum rs_exit_reason reason)
+{
+	vcpu->run->exit_reason = reason;
+	return RS_NEXT_USER;
+}
+
+static enum rs_next exit_interrupt(struct rs_vcpu *vcpu)
+{
+	return RS_NEXT_WINDOW;
+}
+
+static enum rs_next exit_nothing(struct rs_vcpu *vcpu)
+{
+	return RS_NEXT_ENTER;
+}
+
+static enum rs_next exit_npf(struct rs_vcpu *vcpu)
+{
+	return RS_NEXT_FAULT;
+}
+
+static enum rs_next exit_window(struct rs_vcpu *vcpu)
+{
+	vcpu->window_wanted = false;
+	static_call(rs_want_window)(vcpu, false);
+	return RS_NEXT_ENTER;
+}
+
+static enum rs_next exit_gp(struct rs_vcpu *vcpu)
+{
+	rs_inject_gp(vcpu);
+	return RS_NEXT_ENTER;
+}
+
+/*
+ * Instructions the guest does not have, MOV DR among them: it has no debug registers, and #UD is what MOV to a debug register that does not
+ * exist gives (AMD64 Architecture Programmer's Manual volume 3, MOV DRn: DR4 and DR5 with CR4.DE). #GP would mean a register with a bad value.
+ */
+static enum rs_next exit_ud(struct rs_vcpu *vcpu)
+{
+	rs_inject_fault(vcpu, X86_TRAP_UD);
+	return RS_NEXT_ENTER;
+}
+
+static enum rs_next exit_hlt(struct rs_vcpu *vcpu)
+{
+	static_call(rs_skip_insn)(vcpu);
+	if (vcpu->irq_vector && static_call(rs_can_interrupt)(vcpu))
+		return RS_NEXT_ENTER;
+	return user_exit(vcpu, RS_EXIT_HLT);
+}
+
+/*
+ * #DB and #AC are intercepted only because a guest can make the CPU deliver them without end while it delivers one (a #AC handler whose stack
+ * is misaligned, a #DB on the page of its own frame): each turn is an exit, so interrupts and signals of the host get through.
+ */
+static enum rs_next exit_exception(struct rs_vcpu *vcpu)
+{
+	switch (vcpu->exit.vector) {
+	case X86_TRAP_DB:
+		rs_inject_fault(vcpu, X86_TRAP_DB);
+		return RS_NEXT_ENTER;
+	case X86_TRAP_AC: {
+		const struct rs_event ev = { .vector = X86_TRAP_AC, .has_error = true };
+
+		rs_inject(vcpu, &ev);
+		return RS_NEXT_ENTER;
+	}
+	case X86_TRAP_MC:
+		/* The host's, and the host has handled it. */
+		return RS_NEXT_ENTER;
+	default:
+		return RS_NEXT_BUG;
+	}
+}
+
+static void fill_hw(struct rs_vcpu *vcpu)
+{
+	vcpu->run->hw.reason = vcpu->exit.hw_reason;
+	vcpu->run->hw.info1 = vcpu->exit.hw_info1;
+	vcpu->run->hw.info2 = vcpu->exit.hw_info2;
+}
+
+static enum rs_next exit_shutdown(struct rs_vcpu *vcpu)
+{
+	vcpu->life = RS_VCPU_NEW;
+	return user_exit(vcpu, RS_EXIT_SHUTDOWN);
+}
+
+static enum rs_next exit_fail_entry(struct rs_vcpu *vcpu)
+{
+	vcpu->life = RS_VCPU_NEW;
+	vcpu->state_lost = true;
+	fill_hw(vcpu);
+	return user_exit(vcpu, RS_EXIT_FAIL_ENTRY);
+}
+
+static enum rs_next exit_unhandled(struct rs_vcpu *vcpu)
+{
+	fill_hw(vcpu);
+	return user_exit(vcpu, RS_EXIT_UNHANDLED);
+}
+
+static enum rs_next (*const exit_handlers[RS_X_NR])(struct rs_vcpu *vcpu) = {
+	[RS_X_INTERRUPT]	= exit_interrupt,
+	[RS_X_NMI]		= exit_nothing,
+	[RS_X_NPF]		= exit_npf,
+	[RS_X_HYPERCALL]	= rs_hypercall,
+	[RS_X_WINDOW]		= exit_window,
+	[RS_X_CPUID]		= rs_emulate_cpuid,
+	[RS_X_RDMSR]		= rs_emulate_rdmsr,
+	[RS_X_WRMSR]		= rs_emulate_wrmsr,
+	[RS_X_IO]		= exit_gp,
+	[RS_X_CR]		= exit_gp,
+	[RS_X_DR]		= exit_ud,
+	[RS_X_XSETBV]		= exit_gp,
+	[RS_X_HLT]		= exit_hlt,
+	[RS_X_EXCEPTION]	= exit_exception,
+	[RS_X_UD]		= exit_ud,
+	[RS_X_SHUTDOWN]		= exit_shutdown,
+	[RS_X_FAIL_ENTRY]	= exit_fail_entry,
+	[RS_X_UNKNOWN]		= exit_unhandled,
+};
+
+static enum rs_next dispatch(struct rs_vcpu *vcpu)
+{
+	unsigned int kind = vcpu->exit.kind;
+
+	/* The one exit that is often wanted does without the indirect branch. */
+	if (likely(kind == RS_X_HYPERCALL)) {
+		vcpu->count.exits[RS_X_HYPERCALL]++;
+		return rs_hypercall(vcpu);
+	}
+	if (WARN_ON_ONCE(kind >= RS_X_NR))
+		return RS_NEXT_BUG;
+	vcpu->count.exits[kind]++;
+	return exit_handlers[kind](vcpu);
+}
+
+/* --- one round ---------------------------------------------------------------------------------------------------------- */
+
+/* The reasons not to enter, and what must be done before. I. */
+static __always_inline enum rs_next may_enter(struct rs_vcpu *vcpu)
+{
+	unsigned long work = READ_ONCE(current_thread_info()->flags);
+
+	if (unlikely(!rs_cpu_is_on()))
+		return RS_NEXT_OFF;
+	if (unlikely(work & (RS_COMPAT_WORK | _TIF_NEED_FPU_LOAD))) {
+		if (work & RS_COMPAT_WORK)
+			return RS_NEXT_WORK;
+		rs_fpu_load();
+	}
+	if (unlikely(READ_ONCE(vcpu->kick))) {
+		WRITE_ONCE(vcpu->kick, false);
+		return user_exit(vcpu, RS_EXIT_KICK);
+	}
+	if (unlikely(rs_mmu_flush_pending(vcpu->mmu, &vcpu->flush_seen))) {
+		static_call(rs_flush)(vcpu);
+		vcpu->count.flushes++;
+	}
+	if (unlikely(vcpu->irq_vector))
+		deliver_interrupt(vcpu);
+	return RS_NEXT_ENTER;
+}
+
+/* Loaded, interrupts off on entry and return. */
+static enum rs_next rounds(struct rs_vcpu *vcpu)
+{
+	enum rs_next next;
+
+	WRITE_ONCE(vcpu->in_guest, true);
+	smp_mb();	/* see the head of this file; pairs with vm_kick_all and rs_vcpu_kick */
+	do {
+		next = may_enter(vcpu);
+		if (next != RS_NEXT_ENTER)
+			break;
+		if (trace_rs_enter_enabled())
+			trace_rs_enter(vcpu->id, static_call(rs_get_rip)(vcpu));
+		vcpu->count.entries++;
+		static_call(rs_enter)(vcpu);
+		static_call(rs_decode)(vcpu);
+		if (trace_rs_exit_enabled())
+			trace_rs_exit(vcpu->id, static_call(rs_get_rip)(vcpu), &vcpu->exit);
+		next = dispatch(vcpu);
+	} while (next == RS_NEXT_ENTER);
+	rs_compat_guest_ran();
+	rs_pkru_restore_host(vcpu);
+	smp_store_release(&vcpu->in_guest, false);
+	return next;
+}
+
+/* --- loading ------------------------------------------------------------------------------------------------------------ */
+
+/* Preemption off. */
+static void load(struct rs_vcpu *vcpu)
+{
+	int cpu = smp_processor_id();
+
+	if (unlikely(vcpu->cpu != cpu)) {
+		if (vcpu->cpu >= 0)
+			vcpu->count.migrations++;
+		/* Not yet in_guest: nobody reads cpu. */
+		WRITE_ONCE(vcpu->cpu, cpu);
+	}
+	static_call(rs_vcpu_load)(vcpu, cpu);
+	rs_pkru_save_host(vcpu);
+}
+
+static void sched_in(struct preempt_notifier *pn, int cpu)
+{
+	load(container_of(pn, struct rs_vcpu, notifier));
+}
+
+static void sched_out(struct preempt_notifier *pn, struct task_struct *next)
+{
+	static_call(rs_vcpu_put)(container_of(pn, struct rs_vcpu, notifier));
+}
+
+static struct preempt_ops preempt_ops = {
+	.sched_in = sched_in,
+	.sched_out = sched_out,
+};
+
+/* P -> L */
+static void vcpu_load(struct rs_vcpu *vcpu)
+{
+	preempt_disable();
+	load(vcpu);
+	preempt_notifier_register(&vcpu->notifier);
+}
+
+/* L -> P */
+static void vcpu_put(struct rs_vcpu *vcpu)
+{
+	preempt_notifier_unregister(&vcpu->notifier);
+	static_call(rs_vcpu_put)(vcpu);
+	preempt_enable();
+}
+
+/* --- RS_RUN ------------------------------------------------------------------------------------------------------------- */
+
+/* A nested fault, in a context that may sleep. 0: enter again. 1: user exit. -errno: RS_RUN fails. L on entry and return. */
+static int resolve_fault(struct rs_vcpu *vcpu)
+{
+	const struct rs_exit x = vcpu->exit;
+	struct rs_fault fault = { .gpa = x.gpa, .access = x.access };
+	struct rs_run *run = vcpu->run;
+	int ret;
+
+	preempt_enable();
+	ret = rs_mmu_fault(vcpu->mmu, &fault);
+	trace_rs_nested_fault(vcpu->id, x.gpa, x.access, fault.hva, fault.level, ret, fault.what);
+	preempt_disable();
+
+	if (fault.retried)
+		vcpu->count.fault_retry++;
+	if (likely(!ret)) {
+		if (fault.level == 1)
+			vcpu->count.map_4k++;
+		else if (fault.level == 2)
+			vcpu->count.map_2m++;
+		return 0;
+	}
+	if (ret == -EINTR || ret == -EIO)
+		return ret;
+	if (!fault.mmio)
+		vcpu->count.fault_failed++;
+
+	fault.access = x.access | (fault.no_region ? RS_FAULT_NO_REGION : 0) | (x.delivering ? RS_FAULT_DELIVERY : 0);
+	if ((vcpu->vm_flags & RS_VM_NESTED_FAULT_VECTOR) && !fault.mmio && !x.delivering && ret == -EFAULT) {
+		vcpu->fault_info.gpa = x.gpa;
+		vcpu->fault_info.gva = x.gva;
+		vcpu->fault_info.access = fault.access;
+		rs_inject_fault(vcpu, RS_VECTOR_NESTED_FAULT);
+		return 0;
+	}
+	run->fault.gpa = x.gpa;
+	run->fault.gva = x.gva;
+	run->fault.access = fault.access;
+	run->fault.error = ret;
+	run->exit_reason = fault.mmio ? RS_EXIT_MMIO : RS_EXIT_MEMORY_FAULT;
+	return 1;
+}
+
+/* Signals go to user space; rescheduling is done here. L on entry and return. */
+static int do_work(void)
+{
+	int ret = 0;
+
+	preempt_enable();
+	if (signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME))
+		ret = -EINTR;
+	else if (need_resched())
+		schedule();
+	preempt_disable();
+	return ret;
+}
+
+/* Virtualisation is off on this CPU: for good, or because the CPU goes offline and the thread is about to be moved. L on entry and return. */
+static int wait_on(void)
+{
+	if (rs_is_rebooting())
+		return -ESHUTDOWN;
+	preempt_enable();
+	schedule_timeout_interruptible(1);
+	preempt_disable();
+	return signal_pending(current) ? -EINTR : 0;
+}
+
+/* L. 0: go on. 1: user exit. -errno. */
+static int leave(struct rs_vcpu *vcpu, enum rs_next next)
+{
+	switch (next) {
+	case RS_NEXT_ENTER:
+	case RS_NEXT_WINDOW:
+		return 0;
+	case RS_NEXT_FAULT:
+		return resolve_fault(vcpu);
+	case RS_NEXT_USER:
+		return 1;
+	case RS_NEXT_WORK:
+		return do_work();
+	case RS_NEXT_OFF:
+		return wait_on();
+	case RS_NEXT_BUG:
+		break;
+	}
+	/* Our own mistake: this VM cannot go on, the host can. */
+	vcpu->life = RS_VCPU_NEW;
+	return -EIO;
+}
+
+static int take_irq_vector(struct rs_vcpu *vcpu)
+{
+	u32 vector = READ_ONCE(vcpu->run->irq_vector);
+
+	if (unlikely(vector && (vector < 32 || vector > 255)))
+		return -EINVAL;
+	/* When user space takes its wish back, a window asked for opens once more for nothing. */
+	vcpu->irq_vector = vector;
+	return 0;
+}
+
+int rs_vcpu_run(struct rs_vcpu *vcpu)
+{
+	struct rs_run *run = vcpu->run;
+	enum rs_next next;
+	int ret;
+
+	lockdep_assert_held(&vcpu->mutex);
+	run->exit_reason = RS_EXIT_NONE;
+	if (unlikely(vcpu->life != RS_VCPU_READY || READ_ONCE(vcpu->mmu->dead)))
+		return -EIO;
+	ret = take_irq_vector(vcpu);
+	if (unlikely(ret))
+		return ret;
+	if (vcpu->ret_pending) {
+		vcpu->ret_pending = false;
+		vcpu->regs.rax = READ_ONCE(run->hypercall.ret);
+	}
+
+	vcpu_load(vcpu);
+	do {
+		local_irq_disable();
+		rs_compat_guest_time_begin();
+		next = rounds(vcpu);
+		local_irq_enable();
+		rs_compat_guest_time_end();
+		ret = leave(vcpu, next);
+	} while (!ret);
+	if (ret > 0) {
+		run->rip = static_call(rs_get_rip)(vcpu);
+		run->cpl = vcpu->exit.cpl;
+		vcpu->count.user_exits++;
+		ret = 0;
+	}
+	vcpu_put(vcpu);
+	return ret;
+}
+
+void rs_vcpu_kick(struct rs_vcpu *vcpu)
+{
+	WRITE_ONCE(vcpu->kick, true);
+	smp_mb();	/* pairs with the one in rounds() */
+	preempt_disable();	/* the CPU cannot go away */
+	if (READ_ONCE(vcpu->in_guest)) {
+		smp_send_reschedule(READ_ONCE(vcpu->cpu));
+		atomic64_inc(&vcpu->kicks);
+	}
+	preempt_enable();
+}
+
+/* --- state -------------------------------------------------------------------------------------------------------------- */
+
+static bool is_canonical(u64 addr)
+{
+	/* The guest has 4-level paging, whatever the host has. */
+	return (u64)((s64)(addr << 16) >> 16) == addr;
+}
+
+#define RS_RFLAGS_ALLOWED (X86_EFLAGS_CF | X86_EFLAGS_FIXED | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF |	\
+			   X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF | X86_EFLAGS_OF | X86_EFLAGS_IOPL | X86_EFLAGS_NT |	\
+			   X86_EFLAGS_RF | X86_EFLAGS_AC | X86_EFLAGS_ID)
+
+static bool state_is_valid(const struct rs_vcpu_state *st)
+{
+	const u64 efer_must = EFER_LME | EFER_LMA;
+
+	if (st->reserved0 || memchr_inv(st->reserved, 0, sizeof(st->reserved)))
+		return false;
+	if (!is_canonical(st->rip) || !is_canonical(st->fs_base) || !is_canonical(st->gs_base))
+		return false;
+	if (st->cr3 >> rs_backend->gpa_bits)
+		return false;
+	if (!(st->cr4 & X86_CR4_PAE) || (st->cr4 & ~rs_cr4_allowed()))
+		return false;
+	if ((st->efer & efer_must) != efer_must || (st->efer & ~rs_efer_allowed()))
+		return false;
+	if (!(st->rflags & X86_EFLAGS_FIXED) || (st->rflags & ~(u64)RS_RFLAGS_ALLOWED))
+		return false;
+	return st->cpl == 0 || st->cpl == 3;
+}
+
+int rs_vcpu_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st)
+{
+	struct rs_regs *r = &vcpu->regs;
+
+	lockdep_assert_held(&vcpu->mutex);
+	if (!state_is_valid(st))
+		return -EINVAL;
+	*r = (struct rs_regs) {
+		.rax = st->rax, .rcx = st->rcx, .rdx = st->rdx, .rbx = st->rbx, .rbp = st->rbp, .rsi = st->rsi, .rdi = st->rdi,
+		.r8 = st->r8, .r9 = st->r9, .r10 = st->r10, .r11 = st->r11, .r12 = st->r12, .r13 = st->r13, .r14 = st->r14,
+		.r15 = st->r15, .cr2 = st->cr2,
+	};
+	vcpu->cr4 = st->cr4;
+	vcpu->ret_pending = false;
+	vcpu->window_wanted = false;
+	vcpu->fault_info.gpa = vcpu->fault_info.gva = 0;
+	vcpu->fault_info.access = 0;
+	vcpu->exit = (struct rs_exit) { .cpl = st->cpl };
+	vcpu_load(vcpu);
+	rs_backend->set_state(vcpu, st);
+	vcpu_put(vcpu);
+	vcpu->life = RS_VCPU_READY;
+	vcpu->state_lost = false;
+	return 0;
+}
+
+int rs_vcpu_get_state(struct rs_vcpu *vcpu, struct rs_vcpu_state *st)
+{
+	const struct rs_regs *r = &vcpu->regs;
+
+	lockdep_assert_held(&vcpu->mutex);
+	if (vcpu->state_lost)
+		return -EIO;
+	*st = (struct rs_vcpu_state) {
+		.rax = r->rax, .rcx = r->rcx, .rdx = r->rdx, .rbx = r->rbx, .rbp = r->rbp, .rsi = r->rsi, .rdi = r->rdi,
+		.r8 = r->r8, .r9 = r->r9, .r10 = r->r10, .r11 = r->r11, .r12 = r->r12, .r13 = r->r13, .r14 = r->r14,
+		.r15 = r->r15, .cr2 = r->cr2,
+	};
+	vcpu_load(vcpu);
+	rs_backend->get_state(vcpu, st);
+	vcpu_put(vcpu);
+	return 0;
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------------- */
+
+int rs_vcpu_init(struct rs_vcpu *vcpu, struct rs_vm *vm, struct rs_mmu *mmu, u32 vm_flags, u32 id)
+{
+	int ret;
+
+	vcpu->vm = vm;
+	vcpu->mmu = mmu;
+	vcpu->vm_flags = vm_flags;
+	vcpu->id = id;
+	vcpu->cpu = -1;
+	vcpu->life = RS_VCPU_NEW;
+	vcpu->state_lost = true;
+	/* No generation has been seen: the first entry flushes. */
+	vcpu->flush_seen = ~0ull;
+	mutex_init(&vcpu->mutex);
+	preempt_notifier_init(&vcpu->notifier, &preempt_ops);
+	vcpu->run_page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!vcpu->run_page)
+		return -ENOMEM;
+	vcpu->run = page_address(vcpu->run_page);
+	ret = rs_backend->vcpu_create(vcpu);
+	if (ret)
+		put_page(vcpu->run_page);
+	return ret;
+}
+
+void rs_vcpu_destroy(struct rs_vcpu *vcpu)
+{
+	rs_backend->vcpu_destroy(vcpu);
+	put_page(vcpu->run_page);
+	mutex_destroy(&vcpu->mutex);
+}
+
+u64 rs_vcpu_exits(const struct rs_vcpu *vcpu)
+{
+	u64 sum = 0;
+	int i;
+
+	for (i = 0; i < RS_X_NR; i++)
+		sum += READ_ONCE(vcpu->count.exits[i]);
+	return sum;
+}
+
+/* Where each kind of exit is counted in struct rs_stats. */
+#define RS_STAT(name) (offsetof(struct rs_stats, name) / sizeof(u64))
+static const u8 exit_stat[RS_X_NR] = {
+	[RS_X_INTERRUPT]	= RS_STAT(exit_interrupt),
+	[RS_X_NMI]		= RS_STAT(exit_nmi),
+	[RS_X_NPF]		= RS_STAT(exit_npf),
+	[RS_X_HYPERCALL]	= RS_STAT(exit_hypercall),
+	[RS_X_WINDOW]		= RS_STAT(exit_window),
+	[RS_X_CPUID]		= RS_STAT(exit_cpuid),
+	[RS_X_RDMSR]		= RS_STAT(exit_msr),
+	[RS_X_WRMSR]		= RS_STAT(exit_msr),
+	[RS_X_IO]		= RS_STAT(exit_io),
+	[RS_X_CR]		= RS_STAT(exit_cr),
+	[RS_X_DR]		= RS_STAT(exit_dr),
+	[RS_X_XSETBV]		= RS_STAT(exit_other),
+	[RS_X_HLT]		= RS_STAT(exit_hlt),
+	[RS_X_EXCEPTION]	= RS_STAT(exit_exception),
+	[RS_X_UD]		= RS_STAT(exit_other),
+	[RS_X_SHUTDOWN]		= RS_STAT(exit_shutdown),
+	[RS_X_FAIL_ENTRY]	= RS_STAT(exit_other),
+	[RS_X_UNKNOWN]		= RS_STAT(exit_other),
+};
+
+void rs_vcpu_add_stats(const struct rs_vcpu *vcpu, struct rs_stats *stats)
+{
+	u64 *field = (u64 *)stats;
+	int i;
+
+	for (i = 0; i < RS_X_NR; i++) {
+		u64 n = READ_ONCE(vcpu->count.exits[i]);
+
+		field[exit_stat[i]] += n;
+		stats->exits += n;
+	}
+	stats->entries += READ_ONCE(vcpu->count.entries);
+	stats->user_exits += READ_ONCE(vcpu->count.user_exits);
+	stats->map_4k += READ_ONCE(vcpu->count.map_4k);
+	stats->map_2m += READ_ONCE(vcpu->count.map_2m);
+	stats->fault_retry += READ_ONCE(vcpu->count.fault_retry);
+	stats->fault_failed += READ_ONCE(vcpu->count.fault_failed);
+	stats->injected += READ_ONCE(vcpu->count.injected);
+	stats->flushes += READ_ONCE(vcpu->count.flushes);
+	stats->kicks += atomic64_read(&vcpu->kicks);
+	stats->migrations += READ_ONCE(vcpu->count.migrations);
+}
