@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/*
+ * ringside: the command. Chooses what to do by the first word; the words' own files do the rest.
+ */
+#include <string.h>
+
+#include "cli.h"
+
+#include "ringside/ringside.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *text;
+} commands[] = {
+	{ "run",	rs_cli_run,	"run a program in a guest ring" },
+	{ "doctor",	rs_cli_doctor,	"say what this machine offers and what is missing" },
+};
+
+#define NR_COMMANDS	(sizeof(commands) / sizeof(commands[0]))
+
+static void usage(FILE *out)
+{
+	size_t i;
+
+	fprintf(out, "usage: ringside COMMAND [ARGUMENT]...\n\n");
+	for (i = 0; i < NR_COMMANDS; i++)
+		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].text);
+	fprintf(out, "\n  ringside COMMAND --help    more about a command\n  ringside --version\n");
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	if (argc < 2) {
+		usage(stderr);
+		return RS_STATUS_SETUP;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		printf("ringside %s\n", RINGSIDE_VERSION);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		usage(stdout);
+		return 0;
+	}
+	for (i = 0; i < NR_COMMANDS; i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "ringside: there is no command \"%s\"\n", argv[1]);
+	usage(stderr);
+	return RS_STATUS_SETUP;
+}

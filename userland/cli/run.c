@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+/*
+ * ringside run: options in, an exit status out.
+ *
+ * Options end at the first word that is none, or at "--": what follows is the program's own. Whatever is not understood is an error (125),
+ * never ignored, because an option that was meant to confine would be.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+#include "ringside/ringside.h"
+
+extern char **environ;
+
+static const char help[] =
+	"usage: ringside run [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
+	"\n"
+	"Runs PROGRAM in the ring 3 of a guest of its own. PROGRAM without a slash is looked up in PATH.\n"
+	"\n"
+	"What it may reach (nothing else; its own file, its interpreter and the libraries in /lib and /usr/lib are readable anyway):\n"
+	"  --ro PATH            may be read\n"
+	"  --rw PATH            may be read and written\n"
+	"  --net none|host      the network: none (the default), or the host's\n"
+	"What it gets:\n"
+	"  --memory SIZE        memory, with suffix K, M or G (default 1G)\n"
+	"  --cpus N             CPUs (1 in this version)\n"
+	"  --env NAME=VALUE     set in its environment, which is otherwise the caller's\n"
+	"What you see:\n"
+	"  --trace[=SET]        its system calls; SET: names of calls, all, file, desc, net, memory, process, signal, with commas\n"
+	"  --explain            for every refusal, the rule that refused and the option that would allow it\n"
+	"  --stats[=json]       what the run cost, at the end, on standard error\n"
+	"  --verbose            messages of the guest kernel\n"
+	"  --bench              answer the measuring calls of ringside_app.h\n"
+	"  --debug              the guest kernel checks itself and fills freed memory with junk\n"
+	"\n"
+	"The exit status is PROGRAM's; 128+N when signal N ended it; 125 when the sandbox could not be set up; 126 when PROGRAM cannot be\n"
+	"executed; 127 when there is no such program.\n";
+
+/* A growing NULL-terminated list of strings. */
+struct list {
+	const char **items;
+	size_t n;
+};
+
+static void add(struct list *l, const char *item)
+{
+	l->items = realloc(l->items, (l->n + 2) * sizeof(*l->items));
+	if (!l->items) {
+		fprintf(stderr, "ringside run: out of memory\n");
+		exit(RS_STATUS_SETUP);
+	}
+	l->items[l->n++] = item;
+	l->items[l->n] = NULL;
+}
+
+static int bad(const char *fmt, const char *a, const char *b)
+{
+	fprintf(stderr, "ringside run: ");
+	fprintf(stderr, fmt, a, b);
+	fprintf(stderr, "\n(ringside run --help says more)\n");
+	return RS_STATUS_SETUP;
+}
+
+/* Bytes with an optional suffix; 0 when it is no size. */
+static uint64_t parse_size(const char *s)
+{
+	unsigned long long n;
+	int shift = 0;
+	char *end;
+
+	if (*s < '0' || *s > '9')
+		return 0;
+	errno = 0;
+	n = strtoull(s, &end, 10);
+	if (errno)
+		return 0;
+	switch (*end) {
+	case 'G': case 'g': shift = 30; break;
+	case 'M': case 'm': shift = 20; break;
+	case 'K': case 'k': shift = 10; break;
+	}
+	if (shift)
+		end++;
+	if (shift && (*end == 'i' && end[1] == 'B'))
+		end += 2;
+	else if (*end == 'B')
+		end++;
+	if (*end || n > ~0ull >> shift)
+		return 0;
+	return n << shift;
+}
+
+/* NAME=VALUE replaces what the list has for NAME. */
+static void set_env(struct list *env, const char *item)
+{
+	size_t i, n = strcspn(item, "=") + 1;
+
+	for (i = 0; i < env->n; i++)
+		if (!strncmp(env->items[i], item, n)) {
+			env->items[i] = item;
+			return;
+		}
+	add(env, item);
+}
+
+/*
+ * Is argv[*i] option @name? Its value is in @value: behind "=", or, with @needs, the next word. Returns 1, 0 when it is another one, -1 when the
+ * value is missing.
+ */
+static int option(char **argv, int *i, const char *name, int needs, const char **value)
+{
+	size_t n = strlen(name);
+
+	if (strncmp(argv[*i], name, n) || (argv[*i][n] && argv[*i][n] != '='))
+		return 0;
+	*value = argv[*i][n] ? argv[*i] + n + 1 : NULL;
+	if (needs && !*value) {
+		if (!argv[*i + 1])
+			return -1;
+		*value = argv[++*i];
+	}
+	return 1;
+}
+
+static const struct {
+	const char *name;
+	enum { MEMORY, CPUS, RO, RW, NET, ENV, TRACE, EXPLAIN, STATS, VERBOSE, BENCH, DEBUG } id;
+	enum { NONE, OPTIONAL, NEEDED } value;
+} options[] = {
+	{ "--memory", MEMORY, NEEDED }, { "--cpus", CPUS, NEEDED }, { "--ro", RO, NEEDED }, { "--rw", RW, NEEDED }, { "--net", NET, NEEDED },
+	{ "--env", ENV, NEEDED }, { "--trace", TRACE, OPTIONAL }, { "--explain", EXPLAIN, NONE }, { "--stats", STATS, OPTIONAL },
+	{ "--verbose", VERBOSE, NONE }, { "--bench", BENCH, NONE }, { "--debug", DEBUG, NONE },
+};
+
+#define NR_OPTIONS	(sizeof(options) / sizeof(options[0]))
+
+int rs_cli_run(int argc, char **argv)
+{
+	struct rs_config c = RS_CONFIG_INIT;
+	struct list ro = { 0 }, rw = { 0 }, env = { 0 }, args = { 0 };
+	enum rs_stats_format stats = RS_STATS_OFF;
+	const char *value;
+	struct rs_result r;
+	char word[64], *end;
+	FILE *messages;
+	size_t k;
+	int i, failed;
+
+	for (i = 0; environ[i]; i++)
+		add(&env, environ[i]);
+	for (i = 1; i < argc; i++) {
+		int found = 0;
+
+		if (!strcmp(argv[i], "--")) {
+			i++;
+			break;
+		}
+		if (argv[i][0] != '-' || !argv[i][1])
+			break;
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+			fputs(help, stdout);
+			return 0;
+		}
+		for (k = 0; k < NR_OPTIONS && !found; k++) {
+			found = option(argv, &i, options[k].name, options[k].value == NEEDED, &value);
+			if (found < 0)
+				return bad("%s needs a value%s", options[k].name, "");
+			if (found && options[k].value == NONE && value)
+				return bad("%s takes no value, but was given \"%s\"", options[k].name, value);
+			if (found)
+				break;
+		}
+		if (!found)
+			return bad("there is no option \"%s\"%s", argv[i], "");
+		switch (options[k].id) {
+		case MEMORY:
+			c.memory = parse_size(value);
+			if (!c.memory)
+				return bad("--memory: \"%s\" is no size%s", value, "");
+			break;
+		case CPUS:
+			errno = 0;
+			c.cpus = strtoul(value, &end, 10);
+			if (*value < '0' || *value > '9' || *end || errno || !c.cpus || c.cpus > 64)
+				return bad("--cpus: \"%s\" is no number between 1 and 64%s", value, "");
+			if (c.cpus != 1)
+				return bad("--cpus %s: more than one CPU is not available in this version%s", value, "");
+			break;
+		case RO:
+			add(&ro, value);
+			break;
+		case RW:
+			add(&rw, value);
+			break;
+		case NET:
+			if (!strcmp(value, "none"))
+				c.net = RS_NET_NONE;
+			else if (!strcmp(value, "host"))
+				c.net = RS_NET_HOST;
+			else if (!strcmp(value, "e1000"))
+				return bad("--net %s: not available in this version%s", value, "");
+			else
+				return bad("--net: \"%s\" is not none, host or e1000%s", value, "");
+			break;
+		case ENV:
+			if (!strchr(value, '=') || *value == '=')
+				return bad("--env: \"%s\" is not NAME=VALUE%s", value, "");
+			set_env(&env, value);
+			break;
+		case TRACE:
+			c.trace = 1;
+			if (rs_trace_set(value ? value : "all", c.trace_mask, word, sizeof(word)))
+				return bad("--trace: there is no system call and no set \"%s\"%s", word, "");
+			break;
+		case EXPLAIN:
+			c.explain = 1;
+			break;
+		case STATS:
+			if (value && strcmp(value, "json"))
+				return bad("--stats: \"%s\" is no format; there is json%s", value, "");
+			stats = value ? RS_STATS_JSON : RS_STATS_TABLE;
+			break;
+		case VERBOSE:
+			c.verbose = 1;
+			break;
+		case BENCH:
+			c.bench = 1;
+			break;
+		case DEBUG:
+			c.debug = 1;
+			break;
+		}
+	}
+	if (i >= argc)
+		return bad("which program?%s%s", "", "");
+	for (k = i; argv[k]; k++)
+		add(&args, argv[k]);
+	c.program = argv[i];
+	c.argv = args.items;
+	c.envp = env.items;
+	c.ro = ro.items;
+	c.rw = rw.items;
+
+	failed = rs_run(&c, &r);
+	messages = fdopen(r.message_fd, "w");
+	if (!messages)
+		return r.status;
+	if (failed)
+		fprintf(messages, "ringside: %s\n", r.error);
+	if (r.counts.entries)
+		rs_print_counts(messages, &r.counts, stats);
+	fflush(messages);
+	return r.status;
+}

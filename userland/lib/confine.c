@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The second wall. The first one is the guest kernel; if it falls, whoever took it talks to this process, and what this process can do is what
+ * he has won. So before the first guest instruction:
+ *
+ *	descriptors	all closed but 0, 1, 2 and the engine's (which no request of the guest can name)
+ *	no_new_privs	no setuid program can undo the rest
+ *	limits		no core dumps, at most RS_FD_LIMIT descriptors
+ *	Landlock	every right it knows is taken away, then given back below --ro (read) and --rw (everything), and for what the program
+ *			needs to start: its own file, its interpreter, /lib* and /usr/lib*, /etc/ld.so.cache, and the harmless devices
+ *	seccomp		the calls of the forwarding table that the options allow, and the few this library makes itself; the rest is EPERM.
+ *			Arguments are looked at where the number says too little: commands of ioctl and fcntl, PROT_EXEC, targets of kill
+ *
+ * Fails closed: anything that cannot be set up is an error with its reason, and the program does not run. A Linux without Landlock is such an
+ * error; a newer Landlock than we know is not, its rights are simply not asked for.
+ */
+#define _GNU_SOURCE
+#include <asm/unistd.h>
+#include <asm/ioctls.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "confine.h"
+#include "policy.h"
+#include "raw.h"
+
+/* Rights of later ABIs than the oldest header we build with. */
+#define FS_EXECUTE	(1ull << 0)
+#define FS_WRITE_FILE	(1ull << 1)
+#define FS_READ_FILE	(1ull << 2)
+#define FS_READ_DIR	(1ull << 3)
+#define FS_ABI_1	((1ull << 13) - 1)
+#define FS_REFER	(1ull << 13)	/* ABI 2 */
+#define FS_TRUNCATE	(1ull << 14)	/* ABI 3 */
+#define FS_IOCTL_DEV	(1ull << 15)	/* ABI 5 */
+#define NET_ALL		3ull		/* ABI 4: bind and connect of TCP */
+#define SCOPE_ALL	3ull		/* ABI 6: abstract unix sockets, signals */
+#define FS_OF_FILES	(FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
+
+struct ruleset_attr {
+	uint64_t fs, net, scoped;
+};
+
+int rs_landlock_abi(void)
+{
+	return rs_raw3(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+bool rs_seccomp_available(void)
+{
+	/* EFAULT: the kernel knows filters and would have read one. */
+	return prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, NULL) && errno == EFAULT;
+}
+
+/* --- what may be reached --------------------------------------------------------------------------------------------------------- */
+
+static int add_root(struct rs_sandbox *sb, const char *path, unsigned int access, const char *why_root, bool must, char *why)
+{
+	struct rs_root *r = &sb->roots[sb->nroots];
+	struct stat st;
+	char *real;
+
+	real = realpath(path, NULL);
+	if (!real || stat(real, &st)) {
+		if (must)
+			snprintf(why, RS_WHY, "%s %s: %s", why_root, path, strerror(errno));
+		free(real);
+		return must ? -1 : 0;
+	}
+	if (sb->nroots == RS_MAX_ROOTS) {
+		snprintf(why, RS_WHY, "more than %d paths", RS_MAX_ROOTS);
+		free(real);
+		return -1;
+	}
+	r->path = real;
+	r->len = strlen(real);
+	r->access = access;
+	r->dir = S_ISDIR(st.st_mode);
+	r->why = why_root;
+	sb->nroots++;
+	return 0;
+}
+
+/* Could a file below @path be one of /proc? */
+static bool covers_proc(const struct rs_root *r)
+{
+	return r->len == 1 || !strcmp(r->path, "/proc") || !strncmp(r->path, "/proc/", 6);
+}
+
+int rs_confine_roots(struct rs_sandbox *sb, const char *const *ro, const char *const *rw, const struct rs_program *program, char *why)
+{
+	static const char *const libraries[] = { "/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache" };
+	static const char *const readable[] = { "/dev/urandom", "/dev/random", "/dev/zero" };
+	static const char *const writable[] = { "/dev/null", "/dev/full", "/dev/tty" };
+	unsigned int i;
+
+	for (i = 0; rw && rw[i]; i++)
+		if (add_root(sb, rw[i], RS_ROOT_READ | RS_ROOT_WRITE, "--rw", true, why))
+			return -1;
+	for (i = 0; ro && ro[i]; i++)
+		if (add_root(sb, ro[i], RS_ROOT_READ, "--ro", true, why))
+			return -1;
+	for (i = 0; i < program->nfiles; i++)
+		if (add_root(sb, program->files[i], RS_ROOT_READ, "the program", true, why))
+			return -1;
+	for (i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
+		if (add_root(sb, libraries[i], RS_ROOT_READ, "the default for libraries", false, why))
+			return -1;
+	for (i = 0; i < sizeof(readable) / sizeof(readable[0]); i++)
+		if (add_root(sb, readable[i], RS_ROOT_READ, "the default for devices", false, why))
+			return -1;
+	for (i = 0; i < sizeof(writable) / sizeof(writable[0]); i++)
+		if (add_root(sb, writable[i], RS_ROOT_READ | RS_ROOT_WRITE, "the default for devices", false, why))
+			return -1;
+	for (i = 0; i < sb->nroots; i++)
+		if (sb->roots[i].access & RS_ROOT_WRITE && covers_proc(&sb->roots[i]))
+			sb->covers_proc = true;
+	return 0;
+}
+
+/* --- descriptors, limits ----------------------------------------------------------------------------------------------------------- */
+
+int rs_confine_descriptors(char *why)
+{
+	int fd;
+
+	/* A file of ours must never get number 0, 1 or 2: messages would go into it. */
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (fd < 0) {
+			snprintf(why, RS_WHY, "cannot open /dev/null: %s", strerror(errno));
+			return -1;
+		}
+	} while (fd <= 2);
+	if (close_range(3, ~0u, 0)) {
+		snprintf(why, RS_WHY, "cannot close inherited descriptors (close_range): %s", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static int set_limits(char *why)
+{
+	struct rlimit core = { 0, 0 }, files;
+
+	if (setrlimit(RLIMIT_CORE, &core)) {
+		snprintf(why, RS_WHY, "cannot switch core dumps off: %s", strerror(errno));
+		return -1;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &files)) {
+		snprintf(why, RS_WHY, "cannot read the limit of open files: %s", strerror(errno));
+		return -1;
+	}
+	if (files.rlim_max > RS_FD_LIMIT)
+		files.rlim_max = RS_FD_LIMIT;
+	if (files.rlim_cur > files.rlim_max)
+		files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files)) {
+		snprintf(why, RS_WHY, "cannot limit open files to %d: %s", RS_FD_LIMIT, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+/* --- Landlock ---------------------------------------------------------------------------------------------------------------------- */
+
+static int landlock(const struct rs_sandbox *sb, char *why)
+{
+	struct ruleset_attr attr = { .fs = FS_ABI_1 };
+	int abi = rs_landlock_abi(), ruleset, err;
+	size_t size = sizeof(attr.fs);
+	unsigned int i;
+
+	if (abi < 1) {
+		snprintf(why, RS_WHY, "this Linux has no Landlock (%s): it needs 5.13 or later with CONFIG_SECURITY_LANDLOCK=y and landlock "
+			 "among the security modules (boot with lsm=landlock,...)", strerror(-abi));
+		return -1;
+	}
+	if (abi >= 2)
+		attr.fs |= FS_REFER;
+	if (abi >= 3)
+		attr.fs |= FS_TRUNCATE;
+	if (abi >= 5)
+		attr.fs |= FS_IOCTL_DEV;
+	if (abi >= 4) {
+		attr.net = sb->net_host ? 0 : NET_ALL;
+		size = 2 * sizeof(uint64_t);
+	}
+	if (abi >= 6) {
+		attr.scoped = sb->net_host ? SCOPE_ALL & ~1ull : SCOPE_ALL;
+		size = sizeof(attr);
+	}
+	ruleset = rs_raw3(__NR_landlock_create_ruleset, (long)&attr, size, 0);
+	if (ruleset < 0) {
+		snprintf(why, RS_WHY, "cannot make a Landlock rule set: %s", strerror(-ruleset));
+		return -1;
+	}
+	for (i = 0; i < sb->nroots; i++) {
+		const struct rs_root *r = &sb->roots[i];
+		uint64_t rights = FS_READ_FILE | FS_READ_DIR;
+		struct landlock_path_beneath_attr rule;
+
+		if (r->access & RS_ROOT_WRITE)
+			rights = attr.fs & ~FS_EXECUTE;
+		if (!r->dir)
+			rights &= FS_OF_FILES;
+		memset(&rule, 0, sizeof(rule));
+		rule.allowed_access = rights & attr.fs;
+		rule.parent_fd = open(r->path, O_PATH | O_CLOEXEC);
+		if (rule.parent_fd < 0) {
+			snprintf(why, RS_WHY, "%s %s: %s", r->why, r->path, strerror(errno));
+			close(ruleset);
+			return -1;
+		}
+		err = rs_raw4(__NR_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, (long)&rule, 0);
+		close(rule.parent_fd);
+		if (err) {
+			snprintf(why, RS_WHY, "cannot make a Landlock rule for %s %s: %s", r->why, r->path, strerror(-err));
+			close(ruleset);
+			return -1;
+		}
+	}
+	err = rs_raw3(__NR_landlock_restrict_self, ruleset, 0, 0);
+	close(ruleset);
+	if (err) {
+		snprintf(why, RS_WHY, "cannot put the Landlock rule set into force: %s", strerror(-err));
+		return -1;
+	}
+	return 0;
+}
+
+/* --- seccomp ----------------------------------------------------------------------------------------------------------------------- */
+
+/* What this library calls itself while the guest runs and until the process ends. */
+static const int own_calls[] = {
+	__NR_exit_group, __NR_exit, __NR_rt_sigreturn, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_write, __NR_writev, __NR_ppoll,
+	__NR_munmap, __NR_madvise, __NR_msync, __NR_brk, __NR_futex, __NR_timer_settime, __NR_clock_gettime, __NR_gettimeofday, __NR_getpid,
+	__NR_gettid, __NR_fstat, __NR_newfstatat, __NR_readlinkat, __NR_close, __NR_openat, __NR_restart_syscall, __NR_lseek, -1
+};
+
+static int allow(scmp_filter_ctx ctx, bool *done, int nr)
+{
+	int ret;
+
+	if (done[nr])
+		return 0;
+	done[nr] = true;
+	ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 0);
+	return ret;
+}
+
+static int allow_commands(scmp_filter_ctx ctx, int nr, const struct rs_cmd_row *rows, unsigned int n)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < n && !ret; i++)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 1, SCMP_A1(SCMP_CMP_EQ, rows[i].cmd));
+	return ret == -EEXIST ? 0 : ret;
+}
+
+static int fill_filter(struct rs_sandbox *sb, scmp_filter_ctx ctx)
+{
+	static bool done[RS_TABLE_SIZE + 64];
+	pid_t self = getpid();
+	const int *own;
+	unsigned int nr;
+	int i, ret = 0;
+
+	/*
+	 * RS_RUN is on the way of every forwarded call, and a filter is a list that is walked from its beginning: ioctl goes first.
+	 */
+	ret = seccomp_syscall_priority(ctx, __NR_ioctl, 255);
+	for (i = 0; !ret && sb->engine.requests[i]; i++)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_ioctl, 1, SCMP_A1(SCMP_CMP_EQ, sb->engine.requests[i]));
+	if (!ret)
+		ret = allow_commands(ctx, __NR_ioctl, rs_ioctl_table, rs_ioctl_count);
+	if (!ret)
+		ret = allow_commands(ctx, __NR_fcntl, rs_fcntl_table, rs_fcntl_count);
+	done[__NR_ioctl] = done[__NR_fcntl] = true;
+
+	/* Memory: never executable. */
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_mmap, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_mprotect, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	/* Signals: to ourselves. */
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_kill, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_tgkill, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
+	done[__NR_mmap] = done[__NR_mprotect] = done[__NR_kill] = done[__NR_tgkill] = true;
+	/* Sockets: pairs always, others with the network. */
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_socketpair, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	done[__NR_socketpair] = true;
+	if (!ret && sb->net_host) {
+		static const int families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
+
+		for (i = 0; i < 4 && !ret; i++)
+			ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_socket, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+	}
+	done[__NR_socket] = true;
+
+	for (own = own_calls; *own >= 0 && !ret; own++)
+		ret = allow(ctx, done, *own);
+	for (own = rs_policy_host_calls(); *own >= 0 && !ret; own++)
+		ret = allow(ctx, done, *own);
+	for (nr = 0; nr < RS_TABLE_SIZE && !ret; nr++) {
+		const struct rs_call_row *row = &rs_call_table[nr];
+
+		if (row->class != RS_CLASS_FORWARD || (row->policy == RS_P_NET && !sb->net_host))
+			continue;
+		if (row->flags & RS_ROW_POLICY)
+			continue;	/* policy.c makes calls of its own */
+		ret = allow(ctx, done, nr);
+	}
+	return ret;
+}
+
+static int seccomp(struct rs_sandbox *sb, char *why)
+{
+	scmp_filter_ctx ctx;
+	int ret;
+
+	if (!rs_seccomp_available()) {
+		snprintf(why, RS_WHY, "this Linux has no seccomp filters: it needs CONFIG_SECCOMP_FILTER=y");
+		return -1;
+	}
+	ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	if (!ctx) {
+		snprintf(why, RS_WHY, "cannot make a seccomp filter: out of memory");
+		return -1;
+	}
+	/* Calls of other architectures end the process: nobody here makes them by mistake. */
+	ret = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (!ret)
+		ret = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 1);
+	if (!ret)
+		ret = fill_filter(sb, ctx);
+	if (!ret)
+		ret = seccomp_load(ctx);
+	seccomp_release(ctx);
+	if (ret) {
+		snprintf(why, RS_WHY, "cannot put the seccomp filter into force: %s", strerror(-ret));
+		return -1;
+	}
+	return 0;
+}
+
+int rs_confine(struct rs_sandbox *sb, char *why)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
+		snprintf(why, RS_WHY, "cannot set no_new_privs: %s", strerror(errno));
+		return -1;
+	}
+	/* Other processes of the same user may not look into this one, nor it into them by what it would inherit. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) {
+		snprintf(why, RS_WHY, "cannot make the process undumpable: %s", strerror(errno));
+		return -1;
+	}
+	if (set_limits(why) || landlock(sb, why) || seccomp(sb, why))
+		return -1;
+	return 0;
+}

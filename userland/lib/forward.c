@@ -1,0 +1,711 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Forwarded calls: from what the guest kernel asks to what Linux is asked.
+ *
+ * A request (struct rs_call) is hostile. Three steps, in this order, and none of them looks at guest memory that an earlier one has
+ * already looked at:
+ *
+ *	check	number and arguments are copied once; the row of the table says what each argument is. Descriptors must be the guest's.
+ *		Addresses are guest physical: they must lie with their whole length in the arena or the window, and become addresses of
+ *		this process. What holds further addresses, descriptors or lengths (iovec, msghdr, pollfd, socklen_t) is copied to
+ *		memory of our own first and checked there.
+ *	call	the system call, with a real SYSCALL instruction in this thread.
+ *	finish	what the kernel wrote into our copies goes to the guest; new descriptors become the guest's, one that is closed was taken
+ *		from it before the call.
+ *
+ * Buffers themselves are handed to the kernel in place: what is there is data, and may change at any time as in any threaded program.
+ * Strings (paths) likewise: the kernel copies them before it looks, and the guard areas around arena and window bound how far.
+ *
+ * This file is on the hot path: general registers only, no libc (the Makefile checks). A plain call costs about a hundred instructions here.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/socket.h>
+#include <stddef.h>
+
+#include "raw.h"
+#include "sandbox.h"
+
+/* What finish has to do, as bits. */
+#define POST_LENGTH	1
+#define POST_POLLFDS	2
+#define POST_PAIR	4
+#define POST_MSG	8
+
+/* The guest's struct msghdr is Linux's. */
+struct guest_msghdr {
+	uint64_t name;
+	uint32_t namelen;
+	uint32_t pad0;
+	uint64_t iov;
+	uint64_t iovlen;
+	uint64_t control;
+	uint64_t controllen;
+	int32_t flags;
+	uint32_t pad1;
+};
+
+_Static_assert(sizeof(struct guest_msghdr) == sizeof(struct msghdr), "one layout");
+
+/**
+ * struct check - one call being checked
+ * @in:   the arguments as the guest gave them, read once
+ * @out:  what the kernel will get
+ * @post: POST_*; @length_at and @pair_at are guest memory (HVA) for finish
+ */
+struct check {
+	struct rs_vcpu *v;
+	struct rs_sandbox *sb;
+	const struct rs_call_row *row;
+	long nr;
+	uint64_t in[6];
+	long out[6];
+	unsigned int post;
+	unsigned int polls;
+	void *length_at, *pair_at, *polls_at, *msg_at, *control_at;
+	uint32_t name_room;
+	uint64_t control_room;
+};
+
+static long check_fd(const struct rs_sandbox *sb, uint64_t in, long *out)
+{
+	int32_t fd = (int32_t)in;
+
+	if (!rs_fd_owned(sb, fd))
+		return -EBADF;
+	*out = fd;
+	return 0;
+}
+
+/* A range that the kernel reads or writes in place; the address 0 stands for none and must then have no length. */
+static inline long check_range(const struct rs_sandbox *sb, uint64_t gpa, uint64_t len, long *out)
+{
+	void *hva;
+
+	if (!gpa) {
+		*out = 0;
+		return len ? -EFAULT : 0;
+	}
+	hva = rs_gpa(&sb->mem, gpa, len);
+	if (!hva)
+		return -EFAULT;
+	*out = (long)hva;
+	return 0;
+}
+
+/* As check_range(), but 0 is NULL whatever the length. */
+static inline long check_optional(const struct rs_sandbox *sb, uint64_t gpa, uint64_t len, long *out)
+{
+	if (!gpa) {
+		*out = 0;
+		return 0;
+	}
+	return check_range(sb, gpa, len, out);
+}
+
+/* Copy an array of @n iovecs at @gpa into the scratch area and check each. Returns 0 or -errno. */
+static long check_iov(struct rs_vcpu *v, uint64_t gpa, uint64_t n)
+{
+	struct rs_sandbox *sb = v->sb;
+	struct iovec *iov = v->scratch.iov;
+	const void *from;
+	uint64_t i;
+	long ret, hva;
+
+	if (n > RS_IOV_MAX)
+		return -EINVAL;
+	if (!n)
+		return 0;
+	from = rs_gpa(&sb->mem, gpa, n * sizeof(*iov));
+	if (!gpa || !from)
+		return -EFAULT;
+	ret = rs_copy_from_guest(iov, from, n * sizeof(*iov));
+	if (ret)
+		return ret;
+	for (i = 0; i < n; i++) {
+		ret = check_range(sb, (uint64_t)iov[i].iov_base, iov[i].iov_len, &hva);
+		if (ret)
+			return ret;
+		iov[i].iov_base = (void *)hva;
+	}
+	return 0;
+}
+
+static long check_pollfds(struct check *c, uint64_t gpa, uint64_t n)
+{
+	struct pollfd *polls = c->v->scratch.polls;
+	const void *from;
+	uint64_t i;
+	long ret;
+
+	if (n > RS_POLL_MAX)
+		return -EINVAL;
+	if (n) {
+		from = rs_gpa(&c->sb->mem, gpa, n * sizeof(*polls));
+		if (!gpa || !from)
+			return -EFAULT;
+		ret = rs_copy_from_guest(polls, from, n * sizeof(*polls));
+		if (ret)
+			return ret;
+		c->polls_at = (void *)from;
+	}
+	for (i = 0; i < n; i++)
+		if (polls[i].fd >= 0 && !rs_fd_owned(c->sb, polls[i].fd))
+			return -EBADF;
+	c->polls = n;
+	c->post |= POST_POLLFDS;
+	return 0;
+}
+
+/* Every descriptor in the SCM_RIGHTS messages of our copy must be the guest's; other kinds of control data are bounded by their length. */
+static long check_control(const struct rs_sandbox *sb, const uint8_t *control, uint64_t len)
+{
+	uint64_t at = 0;
+
+	while (len - at >= sizeof(struct cmsghdr)) {
+		const struct cmsghdr *h = (const struct cmsghdr *)(control + at);
+		uint64_t size = h->cmsg_len, k;
+
+		if (size < sizeof(*h) || size > len - at)
+			return -EINVAL;
+		if (h->cmsg_level != SOL_SOCKET)
+			return -EPERM;
+		if (h->cmsg_type != SCM_RIGHTS)
+			return -EPERM;
+		for (k = sizeof(*h); k + 4 <= size; k += 4)
+			if (!rs_fd_owned(sb, *(const int32_t *)(control + at + k)))
+				return -EBADF;
+		size = (size + 7) & ~7ull;
+		if (size > len - at)
+			break;
+		at += size;
+	}
+	return 0;
+}
+
+/* struct msghdr: everything it points to is in memory of our own when the kernel sees it, but for the data itself. */
+static long check_msg(struct check *c, uint64_t gpa, bool out)
+{
+	struct rs_scratch *s = &c->v->scratch;
+	struct guest_msghdr m;
+	const void *from = rs_gpa(&c->sb->mem, gpa, sizeof(m));
+	long ret, hva;
+
+	if (!gpa || !from)
+		return -EFAULT;
+	ret = rs_copy_from_guest(&m, from, sizeof(m));
+	if (ret)
+		return ret;
+	if (m.namelen > RS_ADDR_MAX) {
+		if (!out)
+			return -EINVAL;
+		m.namelen = RS_ADDR_MAX;
+	}
+	if (!out && m.name && m.namelen && !c->sb->net_host)
+		return -EPERM;
+	ret = check_optional(c->sb, m.name, m.namelen, &hva);
+	if (ret)
+		return ret;
+	s->msg.msg_name = (void *)hva;
+	s->msg.msg_namelen = hva ? m.namelen : 0;
+	if (m.iovlen > RS_IOV_MAX)
+		return -EMSGSIZE;
+	ret = check_iov(c->v, m.iov, m.iovlen);
+	if (ret)
+		return ret;
+	s->msg.msg_iov = s->iov;
+	s->msg.msg_iovlen = m.iovlen;
+	s->msg.msg_flags = 0;
+	s->msg.msg_control = NULL;
+	s->msg.msg_controllen = 0;
+	c->control_at = NULL;
+	if (m.control && m.controllen) {
+		uint64_t len = m.controllen;
+
+		if (len > RS_CONTROL_MAX) {
+			if (!out)
+				return -ENOBUFS;
+			len = RS_CONTROL_MAX;
+		}
+		from = rs_gpa(&c->sb->mem, m.control, len);
+		if (!from)
+			return -EFAULT;
+		if (!out) {
+			ret = rs_copy_from_guest(s->control, from, len);
+			if (!ret)
+				ret = check_control(c->sb, s->control, len);
+			if (ret)
+				return ret;
+		}
+		s->msg.msg_control = s->control;
+		s->msg.msg_controllen = len;
+		c->control_at = (void *)from;
+	}
+	if (out) {
+		c->msg_at = rs_gpa(&c->sb->mem, gpa, sizeof(m));
+		c->post |= POST_MSG;
+	}
+	return 0;
+}
+
+static const struct rs_cmd_row *find_command(const struct rs_cmd_row *rows, unsigned int n, uint32_t cmd)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		if (rows[i].cmd == cmd)
+			return &rows[i];
+	return NULL;
+}
+
+/* The rarer kinds of arguments; the common ones are in check_args(). */
+static long check_other(struct check *c, unsigned int i, uint32_t arg)
+{
+	struct rs_sandbox *sb = c->sb;
+	struct rs_scratch *s = &c->v->scratch;
+	uint32_t param = RS_ARG_PARAM(arg);
+	const struct rs_cmd_row *cmd;
+	uint64_t in = c->in[i], n;
+	void *at;
+	long ret;
+
+	switch (RS_ARG_KIND(arg)) {
+	case RS_A_BLKIN:
+	case RS_A_ADDR:
+		n = (uint32_t)c->in[param];
+		if (RS_ARG_KIND(arg) == RS_A_ADDR) {
+			if (in && !sb->net_host)
+				return -EPERM;
+			if (n > RS_ADDR_MAX)
+				return -EINVAL;
+		} else if (c->in[param] > RS_BLOCK_MAX) {
+			return -EINVAL;
+		}
+		return check_optional(sb, in, n, &c->out[i]);
+	case RS_A_LENP:
+		if (!in) {
+			c->out[i] = 0;
+			return 0;
+		}
+		at = rs_gpa(&sb->mem, in, sizeof(s->length));
+		if (!at)
+			return -EFAULT;
+		/* RS_A_BLKOUTP, which comes before its length, has copied it. */
+		c->length_at = at;
+		c->post |= POST_LENGTH;
+		c->out[i] = (long)&s->length;
+		return 0;
+	case RS_A_BLKOUTP:
+		s->length = 0;
+		if (c->in[param]) {
+			at = rs_gpa(&sb->mem, c->in[param], sizeof(s->length));
+			if (!at)
+				return -EFAULT;
+			ret = rs_copy_from_guest(&s->length, at, sizeof(s->length));
+			if (ret)
+				return ret;
+		}
+		if (!in) {
+			c->out[i] = 0;
+			return 0;
+		}
+		if ((int32_t)s->length < 0)
+			return -EINVAL;
+		if (s->length > RS_BLOCK_MAX)
+			s->length = RS_BLOCK_MAX;
+		return check_range(sb, in, s->length, &c->out[i]);
+	case RS_A_ARROUT:
+	case RS_A_ARRINOUT:
+		if ((int32_t)c->in[param & 15] < 0)
+			return -EINVAL;
+		n = (uint64_t)(uint32_t)c->in[param & 15] * (param >> 4);
+		return check_optional(sb, in, n, &c->out[i]);
+	case RS_A_POLLFDS:
+		c->out[i] = (long)s->polls;
+		return check_pollfds(c, in, c->in[param]);
+	case RS_A_IOVIN:
+	case RS_A_IOVOUT:
+		c->out[i] = (long)s->iov;
+		return check_iov(c->v, in, c->in[param]);
+	case RS_A_MSGIN:
+	case RS_A_MSGOUT:
+		c->out[i] = (long)&s->msg;
+		return check_msg(c, in, RS_ARG_KIND(arg) == RS_A_MSGOUT);
+	case RS_A_FDPAIR:
+		c->pair_at = rs_gpa(&sb->mem, in, sizeof(s->pair));
+		if (!in || !c->pair_at)
+			return -EFAULT;
+		c->post |= POST_PAIR;
+		c->out[i] = (long)s->pair;
+		return 0;
+	case RS_A_OFFP:
+		return check_optional(sb, in, 8, &c->out[i]);
+	case RS_A_IOCTL:
+	case RS_A_FCNTL:
+		if (RS_ARG_KIND(arg) == RS_A_IOCTL)
+			cmd = find_command(rs_ioctl_table, rs_ioctl_count, in);
+		else
+			cmd = find_command(rs_fcntl_table, rs_fcntl_count, in);
+		if (!cmd)
+			return RS_ARG_KIND(arg) == RS_A_IOCTL ? -ENOTTY : -EINVAL;
+		c->out[i] = (uint32_t)in;
+		/* The next argument's kind is the command's. */
+		in = c->in[i + 1];
+		switch (RS_ARG_KIND(cmd->arg)) {
+		case RS_A_NO:
+			c->out[i + 1] = 0;
+			return 0;
+		case RS_A_INT:
+			c->out[i + 1] = (int32_t)in;
+			return 0;
+		case RS_A_FD:
+			return check_fd(sb, in, &c->out[i + 1]);
+		case RS_A_IN:
+		case RS_A_OUT:
+		case RS_A_INOUT:
+			return check_optional(sb, in, RS_ARG_PARAM(cmd->arg), &c->out[i + 1]);
+		case RS_A_LONG:
+		case RS_A_UINT:
+		case RS_A_HEX:
+		case RS_A_FLAGS:
+			c->out[i + 1] = in;
+			return 0;
+		default:
+			return -EINVAL;
+		}
+	case RS_A_BYCMD:
+		return 0;	/* done with the command before it */
+	default:
+		return -ENOSYS;	/* a kind that no forwarded call has */
+	}
+}
+
+static inline long check_args(struct check *c)
+{
+	const struct rs_call_row *row = c->row;
+	struct rs_sandbox *sb = c->sb;
+	unsigned int i;
+	long ret = 0;
+
+	for (i = 0; i < row->nargs; i++) {
+		uint32_t arg = row->args[i];
+		uint64_t in = c->in[i];
+
+		switch (RS_ARG_KIND(arg)) {
+		case RS_A_NO:
+			c->out[i] = 0;
+			break;
+		case RS_A_INT:
+			c->out[i] = (int32_t)in;
+			break;
+		case RS_A_LONG:
+		case RS_A_UINT:
+		case RS_A_HEX:
+		case RS_A_FLAGS:
+			c->out[i] = in;
+			break;
+		case RS_A_DFD:
+			if ((int32_t)in == AT_FDCWD) {
+				c->out[i] = AT_FDCWD;
+				break;
+			}
+			ret = check_fd(sb, in, &c->out[i]);
+			break;
+		case RS_A_FD:
+			ret = check_fd(sb, in, &c->out[i]);
+			break;
+		case RS_A_BUFIN:
+		case RS_A_BUFOUT:
+			ret = check_range(sb, in, c->in[RS_ARG_PARAM(arg)], &c->out[i]);
+			break;
+		case RS_A_IN:
+		case RS_A_OUT:
+		case RS_A_INOUT:
+			ret = check_optional(sb, in, RS_ARG_PARAM(arg), &c->out[i]);
+			break;
+		case RS_A_PATH:
+		case RS_A_STR:
+			ret = in ? check_range(sb, in, 1, &c->out[i]) : -EFAULT;
+			break;
+		case RS_A_PATHN:
+			ret = check_optional(sb, in, 1, &c->out[i]);
+			break;
+		default:
+			ret = check_other(c, i, arg);
+		}
+		if (ret)
+			return ret;
+	}
+	for (; i < 6; i++)
+		c->out[i] = 0;
+	return 0;
+}
+
+/* What the table cannot say: values of single arguments. */
+static long check_values(struct check *c)
+{
+	switch (c->nr) {
+	case __NR_socketpair:
+		if ((uint32_t)c->out[0] != 1 /* AF_UNIX */)
+			return -EPERM;
+		break;
+	case __NR_open:
+		c->out[1] |= O_NOCTTY;	/* no terminal may become the host process's own */
+		break;
+	case __NR_openat:
+		c->out[2] |= O_NOCTTY;
+		break;
+	case __NR_recvmsg:
+		c->out[2] |= MSG_CMSG_CLOEXEC;
+		break;
+	case __NR_ppoll:
+		/* The mask is the host's business: no signal may stay out while the guest sleeps. */
+		c->out[3] = 0;
+		c->out[4] = 0;
+		break;
+	}
+	return 0;
+}
+
+/* New descriptors in a received control message; what there is no room for in the guest's buffer was cut off by the kernel. */
+static void own_received(struct rs_sandbox *sb, const uint8_t *control, uint64_t len)
+{
+	uint64_t at = 0;
+
+	while (len - at >= sizeof(struct cmsghdr)) {
+		const struct cmsghdr *h = (const struct cmsghdr *)(control + at);
+		uint64_t size = h->cmsg_len, k;
+
+		if (size < sizeof(*h) || size > len - at)
+			return;
+		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
+			for (k = sizeof(*h); k + 4 <= size; k += 4)
+				rs_fd_set_owned(sb, *(const int32_t *)(control + at + k));
+		size = (size + 7) & ~7ull;
+		if (size > len - at)
+			return;
+		at += size;
+	}
+}
+
+static long finish(struct check *c, long ret)
+{
+	struct rs_scratch *s = &c->v->scratch;
+	long err = 0;
+
+	if (c->post & POST_LENGTH && ret >= 0)
+		err |= rs_copy_to_guest(c->length_at, &s->length, sizeof(s->length));
+	if (c->post & POST_POLLFDS && ret >= 0 && c->polls)
+		err |= rs_copy_to_guest(c->polls_at, s->polls, c->polls * sizeof(s->polls[0]));
+	if (c->post & POST_PAIR && ret >= 0) {
+		rs_fd_set_owned(c->sb, s->pair[0]);
+		rs_fd_set_owned(c->sb, s->pair[1]);
+		err |= rs_copy_to_guest(c->pair_at, s->pair, sizeof(s->pair));
+	}
+	if (c->post & POST_MSG && ret >= 0) {
+		struct guest_msghdr *m = c->msg_at;
+		uint32_t namelen = s->msg.msg_namelen, flags = s->msg.msg_flags & ~MSG_CMSG_CLOEXEC;
+		uint64_t controllen = s->msg.msg_controllen;
+
+		if (c->control_at) {
+			own_received(c->sb, s->control, controllen);
+			err |= rs_copy_to_guest(c->control_at, s->control, controllen);
+		}
+		err |= rs_copy_to_guest(&m->namelen, &namelen, sizeof(namelen));
+		err |= rs_copy_to_guest(&m->controllen, &controllen, sizeof(controllen));
+		err |= rs_copy_to_guest(&m->flags, &flags, sizeof(flags));
+	}
+	return err ? -EFAULT : ret;
+}
+
+/* Does an open need more than Landlock? O_PATH is not covered; O_TRUNC without write access is not, before ABI 3. */
+static inline bool open_needs_policy(const struct check *c)
+{
+	long flags = c->nr == __NR_open ? c->out[1] : c->out[2];
+
+	return flags & O_PATH || (flags & O_TRUNC && (flags & O_ACCMODE) == O_RDONLY) ||
+	       (c->sb->covers_proc && (flags & O_ACCMODE) != O_RDONLY);
+}
+
+static long slow_policy(struct check *c)
+{
+	struct rs_slow_call s;
+	unsigned int i;
+
+	s.v = c->v;
+	s.row = c->row;
+	s.nr = c->nr;
+	for (i = 0; i < 6; i++) {
+		s.in[i] = c->in[i];
+		s.args[i] = c->out[i];
+	}
+	return rs_slow(rs_policy_slow, &s, c->v->xsave);
+}
+
+static long slow_explain(struct check *c, long ret)
+{
+	struct rs_slow_call s;
+	unsigned int i;
+
+	s.v = c->v;
+	s.row = c->row;
+	s.nr = c->nr;
+	s.result = ret;
+	for (i = 0; i < 6; i++) {
+		s.in[i] = c->in[i];
+		s.args[i] = c->out[i];
+	}
+	rs_slow(rs_explain_slow, &s, c->v->xsave);
+	return ret;
+}
+
+static long forward(struct rs_vcpu *v, uint64_t nr, const struct rs_call_row *row)
+{
+	struct rs_call *call = &v->shared->call;
+	struct rs_sandbox *sb = v->sb;
+	struct check c;
+	unsigned int i;
+	long ret;
+
+	c.v = v;
+	c.sb = sb;
+	c.row = row;
+	c.nr = nr;
+	c.post = 0;
+	for (i = 0; i < row->nargs; i++)
+		c.in[i] = RS_READ_ONCE(call->args[i]);
+	for (; i < 6; i++)
+		c.in[i] = 0;
+	if (row->policy == RS_P_NET && !sb->net_host) {
+		for (i = 0; i < 6; i++)
+			c.out[i] = 0;
+		return sb->explain ? slow_explain(&c, -EPERM) : -EPERM;
+	}
+	ret = check_args(&c);
+	if (!ret)
+		ret = check_values(&c);
+	if (ret)
+		return ret;
+	if (row->flags & RS_ROW_POLICY || (row->flags & RS_ROW_OPEN && open_needs_policy(&c))) {
+		ret = slow_policy(&c);
+	} else {
+		if (nr == __NR_close)
+			rs_fd_clear_owned(sb, c.out[0]);
+		if (row->flags & RS_ROW_BLOCKS)
+			ret = rs_host_call(nr, c.out, &v->shared->pending);
+		else
+			ret = rs_raw6(nr, c.out[0], c.out[1], c.out[2], c.out[3], c.out[4], c.out[5]);
+		if (c.post)
+			ret = finish(&c, ret);
+		if ((ret == -EACCES || ret == -EPERM) && sb->explain)
+			slow_explain(&c, ret);
+	}
+	if (row->ret == RS_R_FD && ret >= 0) {
+		if (ret >= RS_FD_LIMIT) {
+			rs_raw3(__NR_close, ret, 0, 0);
+			return -EMFILE;
+		}
+		rs_fd_set_owned(sb, ret);
+	}
+	return ret;
+}
+
+/* A file into the window. The kernel checks what the descriptor allows; never executable, never outside the window. */
+static long map_file(struct rs_sandbox *sb, const uint64_t a[6])
+{
+	const struct rs_mem *m = &sb->mem;
+	uint64_t offset = a[1], len = a[2], gpa = a[3], flags = a[4], at = gpa - m->window_gpa;
+	int prot = 1 /* PROT_READ */, how = 0x10 /* MAP_FIXED */;
+	long fd, ret;
+
+	ret = check_fd(sb, a[0], &fd);
+	if (ret)
+		return ret;
+	if (flags & ~(uint64_t)(RS_MAP_WRITE | RS_MAP_SHARED) || !len || (offset | len | gpa) & (RS_PAGE - 1))
+		return -EINVAL;
+	if (at >= m->window_size || len > m->window_size - at)
+		return -EFAULT;
+	if (flags & RS_MAP_WRITE)
+		prot |= 2 /* PROT_WRITE */;
+	how |= flags ? 1 /* MAP_SHARED */ : 2 /* MAP_PRIVATE */;
+	ret = rs_raw6(__NR_mmap, (long)(m->window + at), len, prot, how, fd, offset);
+	return ret < 0 && ret > -4096 ? ret : 0;
+}
+
+/* PROT_NONE, MAP_FIXED|MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE, as the loader made it. */
+static long unmap_file(struct rs_sandbox *sb, uint64_t gpa, uint64_t len)
+{
+	const struct rs_mem *m = &sb->mem;
+	uint64_t at = gpa - m->window_gpa;
+	long ret;
+
+	if (!len || (gpa | len) & (RS_PAGE - 1))
+		return -EINVAL;
+	if (at >= m->window_size || len > m->window_size - at)
+		return -EFAULT;
+	ret = rs_raw6(__NR_mmap, (long)(m->window + at), len, 0, 0x10 | 0x2 | 0x20 | 0x4000, -1, 0);
+	return ret < 0 && ret > -4096 ? ret : 0;
+}
+
+static long release(struct rs_sandbox *sb, uint64_t gpa, uint64_t len)
+{
+	const struct rs_mem *m = &sb->mem;
+
+	if (!len || (gpa | len) & (RS_PAGE - 1))
+		return -EINVAL;
+	if (gpa >= m->arena_size || len > m->arena_size - gpa)
+		return -EFAULT;
+	return rs_raw3(__NR_madvise, (long)(m->arena + gpa), len, 4 /* MADV_DONTNEED */);
+}
+
+static long sync_file(struct rs_sandbox *sb, uint64_t gpa, uint64_t len, uint64_t flags)
+{
+	const struct rs_mem *m = &sb->mem;
+	uint64_t at = gpa - m->window_gpa;
+
+	if ((gpa | len) & (RS_PAGE - 1))
+		return -EINVAL;
+	if (at >= m->window_size || len > m->window_size - at)
+		return -EFAULT;
+	return rs_raw3(__NR_msync, (long)(m->window + at), len, flags);
+}
+
+static long request(struct rs_vcpu *v, uint64_t nr)
+{
+	struct rs_call *call = &v->shared->call;
+	struct rs_slow_call s;
+	unsigned int i;
+
+	for (i = 0; i < 6; i++)
+		s.in[i] = RS_READ_ONCE(call->args[i]);
+	switch (nr) {
+	case RS_CALL_MAP_FILE:
+		return map_file(v->sb, s.in);
+	case RS_CALL_UNMAP_FILE:
+		return unmap_file(v->sb, s.in[0], s.in[1]);
+	case RS_CALL_RELEASE:
+		return release(v->sb, s.in[0], s.in[1]);
+	case RS_CALL_SYNC_FILE:
+		return sync_file(v->sb, s.in[0], s.in[1], s.in[2]);
+	}
+	s.v = v;
+	s.row = NULL;
+	s.nr = nr;
+	return rs_slow(rs_request_slow, &s, v->xsave);
+}
+
+long rs_dispatch(struct rs_vcpu *v)
+{
+	uint64_t nr = RS_READ_ONCE(v->shared->call.nr);
+	const struct rs_call_row *row;
+
+	if (nr >= RS_CALL_BASE)
+		return nr < RS_CALL_END ? request(v, nr) : -ENOSYS;
+	if (nr >= RS_TABLE_SIZE)
+		return -ENOSYS;
+	row = &rs_call_table[nr];
+	if (row->class != RS_CLASS_FORWARD)
+		return row->class == RS_CLASS_REFUSE ? -EPERM : -ENOSYS;
+	return forward(v, nr, row);
+}
