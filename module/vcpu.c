@@ -6,15 +6,19 @@
  *
  *	rs_vcpu_run	preemptible. Resolves nested faults, reschedules, waits. Leaves with a result for user space.
  *	rounds		loaded, interrupts off. Goes round and round through the guest as long as the exits are of the kind that can be
- *			dealt with on the spot: then an exit costs the two transitions and little else.
+ * 			dealt with on the spot: then an exit costs the two transitions and little
+ * 			else.
  *	one round	may_enter (the reasons not to enter, in order), enter, decode, dispatch through a table by exit kind.
  *
- * The vCPU stays loaded all the time; the preempt notifier puts it when the scheduler takes the CPU away.
+ * The vCPU stays loaded all the time; the preempt notifier puts it when the scheduler takes the CPU
+ * away.
  *
- * Why no request is lost: in_guest is set, then a full barrier, then every reason not to enter is looked at (RS_KICK, flush_gen, thread
- * flags). Others change the reason, then a full barrier, then look at in_guest and send an IPI. The IPI cannot be taken before the entry since
- * interrupts are off; pending, it makes the guest exit at once. In the rounds after the first no new barrier is needed: in_guest
- * has been set all along, so whoever changed something has sent an IPI that is pending, and the next entry will be short.
+ * Why no request is lost: in_guest is set, then a full barrier, then every reason not to enter is
+ * looked at (RS_KICK, flush_gen, thread flags). Others change the reason, then a full barrier, then
+ * look at in_guest and send an IPI. The IPI cannot be taken before the entry since interrupts are
+ * off; pending, it makes the guest exit at once. In the rounds after the first no new barrier is
+ * needed: in_guest has been set all along, so whoever changed something has sent an IPI that is
+ * pending, and the next entry will be short.
  */
 #include <linux/kernel.h>
 #include <linux/mm.h>
@@ -30,7 +34,10 @@
 #include "vcpu.h"
 #include "virt.h"
 
-/* --- events ------------------------------------------------------------------------------------------------------------- */
+/*
+ * --- events
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
 void rs_inject(struct rs_vcpu *vcpu, const struct rs_event *ev)
 {
@@ -53,7 +60,9 @@ void rs_inject_gp(struct rs_vcpu *vcpu)
 	rs_inject(vcpu, &ev);
 }
 
-/* The interrupt that user space asked for: now if the guest can take it, else as soon as it can. I. */
+/*
+ * The interrupt that user space asked for: now if the guest can take it, else as soon as it can. I.
+ */
 static void deliver_interrupt(struct rs_vcpu *vcpu)
 {
 	if (!static_call(rs_event_pending)(vcpu) && static_call(rs_can_interrupt)(vcpu)) {
@@ -70,7 +79,10 @@ static void deliver_interrupt(struct rs_vcpu *vcpu)
 	}
 }
 
-/* --- exits: a table of small functions, context I -------------------------------------------------------------------------- */
+/*
+ * --- exits: a table of small functions, context I
+ * --------------------------------------------------------------------------
+ */
 
 static enum rs_next user_exit(struct rs_vcpu *vcpu, enum rs_exit_reason reason)
 {
@@ -107,13 +119,20 @@ static enum rs_next exit_gp(struct rs_vcpu *vcpu)
 }
 
 /*
- * Instructions the guest does not have, MOV DR among them: it has no debug registers, and #UD is what MOV to a debug register that does not
- * exist gives (AMD64 Architecture Programmer's Manual volume 3, MOV DRn: DR4 and DR5 with CR4.DE). #GP would mean a register with a bad value.
+ * Instructions the guest does not have, MOV DR among them: it has no debug registers, and #UD is
+ * what MOV to a debug register that does not exist gives (AMD64 Architecture Programmer's Manual
+ * volume 3, MOV DRn: DR4 and DR5 with CR4.DE). #GP would mean a register with a bad value.
  */
 static enum rs_next exit_ud(struct rs_vcpu *vcpu)
 {
 	rs_inject_fault(vcpu, X86_TRAP_UD);
 	return RS_NEXT_ENTER;
+}
+
+/* VT-x exits before it looks at the privilege (SDM volume 3, 25.1.3), so the #GP of ring 3 is ours to give. */
+static enum rs_next exit_dr(struct rs_vcpu *vcpu)
+{
+	return vcpu->exit.cpl ? exit_gp(vcpu) : exit_ud(vcpu);
 }
 
 static enum rs_next exit_hlt(struct rs_vcpu *vcpu)
@@ -125,8 +144,9 @@ static enum rs_next exit_hlt(struct rs_vcpu *vcpu)
 }
 
 /*
- * #DB and #AC are intercepted only because a guest can make the CPU deliver them without end while it delivers one (a #AC handler whose stack
- * is misaligned, a #DB on the page of its own frame): each turn is an exit, so interrupts and signals of the host get through.
+ * #DB and #AC are intercepted only because a guest can make the CPU deliver them without end while
+ * it delivers one (a #AC handler whose stack is misaligned, a #DB on the page of its own frame):
+ * each turn is an exit, so interrupts and signals of the host get through.
  */
 static enum rs_next exit_exception(struct rs_vcpu *vcpu)
 {
@@ -186,7 +206,7 @@ static enum rs_next (*const exit_handlers[RS_X_NR])(struct rs_vcpu *vcpu) = {
 	[RS_X_WRMSR]		= rs_emulate_wrmsr,
 	[RS_X_IO]		= exit_gp,
 	[RS_X_CR]		= exit_gp,
-	[RS_X_DR]		= exit_ud,
+	[RS_X_DR]		= exit_dr,
 	[RS_X_XSETBV]		= exit_gp,
 	[RS_X_HLT]		= exit_hlt,
 	[RS_X_EXCEPTION]	= exit_exception,
@@ -211,7 +231,10 @@ static enum rs_next dispatch(struct rs_vcpu *vcpu)
 	return exit_handlers[kind](vcpu);
 }
 
-/* --- one round ---------------------------------------------------------------------------------------------------------- */
+/*
+ * --- one round
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 /* The reasons not to enter, and what must be done before. I. */
 static __always_inline enum rs_next may_enter(struct rs_vcpu *vcpu)
@@ -264,7 +287,10 @@ static enum rs_next rounds(struct rs_vcpu *vcpu)
 	return next;
 }
 
-/* --- loading ------------------------------------------------------------------------------------------------------------ */
+/*
+ * --- loading
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 /* Preemption off. */
 static void load(struct rs_vcpu *vcpu)
@@ -312,9 +338,15 @@ static void vcpu_put(struct rs_vcpu *vcpu)
 	preempt_enable();
 }
 
-/* --- RS_RUN ------------------------------------------------------------------------------------------------------------- */
+/*
+ * --- RS_RUN
+ * -------------------------------------------------------------------------------------------------------------
+ */
 
-/* A nested fault, in a context that may sleep. 0: enter again. 1: user exit. -errno: RS_RUN fails. L on entry and return. */
+/*
+ * A nested fault, in a context that may sleep. 0: enter again. 1: user exit. -errno: RS_RUN fails.
+ * L on entry and return.
+ */
 static int resolve_fault(struct rs_vcpu *vcpu)
 {
 	const struct rs_exit x = vcpu->exit;
@@ -371,7 +403,10 @@ static int do_work(void)
 	return ret;
 }
 
-/* Virtualisation is off on this CPU: for good, or because the CPU goes offline and the thread is about to be moved. L on entry and return. */
+/*
+ * Virtualisation is off on this CPU: for good, or because the CPU goes offline and the thread is
+ * about to be moved. L on entry and return.
+ */
 static int wait_on(void)
 {
 	if (rs_is_rebooting())
@@ -465,7 +500,10 @@ void rs_vcpu_kick(struct rs_vcpu *vcpu)
 	preempt_enable();
 }
 
-/* --- state -------------------------------------------------------------------------------------------------------------- */
+/*
+ * --- state
+ * --------------------------------------------------------------------------------------------------------------
+ */
 
 static bool is_canonical(u64 addr)
 {
@@ -540,7 +578,10 @@ int rs_vcpu_get_state(struct rs_vcpu *vcpu, struct rs_vcpu_state *st)
 	return 0;
 }
 
-/* --- life --------------------------------------------------------------------------------------------------------------- */
+/*
+ * --- life
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 int rs_vcpu_init(struct rs_vcpu *vcpu, struct rs_vm *vm, struct rs_mmu *mmu, u32 vm_flags, u32 id)
 {

@@ -404,6 +404,9 @@ static int vmx_get_msr(struct rs_vcpu *vcpu, u32 msr, u64 *val)
 		return 0;
 	}
 	switch (msr) {
+	case MSR_EFER:
+		*val = vcpu->vmx->efer;
+		return 0;
 	case MSR_IA32_SYSENTER_CS:
 		*val = rs_vmread(GUEST_SYSENTER_CS);
 		return 0;
