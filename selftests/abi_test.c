@@ -275,7 +275,8 @@ struct state_row {
 	int err;
 };
 
-#define ROW(field, val, err)	{ #field " = " #val, offsetof(struct rs_vcpu_state, field), val, err }
+#define ROW(field, val, err)	{ #field " = " #val, offsetof(struct rs_vcpu_state, field), \
+				  val, err }
 
 static void state_rows(struct tcpu *c, const struct state_row *row, size_t n)
 {
@@ -303,39 +304,36 @@ TEST(set_state)
 	struct rs_vcpu_state st;
 	static const struct state_row rows[] = {
 		ROW(rip, 0, 0), ROW(rip, 0x7fffffffffff, 0), ROW(rip, 0xffff800000000000, 0),
-		ROW(rip, 0x800000000000, EINVAL), ROW(rip, 0xffff7fffffffffff, EINVAL), ROW(rip,
-											    1ull << 63, EINVAL),
-		ROW(rsp, 0x1234567890abcdef, 0),	/* an address is checked when it is used */
-		ROW(fs_base, 0x7fffffffffff, 0), ROW(fs_base, 0x800000000000, EINVAL), ROW(fs_base,
-											   1ull << 63, EINVAL),
-		ROW(gs_base, 0xffffffffffffffff, 0), ROW(gs_base, 0x800000000000,
-							 EINVAL), ROW(gs_base, 0xfffe800000000000,
-								      EINVAL),
+		ROW(rip, 0x800000000000, EINVAL), ROW(rip, 0xffff7fffffffffff, EINVAL),
+		ROW(rip, 1ull << 63, EINVAL),
+		/* an address is checked when it is used */
+		ROW(rsp, 0x1234567890abcdef, 0),
+		ROW(fs_base, 0x7fffffffffff, 0), ROW(fs_base, 0x800000000000, EINVAL),
+		ROW(fs_base, 1ull << 63, EINVAL),
+		ROW(gs_base, 0xffffffffffffffff, 0), ROW(gs_base, 0x800000000000, EINVAL),
+		ROW(gs_base, 0xfffe800000000000, EINVAL),
 		ROW(rflags, 0x2, 0), ROW(rflags, 0x202, 0), ROW(rflags, 0x40ad7, 0),
-		ROW(rflags, 0x200, EINVAL), ROW(rflags, 0, EINVAL), ROW(rflags, 0x20202,
-									EINVAL), ROW(rflags,
-										     0x80202, EINVAL),
-		ROW(rflags, 0x100202, EINVAL), ROW(rflags, 0x20a, EINVAL), ROW(rflags, 0x222,
-									       EINVAL), ROW(rflags,
-											    0x8202, EINVAL),
-		ROW(rflags, 0x400202, EINVAL), ROW(rflags, 0x100000202, EINVAL),
-		ROW(cr4, 0x20, 0), ROW(cr4, 0, EINVAL), ROW(cr4, 0x2020, EINVAL), ROW(cr4, 0x4020,
-										      EINVAL),
-		ROW(cr4, 0x80000020, EINVAL), ROW(cr4, 1ull << 63 | 0x20, EINVAL),
-		ROW(efer, 0x500, 0), ROW(efer, 0x501, 0), ROW(efer, 0x100, EINVAL), ROW(efer, 0x400,
-											EINVAL), ROW(efer, 0, EINVAL),
-		ROW(efer, 0x1500, EINVAL), ROW(efer, 0x502, EINVAL), ROW(efer, 1ull << 63 | 0x500,
-									 EINVAL),
-		ROW(cpl, 0, 0), ROW(cpl, 3, 0), ROW(cpl, 1, EINVAL), ROW(cpl, 2, EINVAL), ROW(cpl,
-											      4, EINVAL),
-		ROW(cpl, 0x80000000, EINVAL),
-		ROW(reserved0, 1, EINVAL), ROW(reserved[0], 1, EINVAL), ROW(reserved[1], 1,
-									    EINVAL), ROW(reserved[2], 1ull << 63, EINVAL),
+		ROW(rflags, 0x200, EINVAL), ROW(rflags, 0, EINVAL), ROW(rflags, 0x20202, EINVAL),
+		ROW(rflags, 0x80202, EINVAL), ROW(rflags, 0x100202, EINVAL),
+		ROW(rflags, 0x20a, EINVAL), ROW(rflags, 0x222, EINVAL),
+		ROW(rflags, 0x8202, EINVAL), ROW(rflags, 0x400202, EINVAL),
+		ROW(rflags, 0x100000202, EINVAL),
+		ROW(cr4, 0x20, 0), ROW(cr4, 0, EINVAL), ROW(cr4, 0x2020, EINVAL),
+		ROW(cr4, 0x4020, EINVAL), ROW(cr4, 0x80000020, EINVAL),
+		ROW(cr4, 1ull << 63 | 0x20, EINVAL),
+		ROW(efer, 0x500, 0), ROW(efer, 0x501, 0), ROW(efer, 0x100, EINVAL),
+		ROW(efer, 0x400, EINVAL), ROW(efer, 0, EINVAL), ROW(efer, 0x1500, EINVAL),
+		ROW(efer, 0x502, EINVAL), ROW(efer, 1ull << 63 | 0x500, EINVAL),
+		ROW(cpl, 0, 0), ROW(cpl, 3, 0), ROW(cpl, 1, EINVAL), ROW(cpl, 2, EINVAL),
+		ROW(cpl, 4, EINVAL), ROW(cpl, 0x80000000, EINVAL),
+		ROW(reserved0, 1, EINVAL),
+		ROW(reserved[0], 1, EINVAL),
+		ROW(reserved[1], 1, EINVAL),
+		ROW(reserved[2], 1ull << 63, EINVAL),
 	};
 	const struct state_row cr3[] = {
-		ROW(cr3, 0, 0), ROW(cr3, top - PAGE, 0), ROW(cr3, top, EINVAL), ROW(cr3,
-										    1ull << 63 | G_PML4, EINVAL),
-		ROW(cr3, top | G_PML4, EINVAL),
+		ROW(cr3, 0, 0), ROW(cr3, top - PAGE, 0), ROW(cr3, top, EINVAL),
+		ROW(cr3, 1ull << 63 | G_PML4, EINVAL), ROW(cr3, top | G_PML4, EINVAL),
 	};
 
 	EXPECT_ERRNO(ioctl(c->fd, RS_SET_STATE, BAD_POINTER), EFAULT);
@@ -356,7 +354,12 @@ TEST(set_state)
 
 	/* what was set is what is read, and a refused state changes nothing */
 	tcpu_state(c, &st);
-	st.rax = 0x1111; st.rbx = 0x2222; st.r8 = 0x8888; st.r15 = 0xffff; st.rsi = ~0ull; st.cr2 = 0x123456789;
+	st.rax = 0x1111;
+	st.rbx = 0x2222;
+	st.r8 = 0x8888;
+	st.r15 = 0xffff;
+	st.rsi = ~0ull;
+	st.cr2 = 0x123456789;
 	st.fs_base = 0x5000; st.gs_base = 0xffffffff80000000;
 	SYS(ioctl(c->fd, RS_SET_STATE, &st));
 	{

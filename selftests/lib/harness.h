@@ -61,8 +61,8 @@ void test_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretu
 #define CHECK_OP(a, op, b, leave) do {							\
 	uint64_t a_ = (uint64_t)(a), b_ = (uint64_t)(b);				\
 	if (!(a_ op b_)) {								\
-		test_failed(__FILE__, __LINE__, "%s %s %s: %#" PRIx64 " and %#" PRIx64, #a, #op, #b,
-			    a_, b_); \
+		test_failed(__FILE__, __LINE__, "%s %s %s: %#" PRIx64 " and %#" PRIx64,	\
+			    #a, #op, #b, a_, b_);					\
 		if (leave)								\
 			test_leave();							\
 	}										\
@@ -77,8 +77,15 @@ void test_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretu
 #define ASSERT_EQ(a, b)	CHECK_OP(a, ==, b, 1)
 #define ASSERT_NE(a, b)	CHECK_OP(a, !=, b, 1)
 #define ASSERT_GE(a, b)	CHECK_OP(a, >=, b, 1)
-#define EXPECT(x) do { if (!(x)) test_failed(__FILE__, __LINE__, "%s", #x); } while (0)
-#define ASSERT(x) do { if (!(x)) { test_failed(__FILE__, __LINE__, "%s", #x); test_leave(); } } while (0)
+#define CHECK(x, leave) do {								\
+	if (!(x)) {									\
+		test_failed(__FILE__, __LINE__, "%s", #x);				\
+		if (leave)								\
+			test_leave();							\
+	}										\
+} while (0)
+#define EXPECT(x)	CHECK(x, 0)
+#define ASSERT(x)	CHECK(x, 1)
 
 /* The call must return -1 with this errno. */
 #define EXPECT_ERRNO(call, want) do {							\
@@ -87,7 +94,8 @@ void test_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretu
 	ret_ = (long)(call);								\
 	if (ret_ != -1 || errno != (want))						\
 		test_failed(__FILE__, __LINE__, "%s: %ld, %s; wanted %s", #call, ret_,	\
-			    ret_ == -1 ? strerrorname_np(errno) : "no error", strerrorname_np(want)); \
+			    ret_ == -1 ? strerrorname_np(errno) : "no error",		\
+			    strerrorname_np(want));					\
 } while (0)
 
 /* A system call that must work; leaves the test with errno in words otherwise. */

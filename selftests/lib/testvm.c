@@ -207,7 +207,8 @@ static void explain(struct tcpu *c, int got)
 		test_note("hypercall %#llx(%#llx, %#llx, %#llx, %#llx)%s", r->hypercall.nr,
 			  r->hypercall.args[0],
 			  r->hypercall.args[1], r->hypercall.args[2], r->hypercall.args[3],
-			  r->hypercall.nr == GHC_PANIC ? ": the payload met an exception (vector, error, rip, cr2)" : "");
+			  r->hypercall.nr == GHC_PANIC ?
+			  ": an exception in the payload (vector, error, rip, cr2)" : "");
 	if (got == RS_EXIT_MEMORY_FAULT || got == RS_EXIT_MMIO)
 		test_note("gpa %#llx gva %#llx access %#x error %d", r->fault.gpa, r->fault.gva,
 			  r->fault.access, r->fault.error);

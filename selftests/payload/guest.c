@@ -57,7 +57,8 @@ static struct g_cpu cpus[G_CPUS];
 static struct gate idt[256] __attribute__((aligned(16)));
 
 extern const u8 g_stubs[256][16], g_int_table[256][16];
-extern const u8 gu_leave[], gu_cli[], gu_read[], gu_vmcall[], gu_vmmcall[], gu_syscall[], gu_in[], gu_hlt[], gu_ud2[], gu_loop[];
+extern const u8 gu_leave[], gu_cli[], gu_read[], gu_vmcall[], gu_vmmcall[], gu_syscall[], gu_in[];
+extern const u8 gu_hlt[], gu_ud2[], gu_loop[];
 void g_syscall_entry(void);
 long g_try(void (*fn)(u64), u64 arg, struct g_jump *j);
 void g_jump_back(struct g_jump *j, long value) __attribute__((noreturn));
@@ -171,7 +172,8 @@ static void setup(struct g_cpu *c)
 	c->gdt[4] = 0x00cffb000000ffff;		/* 0x20: ring 3 code, 32 bits */
 	c->gdt[5] = 0x00cff3000000ffff;		/* 0x28: ring 3 data */
 	c->gdt[6] = 0x00affb000000ffff;		/* 0x30: ring 3 code */
-	c->gdt[7] = (sizeof(c->tss) - 1) | (tss & 0xffffff) << 16 | 0x89ul << 40 | (tss >> 24 & 0xff) << 56;
+	c->gdt[7] = (sizeof(c->tss) - 1) | (tss & 0xffffff) << 16 | 0x89ul << 40 |
+		    (tss >> 24 & 0xff) << 56;
 	c->gdt[8] = tss >> 32;
 	for (i = 0; i < 256; i++)
 		set_gate(i, g_stubs[i], i == 0x81 ? 3 : 0);

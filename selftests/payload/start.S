@@ -20,11 +20,8 @@ _start:
 
 	.macro	STUB n
 	.p2align 4
-	.if	(\n == 8) || (\n == 10) || (\n == 11) || (\n == 12) || (\n == 13) || (\n == 14) || (\n == 17) || (\n == 21) || (\n == 29) || (\n == 30)
-	/*
-	 * the CPU pushed an error code, but not for INT n: g_trap is told by the address of the
-	 * instruction
-	 */
+	/* The CPU pushes an error code for these, but not for INT n: then only the vector is right. */
+	.if	(\n < 32) && ((0x60227d00 >> (\n & 31)) & 1)
 	.else
 	pushq	$0
 	.endif
@@ -151,7 +148,8 @@ g_user_enter:
 
 /* --- code for ring 3, one snippet per enum g_user ----------------------- */
 
-	.globl	gu_leave, gu_cli, gu_read, gu_vmcall, gu_vmmcall, gu_syscall, gu_in, gu_hlt, gu_ud2, gu_loop
+	.globl	gu_leave, gu_cli, gu_read, gu_vmcall, gu_vmmcall, gu_syscall, gu_in
+	.globl	gu_hlt, gu_ud2, gu_loop
 gu_leave:
 	int	$0x81
 gu_cli:
