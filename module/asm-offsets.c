@@ -2,7 +2,8 @@
 /*
  * asm-offsets.c - offsets of structure members for svm/run.S and vmx/run.S
  *
- * Compiled to assembly only; Kbuild turns the marked lines into asm-offsets.h, so that assembly never counts bytes of a C structure.
+ * Compiled to assembly only; Kbuild turns the marked lines into asm-offsets.h, so that assembly
+ * never counts bytes of a C structure.
  */
 #define RS_ASM_OFFSETS
 #include <linux/kbuild.h>

@@ -2,15 +2,18 @@
 /*
  * backend.c - which vendor's half is used, and when the CPUs have virtualisation turned on
  *
- * The backend is chosen when the module is loaded. Virtualisation is turned on, on all CPUs, when the first VM is created and off when the
- * last one is gone: a CPU whose SVM or VMX is on belongs to one hypervisor, and an idle module shall not keep KVM from working.
+ * The backend is chosen when the module is loaded. Virtualisation is turned on, on all CPUs, when
+ * the first VM is created and off when the last one is gone: a CPU whose SVM or VMX is on belongs
+ * to one hypervisor, and an idle module shall not keep KVM from working.
  *
- * Per CPU, rs_cpu_on says what the hardware was told. It is changed with interrupts off on that CPU and nowhere else:
- *	virt_get, virt_put	all CPUs, through the CPU hotplug state, which also follows CPUs that come and go
+ * Per CPU, rs_cpu_on says what the hardware was told. It is changed with interrupts off on that CPU
+ * and nowhere else:
+ *	virt_get, virt_put	all CPUs, through the CPU hotplug state, which also follows CPUs
+ *				that come and go
  *	reboot			all CPUs by IPI, for good (rebooting)
  *	suspend			the last CPU, by syscore; the others went offline before
- * A thread in RS_RUN may still sit on a CPU where it was turned off. It notices because it looks at rs_cpu_on with interrupts off before it
- * executes an instruction that would be undefined now.
+ * A thread in RS_RUN may still sit on a CPU where it was turned off. It notices because it looks at
+ * rs_cpu_on with interrupts off before it executes an instruction that would be undefined now.
  *
  * Lock order: virt_lock -> the kernel's CPU hotplug lock. Taken with nothing of the module held.
  */
@@ -25,7 +28,6 @@
 #include <linux/syscore_ops.h>
 #include <asm/reboot.h>
 #include "compat.h"
-#include "vcpu.h"
 #include "virt.h"
 
 const struct rs_backend *rs_backend;
@@ -99,8 +101,9 @@ static int virt_cpu_offline(unsigned int cpu)
 }
 
 /*
- * Crash: the kernel that takes the dump needs CPUs out of VMX operation (INIT is blocked in it). Kernels with this hook have room for one
- * callback, and warn when it is taken. KVM's does what ours would do, so ours is only registered when KVM is not there.
+ * Crash: the kernel that takes the dump needs CPUs out of VMX operation (INIT is blocked in it).
+ * Kernels with this hook have room for one callback, and warn when it is taken. KVM's does what
+ * ours would do, so ours is only registered when KVM is not there.
  */
 #ifdef RS_HAVE_EMERGENCY_VIRT
 static bool emergency_registered;	/* virt_lock */
@@ -147,7 +150,8 @@ int rs_virt_get(void)
 	if (rs_is_rebooting()) {
 		ret = -ESHUTDOWN;
 	} else if (!virt_users) {
-		ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "x86/ringside:online", virt_cpu_online, virt_cpu_offline);
+		ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "x86/ringside:online",
+					virt_cpu_online, virt_cpu_offline);
 		if (ret >= 0) {
 			virt_cpuhp_state = ret;
 			ret = 0;
@@ -170,7 +174,10 @@ void rs_virt_put(void)
 	mutex_unlock(&virt_lock);
 }
 
-/* Before the firmware or a kexec'ed kernel gets the machine. Threads in RS_RUN see rebooting and leave with ESHUTDOWN. */
+/*
+ * Before the firmware or a kexec'ed kernel gets the machine. Threads in RS_RUN see rebooting and
+ * leave with ESHUTDOWN.
+ */
 static int virt_reboot(struct notifier_block *nb, unsigned long action, void *data)
 {
 	WRITE_ONCE(rebooting, true);
@@ -238,7 +245,8 @@ int __init rs_backend_init(void)
 	rs_backend_use(b);
 	register_reboot_notifier(&virt_reboot_nb);
 	register_syscore_ops(&virt_syscore_ops);
-	pr_info("%s, %d-bit guest physical addresses, %d-level nested tables\n", b->name, b->gpa_bits, b->levels);
+	pr_info("%s, %d-bit guest physical addresses, %d-level nested tables\n", b->name,
+		b->gpa_bits, b->levels);
 	return 0;
 }
 

@@ -2,7 +2,8 @@
 /*
  * compat.h - every difference between kernel versions, and no other file asks for a version
  *
- * Kernels 6.1 to 6.12 are built and tested. What can be tested by looking for a symbol is tested by Kbuild (RS_HAVE_*).
+ * Kernels 6.1 to 6.12 are built and tested. What can be tested by looking for a symbol is tested by
+ * Kbuild (RS_HAVE_*).
  */
 #ifndef RS_COMPAT_H
 #define RS_COMPAT_H
@@ -18,11 +19,13 @@
 #include <asm/nospec-branch.h>
 
 /* Work that must be done before guest code runs on: signals, rescheduling, task work. */
-#define RS_COMPAT_WORK		(_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | _TIF_NOTIFY_RESUME)
+#define RS_COMPAT_WORK		\
+	(_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | _TIF_NOTIFY_RESUME)
 
 /*
- * Time in the guest counts as the thread's user time: a clock tick that ends a stay in the guest finds PF_VCPU. Where time is not accounted by
- * ticks (nohz_full) it counts as system time. Begin with interrupts off, end with interrupts on, after the tick was taken.
+ * Time in the guest counts as the thread's user time: a clock tick that ends a stay in the guest
+ * finds PF_VCPU. Where time is not accounted by ticks (nohz_full) it counts as system time. Begin
+ * with interrupts off, end with interrupts on, after the tick was taken.
  */
 static __always_inline void rs_compat_guest_time_begin(void)
 {

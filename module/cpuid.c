@@ -2,10 +2,11 @@
 /*
  * cpuid.c - the CPU that the guest sees: the host's, less what a guest of ours does not have
  *
- * The answer is the CPU's own, cut down by a table. Leaves that are not in the table read as zero. What is cut: virtualisation, the local
- * APIC and everything about power, performance counters and machine checks (no MSR of them can be reached), protection keys, shadow
- * stacks, 5-level paging, AMX (its first use needs Linux), XSAVES (IA32_XSS is out of reach). XCR0 and the TSC are the host's, so leaf 0xd and the
- * TSC leaves are as they are.
+ * The answer is the CPU's own, cut down by a table. Leaves that are not in the table read as zero.
+ * What is cut: virtualisation, the local APIC and everything about power, performance counters and
+ * machine checks (no MSR of them can be reached), protection keys, shadow stacks, 5-level paging,
+ * AMX (its first use needs Linux), XSAVES (IA32_XSS is out of reach). XCR0 and the TSC are the
+ * host's, so leaf 0xd and the TSC leaves are as they are.
  *
  * Bit numbers are the manuals': Intel SDM volume 2A (CPUID), AMD64 APM volume 3 appendix E.
  */
@@ -40,16 +41,22 @@ static const struct leaf {
 	{ 0x0, ANY_SUB, ALL, ALL, ALL, ALL },
 	{ 0x1, ANY_SUB, ALL, 0x00ffffff,
 	  /* DTES64 MONITOR DS-CPL VMX SMX EST TM2 CNXT-ID SDBG xTPR PDCM DCA x2APIC TSC-DEADLINE */
-	  ~(B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(10) | B(11) | B(14) | B(15) | B(18) | B(21) | B(24)),
+	  ~(BITS(8, 2) | B(10) | B(11) | B(14) | B(15) | B(18) | B(21) | B(24)),
 	  /* MCE APIC MTRR MCA PSN DS ACPI HTT TM PBE */
 	  ~(B(7) | B(9) | B(12) | B(14) | B(18) | B(21) | B(22) | B(28) | B(29) | B(31)) },
 	{ 0x2, ANY_SUB, ALL, ALL, ALL, ALL },
-	{ 0x4, ANY_SUB, 0x3fff, ALL, ALL, ALL },		/* caches, without the counts of cores */
-	/* EBX: SGX, PQM, RDT-A, PT; ECX: PKU OSPKE WAITPKG CET-SS TME LA57 MAWAU KL BUSLOCK ENQCMD SGX-LC PKS; EDX: what is left is ALU */
+	/* caches, without the counts of cores */
+	{ 0x4, ANY_SUB, 0x3fff, ALL, ALL, ALL },
+	/*
+	 * EBX: SGX, PQM, RDT-A, PT; ECX: PKU OSPKE WAITPKG CET-SS TME LA57 MAWAU KL BUSLOCK ENQCMD
+	 * SGX-LC PKS; EDX: what is left is ALU
+	 */
 	{ 0x7, 0, ALL, ~(B(2) | B(12) | B(15) | B(25)),
-	  ~(B(3) | B(4) | B(5) | B(7) | B(13) | B(16) | BITS(21, 17) | B(23) | B(24) | B(29) | B(30) | B(31)),
-	  B(2) | B(3) | B(4) | B(8) | B(10) | B(14) | B(23) },	/* AVX512 4VNNIW 4FMAPS, FSRM, VP2INTERSECT, MD_CLEAR, SERIALIZE, FP16 */
-	{ 0x7, 1, B(4) | B(5) | B(10) | B(11) | B(12) | B(23), 0, 0, B(4) | B(5) | B(10) },	/* AVX additions, fast string moves */
+	  ~(BITS(5, 3) | B(7) | B(13) | BITS(21, 16) | B(23) | B(24) | BITS(31, 29)),
+	/* AVX512 4VNNIW 4FMAPS, FSRM, VP2INTERSECT, MD_CLEAR, SERIALIZE, FP16 */
+	  B(2) | B(3) | B(4) | B(8) | B(10) | B(14) | B(23) },
+	/* AVX additions, fast string moves */
+	{ 0x7, 1, B(4) | B(5) | B(10) | B(11) | B(12) | B(23), 0, 0, B(4) | B(5) | B(10) },
 	{ 0xb, ANY_SUB, 0, 0, 0, 0 },
 	{ 0xd, 0, ALL, ALL, ALL, ALL },
 	{ 0xd, 1, B(0) | B(1) | B(2), ALL, 0, 0 },		/* XSAVEOPT XSAVEC XGETBV1 */
@@ -59,7 +66,7 @@ static const struct leaf {
 	{ 0x80000000, ANY_SUB, ALL, ALL, ALL, ALL },
 	/* ECX: CmpLegacy SVM ExtApic IBS SKINIT WDT LWP NodeId PerfCtr PerfL3 PerfTsc MWAITX */
 	{ 0x80000001, ANY_SUB, ALL, ALL,
-	  ~(B(1) | B(2) | B(3) | B(10) | B(12) | B(13) | B(15) | B(19) | B(23) | B(24) | B(26) | B(27) | B(28) | B(29)),
+	  ~(BITS(3, 1) | B(10) | B(12) | B(13) | B(15) | B(19) | B(23) | B(24) | BITS(29, 26)),
 	  ~(B(7) | B(9) | B(12) | B(14)) },
 	{ 0x80000002, ANY_SUB, ALL, ALL, ALL, ALL },
 	{ 0x80000003, ANY_SUB, ALL, ALL, ALL, ALL },
@@ -67,7 +74,8 @@ static const struct leaf {
 	{ 0x80000005, ANY_SUB, ALL, ALL, ALL, ALL },
 	{ 0x80000006, ANY_SUB, ALL, ALL, ALL, ALL },
 	{ 0x80000007, ANY_SUB, 0, 0, 0, B(8) },			/* invariant TSC */
-	{ 0x80000008, ANY_SUB, 0xff, B(0) | B(2), 0, 0 },	/* physical address bits; CLZERO, XSAVEERPTR */
+	/* physical address bits; CLZERO, XSAVEERPTR */
+	{ 0x80000008, ANY_SUB, 0xff, B(0) | B(2), 0, 0 },
 	{ 0x80000019, ANY_SUB, ALL, ALL, 0, 0 },
 	{ 0x8000001a, ANY_SUB, ALL, 0, 0, 0 },
 	{ 0x8000001d, ANY_SUB, 0x3fff, ALL, ALL, ALL },
@@ -97,7 +105,9 @@ enum rs_next rs_emulate_cpuid(struct rs_vcpu *vcpu)
 	bool pcid = rs_features() & RS_FEATURE_PCID;
 	const struct leaf *l = find_leaf(leaf, sub);
 
-	/* A leaf beyond the host's last would answer with that of another leaf (Intel) or anything. */
+	/*
+	 * A leaf beyond the host's last would answer with that of another leaf (Intel) or anything.
+	 */
 	if (l && leaf > cpuid_eax(leaf & EXT_BASE))
 		l = NULL;
 	if (l) {
@@ -116,7 +126,7 @@ enum rs_next rs_emulate_cpuid(struct rs_vcpu *vcpu)
 		b |= vcpu->id << 24;
 		c |= B(31);				/* a hypervisor is there */
 		clear_bit_if(&c, B(17), !pcid);
-		clear_bit_if(&c, B(26) | B(27) | B(28) | B(29) | B(12), !(rs_cr4_allowed() & X86_CR4_OSXSAVE));
+		clear_bit_if(&c, BITS(29, 26) | B(12), !(rs_cr4_allowed() & X86_CR4_OSXSAVE));
 		clear_bit_if(&c, B(27), !(vcpu->cr4 & X86_CR4_OSXSAVE));
 		break;
 	case 0x7:
@@ -153,7 +163,10 @@ enum rs_next rs_emulate_cpuid(struct rs_vcpu *vcpu)
 	return RS_NEXT_ENTER;
 }
 
-/* What Linux disabled on the command line is not there for the guest either: boot_cpu_has, not CPUID. */
+/*
+ * What Linux disabled on the command line is not there for the guest either: boot_cpu_has, not
+ * CPUID.
+ */
 u32 rs_features(void)
 {
 	u32 features = rs_backend->features & (RS_FEATURE_NESTED_2M | RS_FEATURE_NESTED_AD);
@@ -162,7 +175,8 @@ u32 rs_features(void)
 		features |= RS_FEATURE_GUEST_1G;
 	if (boot_cpu_has(X86_FEATURE_OSXSAVE))
 		features |= RS_FEATURE_XSAVE;
-	if ((rs_backend->features & RS_FEATURE_PCID) && boot_cpu_has(X86_FEATURE_PCID) && boot_cpu_has(X86_FEATURE_INVPCID))
+	if ((rs_backend->features & RS_FEATURE_PCID) && boot_cpu_has(X86_FEATURE_PCID) &&
+	    boot_cpu_has(X86_FEATURE_INVPCID))
 		features |= RS_FEATURE_PCID;
 	return features;
 }
@@ -174,7 +188,8 @@ u64 rs_xcr0(void)
 
 u64 rs_cr4_allowed(void)
 {
-	u64 cr4 = X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
+	u64 cr4 = X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE |
+		  X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
 	u32 features = rs_features();
 
 	if (boot_cpu_has(X86_FEATURE_FSGSBASE))

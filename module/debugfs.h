@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* debugfs.h - see debugfs.c. All P. Failures are not errors: the kernel goes on without the files. */
+/*
+ * debugfs.h - see debugfs.c. All P. Failures are not errors: the kernel goes on without the files.
+ */
 #ifndef RS_DEBUGFS_H
 #define RS_DEBUGFS_H
 

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dev.c - /dev/ringside and the descriptors it hands out: what user space may ask, under which conditions
+ * dev.c - /dev/ringside and the descriptors it hands out: what user space may ask, under which
+ * conditions
  *
- * Every ioctl is a row of a table: the kind of descriptor it is for, which lock the handler runs under, what is copied in and out. The
- * dispatcher checks in this order and the handlers rely on it:
- *	ENOTTY	no such command		ENODEV	the descriptor is of another kind	EPERM	another address space than the VM's
- *	EFAULT	argument unreadable	EBUSY	the vCPU is running
- * The handlers check the fields. RS_RUN is looked at first and has its own way, since it is the only command whose cost matters.
+ * Every ioctl is a row of a table: the kind of descriptor it is for, which lock the handler runs
+ * under, what is copied in and out. The dispatcher checks in this order and the handlers rely on
+ * it:
+ *	ENOTTY	no such command			ENODEV	the descriptor is of another kind
+ *	EPERM	not the VM's address space	EFAULT	argument unreadable
+ *	EBUSY	the vCPU is running
+ * The handlers check the fields. RS_RUN is looked at first and has its own way, since it is the
+ * only command whose cost matters.
  *
- * A descriptor's private_data is its object; the object lives until the descriptor is released. The address-space check is what makes
- * current->mm the VM's own in every handler: pointers and get_user_pages mean the right process.
+ * A descriptor's private_data is its object; the object lives until the descriptor is released. The
+ * address-space check is what makes current->mm the VM's own in every handler: pointers and
+ * get_user_pages mean the right process.
  */
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
@@ -49,7 +54,7 @@ static const struct file_operations vm_fops, vcpu_fops;
 
 #define RESERVED_IS_ZERO(s) (!memchr_inv((s)->reserved, 0, sizeof((s)->reserved)))
 
-/* --- /dev/ringside -------------------------------------------------------------------------------------------------------- */
+/* --- /dev/ringside --- */
 
 static int get_info(void *unused, union rs_arg *arg)
 {
@@ -70,10 +75,11 @@ static int get_info(void *unused, union rs_arg *arg)
 static int create_vm(void *unused, union rs_arg *arg)
 {
 	const struct rs_vm_config *config = &arg->vm_config;
+	const u32 flags = RS_VM_NESTED_FAULT_VECTOR | RS_VM_USER_HYPERCALLS;
 	struct rs_vm *vm;
 	int fd;
 
-	if ((config->flags & ~(RS_VM_NESTED_FAULT_VECTOR | RS_VM_USER_HYPERCALLS)) || config->reserved0 || !RESERVED_IS_ZERO(config))
+	if ((config->flags & ~flags) || config->reserved0 || !RESERVED_IS_ZERO(config))
 		return -EINVAL;
 	vm = rs_vm_create(current->mm, config->flags);
 	if (IS_ERR(vm))
@@ -84,7 +90,7 @@ static int create_vm(void *unused, union rs_arg *arg)
 	return fd;
 }
 
-/* --- VM ----------------------------------------------------------------------------------------------------------------- */
+/* --- VM --- */
 
 static int add_region(void *object, union rs_arg *arg)
 {
@@ -123,7 +129,7 @@ static int get_vm_stats(void *object, union rs_arg *arg)
 	return 0;
 }
 
-/* --- vCPU --------------------------------------------------------------------------------------------------------------- */
+/* --- vCPU --- */
 
 static int set_state(void *object, union rs_arg *arg)
 {
@@ -150,21 +156,24 @@ static int get_vcpu_stats(void *object, union rs_arg *arg)
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	const unsigned long rw = VM_SHARED | VM_READ | VM_WRITE;
 	struct rs_vcpu *vcpu = file->private_data;
 
 	if (current->mm != vcpu->mmu->mm)
 		return -EPERM;
 	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != PAGE_SIZE)
 		return -EINVAL;
-	if ((vma->vm_flags & (VM_SHARED | VM_READ | VM_WRITE | VM_EXEC)) != (VM_SHARED | VM_READ | VM_WRITE))
+	if ((vma->vm_flags & (rw | VM_EXEC)) != rw)
 		return -EINVAL;
-	/* Not for children: they may not run the vCPU. The page lives as long as a mapping of it. */
+	/*
+	 * Not for children: they may not run the vCPU. The page lives as long as a mapping of it.
+	 */
 	rs_compat_vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
 	rs_compat_vm_flags_clear(vma, VM_MAYEXEC);
 	return vm_insert_page(vma, vma->vm_start, vcpu->run_page);
 }
 
-/* --- dispatcher --------------------------------------------------------------------------------------------------------- */
+/* --- dispatcher --- */
 
 static const struct rs_ioctl ioctls[] = {
 	{ RS_GET_INFO,		RS_FILE_DEV,	false,	get_info },
@@ -175,7 +184,8 @@ static const struct rs_ioctl ioctls[] = {
 	{ RS_GET_VM_STATS,	RS_FILE_VM,	false,	get_vm_stats },
 	{ RS_SET_STATE,		RS_FILE_VCPU,	true,	set_state },
 	{ RS_GET_STATE,		RS_FILE_VCPU,	true,	get_state },
-	{ RS_RUN,		RS_FILE_VCPU,	true,	NULL },		/* vcpu_ioctl; here only to be known */
+	/* vcpu_ioctl; here only to be known */
+	{ RS_RUN,		RS_FILE_VCPU,	true,	NULL },
 	{ RS_KICK,		RS_FILE_VCPU,	false,	kick },
 	{ RS_GET_VCPU_STATS,	RS_FILE_VCPU,	false,	get_vcpu_stats },
 };
@@ -192,7 +202,8 @@ static const struct rs_ioctl *find_ioctl(unsigned int cmd)
 }
 
 /* @mm: the only address space that may ask; NULL: any */
-static long dispatch(enum rs_file_kind kind, void *object, const struct mm_struct *mm, unsigned int cmd, unsigned long uarg)
+static long dispatch(enum rs_file_kind kind, void *object, const struct mm_struct *mm,
+		     unsigned int cmd, unsigned long uarg)
 {
 	const struct rs_ioctl *io = find_ioctl(cmd);
 	void __user *user = (void __user *)uarg;

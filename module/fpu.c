@@ -10,8 +10,9 @@ void rs_fpu_load(void)
 {
 	lockdep_assert_irqs_disabled();
 	/*
-	 * The scheduler and in-kernel users of the FPU saved the thread's registers and left its reloading to the way back to user space.
-	 * Guest code needs them now. Interrupts stay off until the guest is entered, so nobody takes them away again.
+	 * The scheduler and in-kernel users of the FPU saved the thread's registers and left its
+	 * reloading to the way back to user space. Guest code needs them now. Interrupts stay off
+	 * until the guest is entered, so nobody takes them away again.
 	 */
 	switch_fpu_return();
 }

@@ -2,12 +2,14 @@
 /*
  * fpu.h - the guest uses the FPU registers of the thread that runs it
  *
- * There is no FPU state of a vCPU: x87, SSE, AVX and AVX-512 registers are those of the host thread, so that nothing is saved or restored
- * at an exit and the host process sees the guest's registers in a hypercall. The scheduler saves and restores them with the thread. XCR0 is
- * the host's for everybody, XSETBV is intercepted.
+ * There is no FPU state of a vCPU: x87, SSE, AVX and AVX-512 registers are those of the host
+ * thread, so that nothing is saved or restored at an exit and the host process sees the guest's
+ * registers in a hypercall. The scheduler saves and restores them with the thread. XCR0 is the
+ * host's for everybody, XSETBV is intercepted.
  *
- * PKRU is the exception: to Linux it is the host thread's protection for its own memory, and guest code can change it with XRSTOR although
- * the guest has no protection keys. So the thread's value is put back before anything but the run loop runs.
+ * PKRU is the exception: to Linux it is the host thread's protection for its own memory, and guest
+ * code can change it with XRSTOR although the guest has no protection keys. So the thread's value
+ * is put back before anything but the run loop runs.
  */
 #ifndef RS_FPU_H
 #define RS_FPU_H

@@ -2,7 +2,8 @@
 /*
  * hypercall.c - hypercalls: the few the module answers, and passing on the others
  *
- * The number and every argument are the guest's: nothing here trusts them, and nothing here reads guest memory.
+ * The number and every argument are the guest's: nothing here trusts them, and nothing here reads
+ * guest memory.
  */
 #include <asm/trapnr.h>
 #include "trace.h"
@@ -24,7 +25,9 @@ static u64 fault_info(const struct rs_vcpu *vcpu, u64 what)
 
 static u64 exit_count(const struct rs_vcpu *vcpu)
 {
-	return rs_vcpu_exits(vcpu) - vcpu->count.exits[RS_X_INTERRUPT] - vcpu->count.exits[RS_X_NMI];
+	const u64 *exits = vcpu->count.exits;
+
+	return rs_vcpu_exits(vcpu) - exits[RS_X_INTERRUPT] - exits[RS_X_NMI];
 }
 
 static enum rs_next to_user(struct rs_vcpu *vcpu)
@@ -46,7 +49,10 @@ enum rs_next rs_hypercall(struct rs_vcpu *vcpu)
 	struct rs_regs *r = &vcpu->regs;
 	u64 nr = r->rax;
 
-	/* The instruction exits from ring 3 as it does from ring 0; ring 3 must not get past the guest kernel that way. */
+	/*
+	 * The instruction exits from ring 3 as it does from ring 0; ring 3 must not get past the
+	 * guest kernel that way.
+	 */
 	if (unlikely(vcpu->exit.cpl && !(vcpu->vm_flags & RS_VM_USER_HYPERCALLS))) {
 		rs_inject_fault(vcpu, X86_TRAP_UD);
 		return RS_NEXT_ENTER;

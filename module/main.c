@@ -2,8 +2,9 @@
 /*
  * main.c - loading and unloading
  *
- * Construction: the backend (chosen, not turned on), debugfs, last the device, because user space can come in from then on. Unloading is
- * the reverse; the descriptors' .owner keeps it from being tried while anything is open.
+ * Construction: the backend (chosen, not turned on), debugfs, last the device, because user space
+ * can come in from then on. Unloading is the reverse; the descriptors' .owner keeps it from being
+ * tried while anything is open.
  */
 #define pr_fmt(fmt) "ringside: " fmt
 

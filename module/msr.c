@@ -2,9 +2,10 @@
 /*
  * msr.c - RDMSR and WRMSR that exit
  *
- * Closed by default: what is not in the table is #GP(0) in the guest, as it would be on a CPU that lacks the register. MSRs that the backend
- * gives to the guest outright (its bitmap) do not get here; of those only the ones a backend cannot give are asked for through get_msr and
- * set_msr, which also check the value (canonical addresses, reserved bits).
+ * Closed by default: what is not in the table is #GP(0) in the guest, as it would be on a CPU that
+ * lacks the register. MSRs that the backend gives to the guest outright (its bitmap) do not get
+ * here; of those only the ones a backend cannot give are asked for through get_msr and set_msr,
+ * which also check the value (canonical addresses, reserved bits).
  */
 #include <linux/kernel.h>
 #include <asm/msr-index.h>

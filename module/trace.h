@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * trace.h - tracepoints: what happens between host and guest, in /sys/kernel/tracing/events/ringside
+ * trace.h - tracepoints: what happens between host and guest, in
+ * /sys/kernel/tracing/events/ringside
  *
  * A disabled tracepoint costs one no-op instruction. Strings are constants of the module.
  */
@@ -74,11 +75,15 @@ TRACE_EVENT(rs_exit,
 		__entry->delivering = x->delivering;
 		__entry->rip = rip;
 	),
-	TP_printk("vcpu %u %s rip 0x%llx ring %u%s", __entry->vcpu, __print_symbolic(__entry->kind, rs_trace_exit_names),
-		  __entry->rip, __entry->cpl, __entry->delivering ? " while delivering an event" : "")
+	TP_printk("vcpu %u %s rip 0x%llx ring %u%s", __entry->vcpu,
+		  __print_symbolic(__entry->kind, rs_trace_exit_names), __entry->rip, __entry->cpl,
+		  __entry->delivering ? " while delivering an event" : "")
 );
 
-/* a nested fault was dealt with: @level 0 when nothing had to be mapped, else the level of the new entry; @error and @what when it failed */
+/*
+ * a nested fault was dealt with: @level 0 when nothing had to be mapped, else the level of the new
+ * entry; @error and @what when it failed
+ */
 TRACE_EVENT(rs_nested_fault,
 	TP_PROTO(u32 vcpu, u64 gpa, u32 access, u64 hva, int level, int error, const char *what),
 	TP_ARGS(vcpu, gpa, access, hva, level, error, what),
@@ -100,12 +105,16 @@ TRACE_EVENT(rs_nested_fault,
 		__entry->error = error;
 		__entry->what = what ? what : "ok";
 	),
-	TP_printk("vcpu %u gpa 0x%llx %s hva 0x%llx level %d error %d: %s", __entry->vcpu, __entry->gpa,
-		  __print_flags(__entry->access, "|", rs_trace_access_names), __entry->hva, __entry->level, __entry->error,
-		  __entry->what)
+	TP_printk("vcpu %u gpa 0x%llx %s hva 0x%llx level %d error %d: %s",
+		  __entry->vcpu, __entry->gpa,
+		  __print_flags(__entry->access, "|", rs_trace_access_names), __entry->hva,
+		  __entry->level, __entry->error, __entry->what)
 );
 
-/* Linux changes [start, end) of the process's addresses; @zapped nested entries were removed, @flush says whether CPUs had to be told */
+/*
+ * Linux changes [start, end) of the process's addresses; @zapped nested entries were removed,
+ * @flush says whether CPUs had to be told
+ */
 TRACE_EVENT(rs_invalidate,
 	TP_PROTO(u64 start, u64 end, u64 zapped, bool flush),
 	TP_ARGS(start, end, zapped, flush),
@@ -121,11 +130,12 @@ TRACE_EVENT(rs_invalidate,
 		__entry->zapped = zapped;
 		__entry->flush = flush;
 	),
-	TP_printk("hva 0x%llx-0x%llx zapped %llu%s", __entry->start, __entry->end, __entry->zapped, __entry->flush ? " flush" : "")
+	TP_printk("hva 0x%llx-0x%llx zapped %llu%s", __entry->start, __entry->end,
+		  __entry->zapped, __entry->flush ? " flush" : "")
 );
 
 TRACE_EVENT(rs_hypercall,
-	TP_PROTO(u32 vcpu, u8 cpl, const u64 nr, const u64 a0, const u64 a1, const u64 a2, const u64 a3),
+	TP_PROTO(u32 vcpu, u8 cpl, u64 nr, u64 a0, u64 a1, u64 a2, u64 a3),
 	TP_ARGS(vcpu, cpl, nr, a0, a1, a2, a3),
 	TP_STRUCT__entry(
 		__field(u32, vcpu)
@@ -145,8 +155,9 @@ TRACE_EVENT(rs_hypercall,
 		__entry->a2 = a2;
 		__entry->a3 = a3;
 	),
-	TP_printk("vcpu %u ring %u nr 0x%llx (0x%llx, 0x%llx, 0x%llx, 0x%llx)", __entry->vcpu, __entry->cpl, __entry->nr,
-		  __entry->a0, __entry->a1, __entry->a2, __entry->a3)
+	TP_printk("vcpu %u ring %u nr 0x%llx (0x%llx, 0x%llx, 0x%llx, 0x%llx)",
+		  __entry->vcpu, __entry->cpl, __entry->nr, __entry->a0, __entry->a1,
+		  __entry->a2, __entry->a3)
 );
 
 TRACE_EVENT(rs_inject,
@@ -166,7 +177,8 @@ TRACE_EVENT(rs_inject,
 		__entry->has_error = ev->has_error;
 		__entry->error = ev->has_error ? ev->error : 0;
 	),
-	TP_printk("vcpu %u %s %u%s 0x%x", __entry->vcpu, __entry->interrupt ? "interrupt" : "exception", __entry->vector,
+	TP_printk("vcpu %u %s %u%s 0x%x", __entry->vcpu,
+		  __entry->interrupt ? "interrupt" : "exception", __entry->vector,
 		  __entry->has_error ? " error" : " no error", __entry->error)
 );
 

@@ -4,11 +4,13 @@
  *
  * RS_RUN is three nested loops, each for one state of the thread:
  *
- *	rs_vcpu_run	preemptible. Resolves nested faults, reschedules, waits. Leaves with a result for user space.
- *	rounds		loaded, interrupts off. Goes round and round through the guest as long as the exits are of the kind that can be
- * 			dealt with on the spot: then an exit costs the two transitions and little
- * 			else.
- *	one round	may_enter (the reasons not to enter, in order), enter, decode, dispatch through a table by exit kind.
+ *	rs_vcpu_run	preemptible. Resolves nested faults, reschedules, waits. Leaves with a result
+ *			for user space.
+ *	rounds		loaded, interrupts off. Goes round and round through the guest as long as
+ *			the exits are of the kind that can be dealt with on the spot: then an exit
+ *			costs the two transitions and little else.
+ *	one round	may_enter (the reasons not to enter, in order), enter, decode, dispatch
+ *			through a table by exit kind.
  *
  * The vCPU stays loaded all the time; the preempt notifier puts it when the scheduler takes the CPU
  * away.
@@ -34,10 +36,7 @@
 #include "vcpu.h"
 #include "virt.h"
 
-/*
- * --- events
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- events --- */
 
 void rs_inject(struct rs_vcpu *vcpu, const struct rs_event *ev)
 {
@@ -79,10 +78,7 @@ static void deliver_interrupt(struct rs_vcpu *vcpu)
 	}
 }
 
-/*
- * --- exits: a table of small functions, context I
- * --------------------------------------------------------------------------
- */
+/* --- exits: a table of small functions, context I --- */
 
 static enum rs_next user_exit(struct rs_vcpu *vcpu, enum rs_exit_reason reason)
 {
@@ -129,7 +125,10 @@ static enum rs_next exit_ud(struct rs_vcpu *vcpu)
 	return RS_NEXT_ENTER;
 }
 
-/* VT-x exits before it looks at the privilege (SDM volume 3, 25.1.3), so the #GP of ring 3 is ours to give. */
+/*
+ * VT-x exits before it looks at the privilege (SDM volume 3, 25.1.3), so the #GP of ring 3 is ours
+ * to give.
+ */
 static enum rs_next exit_dr(struct rs_vcpu *vcpu)
 {
 	return vcpu->exit.cpl ? exit_gp(vcpu) : exit_ud(vcpu);
@@ -231,10 +230,7 @@ static enum rs_next dispatch(struct rs_vcpu *vcpu)
 	return exit_handlers[kind](vcpu);
 }
 
-/*
- * --- one round
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- one round --- */
 
 /* The reasons not to enter, and what must be done before. I. */
 static __always_inline enum rs_next may_enter(struct rs_vcpu *vcpu)
@@ -287,10 +283,7 @@ static enum rs_next rounds(struct rs_vcpu *vcpu)
 	return next;
 }
 
-/*
- * --- loading
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- loading --- */
 
 /* Preemption off. */
 static void load(struct rs_vcpu *vcpu)
@@ -338,10 +331,7 @@ static void vcpu_put(struct rs_vcpu *vcpu)
 	preempt_enable();
 }
 
-/*
- * --- RS_RUN
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- RS_RUN --- */
 
 /*
  * A nested fault, in a context that may sleep. 0: enter again. 1: user exit. -errno: RS_RUN fails.
@@ -352,6 +342,7 @@ static int resolve_fault(struct rs_vcpu *vcpu)
 	const struct rs_exit x = vcpu->exit;
 	struct rs_fault fault = { .gpa = x.gpa, .access = x.access };
 	struct rs_run *run = vcpu->run;
+	u32 access;
 	int ret;
 
 	preempt_enable();
@@ -373,17 +364,22 @@ static int resolve_fault(struct rs_vcpu *vcpu)
 	if (!fault.mmio)
 		vcpu->count.fault_failed++;
 
-	fault.access = x.access | (fault.no_region ? RS_FAULT_NO_REGION : 0) | (x.delivering ? RS_FAULT_DELIVERY : 0);
-	if ((vcpu->vm_flags & RS_VM_NESTED_FAULT_VECTOR) && !fault.mmio && !x.delivering && ret == -EFAULT) {
+	access = x.access;
+	if (fault.no_region)
+		access |= RS_FAULT_NO_REGION;
+	if (x.delivering)
+		access |= RS_FAULT_DELIVERY;
+	if ((vcpu->vm_flags & RS_VM_NESTED_FAULT_VECTOR) && ret == -EFAULT && !fault.mmio &&
+	    !x.delivering) {
 		vcpu->fault_info.gpa = x.gpa;
 		vcpu->fault_info.gva = x.gva;
-		vcpu->fault_info.access = fault.access;
+		vcpu->fault_info.access = access;
 		rs_inject_fault(vcpu, RS_VECTOR_NESTED_FAULT);
 		return 0;
 	}
 	run->fault.gpa = x.gpa;
 	run->fault.gva = x.gva;
-	run->fault.access = fault.access;
+	run->fault.access = access;
 	run->fault.error = ret;
 	run->exit_reason = fault.mmio ? RS_EXIT_MMIO : RS_EXIT_MEMORY_FAULT;
 	return 1;
@@ -500,10 +496,7 @@ void rs_vcpu_kick(struct rs_vcpu *vcpu)
 	preempt_enable();
 }
 
-/*
- * --- state
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- state --- */
 
 static bool is_canonical(u64 addr)
 {
@@ -511,9 +504,10 @@ static bool is_canonical(u64 addr)
 	return (u64)((s64)(addr << 16) >> 16) == addr;
 }
 
-#define RS_RFLAGS_ALLOWED (X86_EFLAGS_CF | X86_EFLAGS_FIXED | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF |	\
-			   X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF | X86_EFLAGS_OF | X86_EFLAGS_IOPL | X86_EFLAGS_NT |	\
-			   X86_EFLAGS_RF | X86_EFLAGS_AC | X86_EFLAGS_ID)
+#define RS_RFLAGS_ALLOWED									\
+	(X86_EFLAGS_CF | X86_EFLAGS_FIXED | X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF |	\
+	 X86_EFLAGS_SF | X86_EFLAGS_TF | X86_EFLAGS_IF | X86_EFLAGS_DF | X86_EFLAGS_OF |	\
+	 X86_EFLAGS_IOPL | X86_EFLAGS_NT | X86_EFLAGS_RF | X86_EFLAGS_AC | X86_EFLAGS_ID)
 
 static bool state_is_valid(const struct rs_vcpu_state *st)
 {
@@ -542,9 +536,10 @@ int rs_vcpu_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st)
 	if (!state_is_valid(st))
 		return -EINVAL;
 	*r = (struct rs_regs) {
-		.rax = st->rax, .rcx = st->rcx, .rdx = st->rdx, .rbx = st->rbx, .rbp = st->rbp, .rsi = st->rsi, .rdi = st->rdi,
-		.r8 = st->r8, .r9 = st->r9, .r10 = st->r10, .r11 = st->r11, .r12 = st->r12, .r13 = st->r13, .r14 = st->r14,
-		.r15 = st->r15, .cr2 = st->cr2,
+		.rax = st->rax, .rcx = st->rcx, .rdx = st->rdx, .rbx = st->rbx,
+		.rbp = st->rbp, .rsi = st->rsi, .rdi = st->rdi, .cr2 = st->cr2,
+		.r8 = st->r8, .r9 = st->r9, .r10 = st->r10, .r11 = st->r11,
+		.r12 = st->r12, .r13 = st->r13, .r14 = st->r14, .r15 = st->r15,
 	};
 	vcpu->cr4 = st->cr4;
 	vcpu->ret_pending = false;
@@ -568,9 +563,10 @@ int rs_vcpu_get_state(struct rs_vcpu *vcpu, struct rs_vcpu_state *st)
 	if (vcpu->state_lost)
 		return -EIO;
 	*st = (struct rs_vcpu_state) {
-		.rax = r->rax, .rcx = r->rcx, .rdx = r->rdx, .rbx = r->rbx, .rbp = r->rbp, .rsi = r->rsi, .rdi = r->rdi,
-		.r8 = r->r8, .r9 = r->r9, .r10 = r->r10, .r11 = r->r11, .r12 = r->r12, .r13 = r->r13, .r14 = r->r14,
-		.r15 = r->r15, .cr2 = r->cr2,
+		.rax = r->rax, .rcx = r->rcx, .rdx = r->rdx, .rbx = r->rbx,
+		.rbp = r->rbp, .rsi = r->rsi, .rdi = r->rdi, .cr2 = r->cr2,
+		.r8 = r->r8, .r9 = r->r9, .r10 = r->r10, .r11 = r->r11,
+		.r12 = r->r12, .r13 = r->r13, .r14 = r->r14, .r15 = r->r15,
 	};
 	vcpu_load(vcpu);
 	rs_backend->get_state(vcpu, st);
@@ -578,10 +574,7 @@ int rs_vcpu_get_state(struct rs_vcpu *vcpu, struct rs_vcpu_state *st)
 	return 0;
 }
 
-/*
- * --- life
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 int rs_vcpu_init(struct rs_vcpu *vcpu, struct rs_vm *vm, struct rs_mmu *mmu, u32 vm_flags, u32 id)
 {

@@ -2,22 +2,25 @@
 /*
  * vcpu.h - one virtual CPU: what the run loop, the hypercalls and the backends share
  *
- * A vCPU is run by one thread at a time; vcpu->mutex says which. Everything in struct rs_vcpu belongs to the holder of the mutex, but
- * for the few fields marked "any thread", by which others make it leave the guest:
+ * A vCPU is run by one thread at a time; vcpu->mutex says which. Everything in struct rs_vcpu
+ * belongs to the holder of the mutex, but for the few fields marked "any thread", by which others
+ * make it leave the guest:
  *
  *	kick		RS_KICK sets it, the run loop takes it
- *	in_guest	the vCPU may be executing guest code on vcpu->cpu. Set with interrupts off before the last look at everything that
- *			could be a reason not to enter, cleared with interrupts off. Who changes something and then finds in_guest set
- *			sends an IPI to vcpu->cpu; when the IPI has been handled the vCPU has left the guest.
+ *	in_guest	the vCPU may be executing guest code on vcpu->cpu. Set with interrupts off
+ *			before the last look at everything that could be a reason not to enter,
+ *			cleared with interrupts off. Who changes something and then finds in_guest
+ *			set sends an IPI to vcpu->cpu; when it has been handled the vCPU has left
+ *			the guest.
  *
- * "Loaded" means that this CPU's hardware state is the vCPU's (between vcpu_load and vcpu_put of the backend). A vCPU stays loaded for the
- * whole of RS_RUN; when the scheduler takes the thread off the CPU, the preempt notifier puts and later loads it again.
+ * "Loaded" means that this CPU's hardware state is the vCPU's (between vcpu_load and vcpu_put of
+ * the backend). A vCPU stays loaded for the whole of RS_RUN; when the scheduler takes the thread
+ * off the CPU, the preempt notifier puts and later loads it again.
  */
 #ifndef RS_VCPU_H
 #define RS_VCPU_H
 
 #include <linux/mutex.h>
-#include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/types.h>
 #include <uapi/ringside.h>
@@ -25,8 +28,9 @@
 #include "backend.h"
 
 /*
- * struct rs_regs - the guest's general-purpose registers while it is not running, in the order of the instruction encoding.
- * RSP, RIP and RFLAGS live with the backend. @cr2 is for a backend whose hardware does not switch it. run.S knows the offsets from asm-offsets.
+ * struct rs_regs - the guest's general-purpose registers while it is not running, in the order of
+ * the instruction encoding. RSP, RIP and RFLAGS live with the backend. @cr2 is for a backend whose
+ * hardware does not switch it. run.S knows the offsets from asm-offsets.
  */
 struct rs_regs {
 	u64 rax, rcx, rdx, rbx;
@@ -36,7 +40,10 @@ struct rs_regs {
 	u64 cr2;
 };
 
-/** struct rs_vcpu_counters - plain counters, written by the thread in RS_RUN, read by any thread with READ_ONCE */
+/**
+ * struct rs_vcpu_counters - plain counters, written by the thread in RS_RUN, read by any thread
+ * with READ_ONCE
+ */
 struct rs_vcpu_counters {
 	u64 entries;
 	u64 exits[RS_X_NR];		/* by kind; their sum is the number of exits */
@@ -50,7 +57,8 @@ struct rs_vcpu_counters {
 
 /** enum rs_vcpu_life - what RS_RUN may do */
 enum rs_vcpu_life {
-	RS_VCPU_NEW,		/* no state yet, or lost by a triple fault or a refused entry: needs RS_SET_STATE */
+	/* no state yet, or lost by a triple fault or a refused entry: needs RS_SET_STATE */
+	RS_VCPU_NEW,
 	RS_VCPU_READY,
 };
 
@@ -68,27 +76,36 @@ struct rs_vcpu {
 		void *priv;
 	};
 	struct rs_mmu *mmu;			/* of the VM */
-	struct rs_run *run;			/* shared with user space: read each input once, trust nothing */
+	/* shared with user space: read each input once, trust nothing */
+	struct rs_run *run;
 	u64 flush_seen;				/* flush_gen of the mmu at the last flush */
 	u32 host_pkru;				/* fpu.h */
-	int cpu;				/* any thread, when in_guest: the CPU it is loaded on; otherwise the last one, -1: none yet */
+	/*
+	 * any thread, when in_guest: the CPU it is loaded on; otherwise the last one, -1: none yet
+	 */
+	int cpu;
 	bool in_guest;				/* any thread */
 	bool kick;				/* any thread */
-	bool ret_pending;			/* the last exit was a hypercall for user space: run->hypercall.ret goes to RAX */
+	/* the last exit was a hypercall for user space: run->hypercall.ret goes to RAX */
+	bool ret_pending;
 	bool window_wanted;			/* want_window(true) is in force */
-	u8 irq_vector;				/* interrupt that run->irq_vector asks for and that is not injected yet; 0 none */
+	/* interrupt that run->irq_vector asks for and that is not injected yet; 0 none */
+	u8 irq_vector;
 	u8 life;				/* enum rs_vcpu_life */
 	u32 vm_flags;				/* RS_VM_* */
-	u64 cr4;				/* as RS_SET_STATE set it; the guest cannot change it */
+	/* as RS_SET_STATE set it; the guest cannot change it */
+	u64 cr4;
 	struct rs_vcpu_counters count;
 	struct preempt_notifier notifier;
 
 	/* --- cold --- */
-	struct mutex mutex;			/* RS_RUN, RS_SET_STATE, RS_GET_STATE; after vm->lock, before mmap_lock */
+	/* RS_RUN, RS_SET_STATE, RS_GET_STATE; after vm->lock, before mmap_lock */
+	struct mutex mutex;
 	struct rs_vm *vm;
 	struct page *run_page;
 	u32 id;
-	bool state_lost;			/* the backend has no state that get_state could show */
+	/* the backend has no state that get_state could show */
+	bool state_lost;
 	atomic64_t kicks;			/* any thread: IPIs sent by RS_KICK */
 	struct {				/* last fault delivered as RS_VECTOR_NESTED_FAULT */
 		u64 gpa, gva;
@@ -96,25 +113,19 @@ struct rs_vcpu {
 	} fault_info;
 };
 
-/*
- * May SVM or VMX instructions be executed on this CPU now? False after the reboot notifier or a CPU's way offline turned it off. To be asked
- * with interrupts off, which are to stay off until after the last such instruction: turning it off happens in an IPI or with interrupts off.
- */
-DECLARE_PER_CPU(bool, rs_cpu_on);
-static __always_inline bool rs_cpu_is_on(void)
-{
-	return __this_cpu_read(rs_cpu_on);
-}
-
 /**
  * rs_vcpu_init - make a vCPU of @vm ready for its first RS_SET_STATE; P
  * @vcpu: zeroed
- * Return 0, -ENOMEM, or what the backend says. rs_vcpu_destroy undoes it; on failure nothing is left to undo.
+ * Return 0, -ENOMEM, or what the backend says. rs_vcpu_destroy undoes it; on failure nothing is
+ * left to undo.
  */
 int rs_vcpu_init(struct rs_vcpu *vcpu, struct rs_vm *vm, struct rs_mmu *mmu, u32 vm_flags, u32 id);
 void rs_vcpu_destroy(struct rs_vcpu *vcpu);
 
-/* RS_RUN, RS_SET_STATE, RS_GET_STATE: P, vcpu->mutex held, current->mm is the VM's. Return as ringside.h has it. */
+/*
+ * RS_RUN, RS_SET_STATE, RS_GET_STATE: P, vcpu->mutex held, current->mm is the VM's. Return as
+ * ringside.h has it.
+ */
 int rs_vcpu_run(struct rs_vcpu *vcpu);
 int rs_vcpu_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st);
 int rs_vcpu_get_state(struct rs_vcpu *vcpu, struct rs_vcpu_state *st);
@@ -123,11 +134,15 @@ void rs_vcpu_kick(struct rs_vcpu *vcpu);
 /* Any thread: adds the vCPU's counters to @stats. */
 void rs_vcpu_add_stats(const struct rs_vcpu *vcpu, struct rs_stats *stats);
 
-/** enum rs_next - what an exit handler wants; handlers run in context I and return with interrupts off */
+/**
+ * enum rs_next - what an exit handler wants; handlers run in context I and return with interrupts
+ * off
+ */
 enum rs_next {
 	RS_NEXT_ENTER,		/* enter again at once */
 	RS_NEXT_WINDOW,		/* turn interrupts on first */
-	RS_NEXT_FAULT,		/* vcpu->exit is a nested fault to be resolved in preemptible context */
+	/* vcpu->exit is a nested fault to be resolved in preemptible context */
+	RS_NEXT_FAULT,
 	RS_NEXT_USER,		/* run->exit_reason says why; RS_RUN returns 0 */
 	RS_NEXT_WORK,		/* signal, reschedule or other work of the thread is pending */
 	RS_NEXT_OFF,		/* virtualisation is off on this CPU */

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vm.c - making and unmaking VMs, their list of vCPUs, their statistics, and making all vCPUs leave the guest
+ * vm.c - making and unmaking VMs, their list of vCPUs, their statistics, and making all vCPUs leave
+ * the guest
  *
- * References: the VM descriptor holds one, every vCPU holds one. Descriptors are closed in any order; whoever is last ends up in vm_free,
- * which is the one destructor and undoes rs_vm_create in reverse.
+ * References: the VM descriptor holds one, every vCPU holds one. Descriptors are closed in any
+ * order; whoever is last ends up in vm_free, which is the one destructor and undoes rs_vm_create in
+ * reverse.
  */
 #include <linux/err.h>
 #include <linux/idr.h>
@@ -30,7 +32,10 @@ static void vm_kick_all(struct rs_mmu *mmu)
 	int i;
 
 	lockdep_assert_held(&mmu->lock);
-	/* flush_gen before in_guest; pairs with the barrier in the run loop, which sets in_guest and then reads flush_gen. */
+	/*
+	 * flush_gen before in_guest; pairs with the barrier in the run loop, which sets in_guest
+	 * and then reads flush_gen.
+	 */
 	smp_mb();
 	cpumask_clear(vm->kick_mask);
 	for_each_set_bit(i, vm->vcpu_ids, RS_MAX_VCPUS) {
@@ -76,7 +81,8 @@ struct rs_vm *rs_vm_create(struct mm_struct *mm, u32 flags)
 	ret = rs_virt_get();
 	if (ret)
 		goto err_virt;
-	ret = rs_mmu_init(&vm->mmu, mm, rs_backend->format, rs_backend->levels, rs_backend->gpa_bits, &vm_mmu_ops);
+	ret = rs_mmu_init(&vm->mmu, mm, rs_backend->format, rs_backend->levels,
+			  rs_backend->gpa_bits, &vm_mmu_ops);
 	if (ret)
 		goto err_mmu;
 	preempt_notifier_inc();

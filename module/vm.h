@@ -2,10 +2,12 @@
 /*
  * vm.h - one virtual machine: an address space, its nested page table, up to RS_MAX_VCPUS vCPUs
  *
- * Lifetime: the VM's descriptor and each vCPU hold a reference (ref); the last one destroys it. The mm is not kept alive, only its struct:
- * when the process ends, the mmu's notifier empties the nested table for good (mmu.dead) while descriptors may still be open.
+ * Lifetime: the VM's descriptor and each vCPU hold a reference (ref); the last one destroys it. The
+ * mm is not kept alive, only its struct: when the process ends, the mmu's notifier empties the
+ * nested table for good (mmu.dead) while descriptors may still be open.
  *
- * Lock order of the module: vm->lock -> vcpu->mutex -> mmap_lock -> mmu->lock. The notifier takes mmu->lock only. The rest are leaves.
+ * Lock order of the module: vm->lock -> vcpu->mutex -> mmap_lock -> mmu->lock. The notifier takes
+ * mmu->lock only. The rest are leaves.
  */
 #ifndef RS_VM_H
 #define RS_VM_H
@@ -20,15 +22,18 @@ struct dentry;
 
 struct rs_vm {
 	struct kref ref;
-	struct mm_struct *mm;			/* whose ioctls are obeyed; compared, never used. mmu.mm holds the reference */
+	/* whose ioctls are obeyed; compared, never used. mmu.mm holds the reference */
+	struct mm_struct *mm;
 	u32 flags;				/* RS_VM_* */
 	u32 id;					/* for names in debugfs */
 	struct rs_mmu mmu;
 	struct mutex lock;			/* creation and removal of vCPUs; past */
-	struct rs_vcpu *vcpus[RS_MAX_VCPUS];	/* changed under lock and mmu.lock, read under either */
+	/* changed under lock and mmu.lock, read under either */
+	struct rs_vcpu *vcpus[RS_MAX_VCPUS];
 	DECLARE_BITMAP(vcpu_ids, RS_MAX_VCPUS);	/* which of vcpus[] exist; as vcpus */
 	struct rs_stats past;			/* counters of vCPUs that are gone; lock */
-	u64 kicks;				/* IPIs sent to vCPUs in the guest; written under mmu.lock */
+	/* IPIs sent to vCPUs in the guest; written under mmu.lock */
+	u64 kicks;
 	cpumask_var_t kick_mask;		/* scratch of kick_all; mmu.lock */
 	struct dentry *debugfs;
 };
@@ -43,8 +48,8 @@ void rs_vm_put(struct rs_vm *vm);		/* P */
 
 /**
  * rs_vm_add_vcpu - make vCPU @id of @vm
- * P. Return the vCPU, which holds a reference to @vm, or ERR_PTR: -EINVAL, -EEXIST, -ENOMEM. rs_vm_remove_vcpu frees it and its reference;
- * nobody runs it then.
+ * P. Return the vCPU, which holds a reference to @vm, or ERR_PTR: -EINVAL, -EEXIST, -ENOMEM.
+ * rs_vm_remove_vcpu frees it and its reference; nobody runs it then.
  */
 struct rs_vcpu *rs_vm_add_vcpu(struct rs_vm *vm, u32 id);
 void rs_vm_remove_vcpu(struct rs_vcpu *vcpu);

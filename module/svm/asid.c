@@ -4,10 +4,12 @@
  *
  * An ASID belongs to one vCPU on one CPU, for one generation of that CPU. A vCPU needs a new one
  *	- when it comes to another CPU: what its old ASID means there is anybody's,
- *	- when its translations are to be forgotten and the CPU cannot flush by ASID: nobody has entries under a new ASID,
+ *	- when its translations are to be forgotten and the CPU cannot flush by ASID: nobody has
+ *	  entries under a new ASID,
  *	- when the CPU's generation has moved on.
- * When a CPU has given out all its ASIDs it starts a new generation, and the VMRUN that uses the first of it flushes the whole TLB. vCPUs
- * that come later find that their generation is old. ASID 0 is the host's.
+ * When a CPU has given out all its ASIDs it starts a new generation, and the VMRUN that uses the
+ * first of it flushes the whole TLB. vCPUs that come later find that their generation is old. ASID
+ * 0 is the host's.
  *
  * Everything here runs with interrupts off on the CPU concerned.
  */
@@ -15,7 +17,10 @@
 
 void rs_svm_asid_cpu_init(struct rs_svm_cpu *c)
 {
-	/* Nobody has an ASID of the generation that begins here; the first VMRUN flushes what others left in the TLB. */
+	/*
+	 * Nobody has an ASID of the generation that begins here; the first VMRUN flushes what
+	 * others left in the TLB.
+	 */
 	c->asid_gen++;
 	c->next_asid = rs_svm_caps.nr_asids;
 	c->last_vcpu = NULL;

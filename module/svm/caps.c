@@ -2,7 +2,8 @@
 /*
  * caps.c - does this CPU have SVM with nested paging, and which of its optional parts
  *
- * Nested paging is required. Everything else is an optimisation that the backend does without when it is missing.
+ * Nested paging is required. Everything else is an optimisation that the backend does without when
+ * it is missing.
  */
 #define pr_fmt(fmt) "ringside: " fmt
 
@@ -41,7 +42,10 @@ int rs_svm_probe(void)
 		pr_info("SVM has no address space identifiers on this machine\n");
 		return -ENODEV;
 	}
-	/* KVM's host with SME encrypted memory etc. is fine; a guest with encrypted state has no SVM bit in CPUID. */
+	/*
+	 * KVM's host with SME encrypted memory etc. is fine; a guest with encrypted state has no
+	 * SVM bit in CPUID.
+	 */
 	rs_svm_caps.nr_asids = ebx;
 	rs_svm_caps.nrips = edx & SVM_EDX_NRIPS;
 	rs_svm_caps.flush_asid = edx & SVM_EDX_FLUSH_ASID;
@@ -49,7 +53,8 @@ int rs_svm_probe(void)
 
 	rs_npt_setup();
 	rs_svm_backend.levels = rs_npt_levels();
-	rs_svm_backend.gpa_bits = min_t(int, boot_cpu_data.x86_phys_bits, rs_svm_backend.levels == 5 ? 52 : 48);
+	rs_svm_backend.gpa_bits = min_t(int, boot_cpu_data.x86_phys_bits,
+					rs_svm_backend.levels == 5 ? 52 : 48);
 	rs_svm_backend.features = RS_FEATURE_NESTED_2M | RS_FEATURE_NESTED_AD | RS_FEATURE_PCID;
 	return 0;
 }

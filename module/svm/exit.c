@@ -2,19 +2,26 @@
 /*
  * exit.c - from #VMEXIT to struct rs_exit, and events into the guest
  *
- * An exit can interrupt the delivery of an event: EXITINTINFO then says which. Hardware exceptions and interrupts are put back into
- * EVENTINJ, so that the next entry delivers them again. What an instruction caused (INT n, INT3, INTO) is not: RIP is still at the instruction,
- * which simply runs again. INT3 and INTO show as type "software" or as exception 3 and 4, depending on the CPU.
+ * An exit can interrupt the delivery of an event: EXITINTINFO then says which. Hardware exceptions
+ * and interrupts are put back into EVENTINJ, so that the next entry delivers them again. What an
+ * instruction caused (INT n, INT3, INTO) is not: RIP is still at the instruction, which simply runs
+ * again. INT3 and INTO show as type "software" or as exception 3 and 4, depending on the CPU.
  */
 #include <asm/trapnr.h>
 #include <asm/processor-flags.h>
 #include <uapi/ringside_guest.h>
 #include "svm.h"
 
-/* Lengths for CPUs that do not tell the next RIP. Prefixes are not counted: only the guest that uses them suffers. */
+/*
+ * Lengths for CPUs that do not tell the next RIP. Prefixes are not counted: only the guest that
+ * uses them suffers.
+ */
 enum { LEN_VMMCALL = 3, LEN_CPUID = 2, LEN_HLT = 1, LEN_MSR = 2 };
 
-/* Bits of EXITINFO1 after a nested page fault (APM 15.25.6): as in a page fault's error code, and whose access it was. */
+/*
+ * Bits of EXITINFO1 after a nested page fault (APM 15.25.6): as in a page fault's error code, and
+ * whose access it was.
+ */
 #define NPF_WRITE	BIT_ULL(1)
 #define NPF_FETCH	BIT_ULL(4)
 #define NPF_WALK	BIT_ULL(33)
@@ -37,7 +44,10 @@ static u32 npf_access(u64 info1)
 		access = RS_FAULT_WRITE;
 	else
 		access = RS_FAULT_READ;
-	/* The CPU's own accesses to guest page tables are always writes, for the accessed and dirty bits. */
+	/*
+	 * The CPU's own accesses to guest page tables are always writes, for the accessed and dirty
+	 * bits.
+	 */
 	if (info1 & NPF_WALK)
 		access = RS_FAULT_WALK | RS_FAULT_WRITE;
 	return access;
@@ -50,7 +60,9 @@ static bool redeliver(u32 info)
 
 	if (type == SVM_EXITINTINFO_TYPE_SOFT)
 		return false;
-	return type != SVM_EXITINTINFO_TYPE_EXEPT || (vector != X86_TRAP_BP && vector != X86_TRAP_OF);
+	if (type == SVM_EXITINTINFO_TYPE_EXEPT)
+		return vector != X86_TRAP_BP && vector != X86_TRAP_OF;
+	return true;
 }
 
 static void unknown(struct rs_exit *x, const struct vmcb_control_area *ctl)
@@ -62,7 +74,8 @@ static void unknown(struct rs_exit *x, const struct vmcb_control_area *ctl)
 }
 
 /* All but hypercalls. */
-static void decode_rest(struct rs_vcpu *vcpu, struct rs_exit *x, const struct vmcb_control_area *ctl)
+static void decode_rest(struct rs_vcpu *vcpu, struct rs_exit *x,
+			const struct vmcb_control_area *ctl)
 {
 	x->insn_len = 0;
 	switch (ctl->exit_code) {
@@ -140,8 +153,8 @@ static void decode_rest(struct rs_vcpu *vcpu, struct rs_exit *x, const struct vm
 		unknown(x, ctl);
 		x->kind = RS_X_FAIL_ENTRY;
 		/*
-		 * The CPU may have left the host's registers in the save area. The guest had none that it could run
-		 * with; so there is none now.
+		 * The CPU may have left the host's registers in the save area. The guest had none
+		 * that it could run with; so there is none now.
 		 */
 		rs_svm_vmcb_reset(vcpu);
 		vcpu->regs.rax = 0;
@@ -195,8 +208,8 @@ void rs_svm_inject(struct rs_vcpu *vcpu, const struct rs_event *ev)
 	u32 inj = ev->vector | SVM_EVTINJ_VALID;
 
 	/*
-	 * Vector 20 is no exception on AMD, and VMRUN refuses exceptions that do not exist (APM 15.20). As an
-	 * interrupt it is delivered just the same: at once, whatever RFLAGS.IF says.
+	 * Vector 20 is no exception on AMD, and VMRUN refuses exceptions that do not exist (APM
+	 * 15.20). As an interrupt it is delivered just the same: at once, whatever RFLAGS.IF says.
 	 */
 	if (ev->interrupt || ev->vector == RS_VECTOR_NESTED_FAULT)
 		inj |= SVM_EVTINJ_TYPE_INTR;
@@ -217,7 +230,8 @@ bool rs_svm_can_interrupt(struct rs_vcpu *vcpu)
 {
 	const struct vmcb *vmcb = vcpu->svm->vmcb;
 
-	return (vmcb->save.rflags & X86_EFLAGS_IF) && !(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
+	return (vmcb->save.rflags & X86_EFLAGS_IF) &&
+	       !(vmcb->control.int_state & SVM_INTERRUPT_SHADOW_MASK);
 }
 
 void rs_svm_want_window(struct rs_vcpu *vcpu, bool on)
@@ -225,7 +239,10 @@ void rs_svm_want_window(struct rs_vcpu *vcpu, bool on)
 	struct rs_svm *svm = vcpu->svm;
 	struct vmcb_control_area *ctl = &svm->vmcb->control;
 
-	/* A virtual interrupt of the highest priority; the guest would take it just when it can take ours, but it exits instead. */
+	/*
+	 * A virtual interrupt of the highest priority; the guest would take it just when it can
+	 * take ours, but it exits instead.
+	 */
 	if (on) {
 		ctl->int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
 		ctl->intercepts[INTERCEPT_VINTR / 32] |= BIT(INTERCEPT_VINTR % 32);

@@ -2,8 +2,9 @@
 /*
  * npt.c - nested page table entries as AMD has them: the host's own format
  *
- * The nested walk runs in the host's paging mode with every access a user access, so U is set everywhere, the depth is the host's, and NX works
- * because Linux always sets EFER.NX (APM 15.25.5).
+ * The nested walk runs in the host's paging mode with every access a user access, so U is set
+ * everywhere, the depth is the host's, and NX works because Linux always sets EFER.NX (APM
+ * 15.25.5).
  */
 #include <linux/mem_encrypt.h>
 #include <linux/pgtable.h>

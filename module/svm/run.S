@@ -4,12 +4,15 @@
  *
  * void rs_svm_run(struct rs_regs *regs, u64 vmcb_pa, u64 host_pa), interrupts off.
  *
- * Interrupts. GIF = 0 from CLGI to STGI holds off everything, NMIs included, while the host's GS base is not there. With V_INTR_MASKING the
- * host's RFLAGS.IF at VMRUN says whether physical interrupts make the guest exit, so it is set just around VMRUN (APM 15.21.1); GIF = 0 keeps
- * them from being taken here. An NMI that ended the guest's run is taken at STGI, a maskable interrupt when the caller turns them on.
+ * Interrupts. GIF = 0 from CLGI to STGI holds off everything, NMIs included, while the host's GS
+ * base is not there. With V_INTR_MASKING the host's RFLAGS.IF at VMRUN says whether physical
+ * interrupts make the guest exit, so it is set just around VMRUN (APM 15.21.1); GIF = 0 keeps them
+ * from being taken here. An NMI that ended the guest's run is taken at STGI, a maskable interrupt
+ * when the caller turns them on.
  *
- * After the exit all registers but RAX (vmcb_pa again) and RSP are the guest's. What is needed lies on the stack. Before the first RET
- * the return stack and return predictions of the guest are made useless, then its register values are wiped.
+ * After the exit all registers but RAX (vmcb_pa again) and RSP are the guest's. What is needed lies
+ * on the stack. Before the first RET the return stack and return predictions of the guest are made
+ * useless, then its register values are wiped.
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>
@@ -88,7 +91,10 @@ SYM_FUNC_START(rs_svm_run)
 #endif
 #endif
 
-	/* No speculation on the guest's values. RAX was overwritten, RBX, RBP, R12-R15 are popped, but wiping them first is free. */
+	/*
+	 * No speculation on the guest's values. RAX was overwritten, RBX, RBP, R12-R15 are popped,
+	 * but wiping them first is free.
+	 */
 	xor	%eax, %eax
 	xor	%ecx, %ecx
 	xor	%edx, %edx

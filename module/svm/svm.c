@@ -2,11 +2,13 @@
 /*
  * svm.c - the SVM backend: CPUs on and off, a vCPU onto a CPU, into the guest and back
  *
- * Host state at an entry. VMRUN itself saves and restores RIP, RSP, RAX, RFLAGS, CS, SS, DS, ES, CR0, CR3, CR4, EFER, GDTR, IDTR (in the page
- * that MSR_VM_HSAVE_PA names). FS, GS, TR, LDTR and the system call MSRs are exchanged with VMSAVE and VMLOAD: the host's are saved
- * once after the thread came onto the CPU, since nothing changes them while it is in RS_RUN, and loaded again after every exit. Debug
- * registers: VMRUN disables DR7, so breakpoints that the host has are put back. Nothing else of the host is changed by the guest: no MSR is
- * read or written on the way in or out.
+ * Host state at an entry. VMRUN itself saves and restores RIP, RSP, RAX, RFLAGS, CS, SS, DS, ES,
+ * CR0, CR3, CR4, EFER, GDTR, IDTR (in the page that MSR_VM_HSAVE_PA names). FS, GS, TR, LDTR and
+ * the system call MSRs are exchanged with VMSAVE and VMLOAD: the host's are saved once after the
+ * thread came onto the CPU, since nothing changes them while it is in RS_RUN, and loaded again
+ * after every exit. Debug registers: VMRUN disables DR7, so breakpoints that the host has are put
+ * back. Nothing else of the host is changed by the guest: no MSR is read or written on the way in
+ * or out.
  *
  * SPEC_CTRL: the guest cannot write it and runs with the host thread's value.
  */
@@ -90,8 +92,9 @@ static void svm_vcpu_load(struct rs_vcpu *vcpu, int cpu)
 	if (likely(c->last_vcpu == vcpu))
 		return;
 	/*
-	 * Another vCPU used this CPU, or this one was elsewhere meanwhile: its ASID may be another's now, the CPU's copy of the VMCB
-	 * is not its own, and branch predictions were trained by another guest.
+	 * Another vCPU used this CPU, or this one was elsewhere meanwhile: its ASID may be
+	 * another's now, the CPU's copy of the VMCB is not its own, and branch predictions were
+	 * trained by another guest.
 	 */
 	c->last_vcpu = vcpu;
 	svm->asid_gen = 0;
@@ -101,13 +104,19 @@ static void svm_vcpu_load(struct rs_vcpu *vcpu, int cpu)
 
 static void svm_vcpu_put(struct rs_vcpu *vcpu)
 {
-	/* Nothing of the guest's stays in the CPU after an exit but its FPU registers, which are the thread's. */
+	/*
+	 * Nothing of the guest's stays in the CPU after an exit but its FPU registers, which are
+	 * the thread's.
+	 */
 }
 
 static void svm_machine_check(void)
 {
 #ifdef CONFIG_X86_MCE
-	/* As if it had hit user space, so that the handler may kill the process rather than the machine. */
+	/*
+	 * As if it had hit user space, so that the handler may kill the process rather than the
+	 * machine.
+	 */
 	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
 
 	do_machine_check(&regs);
@@ -150,8 +159,9 @@ struct rs_backend rs_svm_backend = {
 	.cpu_on		= svm_cpu_on,
 	.cpu_off	= svm_cpu_off,
 	/*
-	 * Nothing to do in a crash: EFER.SVME is harmless to the kernel that takes over. What would not be is GIF = 0, and NMIs, by which a
-	 * crash stops the other CPUs, only get through with GIF = 1.
+	 * Nothing to do in a crash: EFER.SVME is harmless to the kernel that takes over. What would
+	 * not be is GIF = 0, and NMIs, by which a crash stops the other CPUs, only get through with
+	 * GIF = 1.
 	 */
 	.cpu_emergency_off = NULL,
 	.vcpu_create	= rs_svm_vcpu_create,

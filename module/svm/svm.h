@@ -2,9 +2,12 @@
 /*
  * svm.h - what the files of the SVM backend share
  *
- *	svm.c	per-CPU on and off, loading, entering		vmcb.c	building a VMCB, reading and writing its registers
- *	caps.c	what the CPU can do				exit.c	decoding exits, injecting events
- *	npt.c	the nested entry format				asid.c	address space identifiers, flushing
+ *	svm.c	per-CPU on and off, loading, entering
+ *	caps.c	what the CPU can do
+ *	vmcb.c	building a VMCB, reading and writing its registers
+ *	exit.c	decoding exits, injecting events
+ *	npt.c	the nested entry format
+ *	asid.c	address space identifiers, flushing
  *	run.S	the VMRUN itself
  *
  * "APM" is AMD64 Architecture Programmer's Manual volume 2, revision 3.41, chapter 15.
@@ -20,7 +23,8 @@
 /**
  * struct rs_svm - the SVM half of a vCPU; belongs to the holder of vcpu->mutex
  * @vmcb, @vmcb_pa: the page and where it is
- * @clean:	clean bits for the next VMRUN: groups of the VMCB not written since the last exit on this CPU
+ * @clean:	clean bits for the next VMRUN: groups of the VMCB not written since the last exit on
+ *		this CPU
  * @asid_gen:	generation of vmcb->control.asid on the CPU it was taken on; 0: needs a new one
  * @host_stale:	the per-CPU host save page does not have this thread's FS, GS, TR, ... yet
  */

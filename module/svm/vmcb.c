@@ -2,9 +2,11 @@
 /*
  * vmcb.c - what a VMCB says: which events leave the guest, and the guest's registers
  *
- * What the guest is given without an exit: CR2 and CR3, its descriptor tables and TR, the MSRs that VMLOAD and VMSAVE switch, the TSC. All
- * else is intercepted: I/O and MSRs by bitmaps with every bit set but for those MSRs, control register writes, debug registers, XSETBV, the SVM
- * instructions themselves (VMRUN must be, APM 15.5.1; without the others the guest could read and change host state or hold off interrupts).
+ * What the guest is given without an exit: CR2 and CR3, its descriptor tables and TR, the MSRs that
+ * VMLOAD and VMSAVE switch, the TSC. All else is intercepted: I/O and MSRs by bitmaps with every
+ * bit set but for those MSRs, control register writes, debug registers, XSETBV, the SVM
+ * instructions themselves (VMRUN must be, APM 15.5.1; without the others the guest could read and
+ * change host state or hold off interrupts).
  */
 #include <linux/gfp.h>
 #include <linux/kernel.h>
@@ -36,11 +38,15 @@ static struct page *iopm, *msrpm;
 
 /* MSRs that VMLOAD and VMSAVE switch: the guest's own, without exits. */
 static const u32 free_msrs[] = {
-	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
+	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
 	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 };
 
-/* The bitmap has two bits per MSR, read and write, in three ranges of 8192 MSRs of 2 KiB each (APM 15.11). */
+/*
+ * The bitmap has two bits per MSR, read and write, in three ranges of 8192 MSRs of 2 KiB each (APM
+ * 15.11).
+ */
 static void msrpm_free(u8 *map, u32 msr)
 {
 	static const u32 bases[] = { 0, 0xc0000000, 0xc0010000 };
@@ -90,16 +96,20 @@ static void intercept(struct vmcb *vmcb, unsigned int bit)
 static const u8 intercepts[] = {
 	INTERCEPT_CR0_WRITE, INTERCEPT_CR4_WRITE, INTERCEPT_CR8_READ, INTERCEPT_CR8_WRITE,
 	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_DB, INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_AC,
-	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC,
-	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT,
-	INTERCEPT_RDPMC, INTERCEPT_CPUID, INTERCEPT_RSM, INTERCEPT_INVD, INTERCEPT_HLT, INTERCEPT_INVLPGA,
-	INTERCEPT_IOIO_PROT, INTERCEPT_MSR_PROT, INTERCEPT_TASK_SWITCH, INTERCEPT_FERR_FREEZE, INTERCEPT_SHUTDOWN,
-	INTERCEPT_VMRUN, INTERCEPT_VMMCALL, INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI, INTERCEPT_CLGI,
-	INTERCEPT_SKINIT, INTERCEPT_WBINVD, INTERCEPT_MONITOR, INTERCEPT_MWAIT, INTERCEPT_XSETBV, INTERCEPT_RDPRU,
-	INTERCEPT_INVLPGB, INTERCEPT_INVLPGB_ILLEGAL, INTERCEPT_MCOMMIT, INTERCEPT_TLBSYNC,
+	INTERCEPT_EXCEPTION_OFFSET + X86_TRAP_MC, INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI,
+	INTERCEPT_INIT, INTERCEPT_RDPMC, INTERCEPT_CPUID, INTERCEPT_RSM, INTERCEPT_INVD,
+	INTERCEPT_HLT, INTERCEPT_INVLPGA, INTERCEPT_IOIO_PROT, INTERCEPT_MSR_PROT,
+	INTERCEPT_TASK_SWITCH, INTERCEPT_FERR_FREEZE, INTERCEPT_SHUTDOWN, INTERCEPT_VMRUN,
+	INTERCEPT_VMMCALL, INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI, INTERCEPT_CLGI,
+	INTERCEPT_SKINIT, INTERCEPT_WBINVD, INTERCEPT_MONITOR, INTERCEPT_MWAIT,
+	INTERCEPT_XSETBV, INTERCEPT_RDPRU, INTERCEPT_INVLPGB, INTERCEPT_INVLPGB_ILLEGAL,
+	INTERCEPT_MCOMMIT, INTERCEPT_TLBSYNC,
 };
 
-/* Segment attributes as the VMCB packs them: type, S, DPL, P in bits 0-7, AVL, L, D, G in bits 8-11. */
+/*
+ * Segment attributes as the VMCB packs them: type, S, DPL, P in bits 0-7, AVL, L, D, G in bits
+ * 8-11.
+ */
 #define ATTR_CODE64	0x0a9b
 #define ATTR_DATA	0x0c93
 #define ATTR_TSS_BUSY	0x008b
@@ -144,7 +154,8 @@ void rs_svm_vmcb_reset(struct rs_vcpu *vcpu)
 
 	set_segments(s, 0);
 	s->rflags = X86_EFLAGS_FIXED;
-	s->cr0 = X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_PG;
+	s->cr0 = X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP |
+		 X86_CR0_AM | X86_CR0_PG;
 	s->cr4 = X86_CR4_PAE;
 	s->efer = EFER_LME | EFER_LMA | EFER_SVME;
 	s->dr6 = DR6_RESET;
