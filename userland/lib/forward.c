@@ -207,7 +207,7 @@ static long check_msg(struct check *c, uint64_t gpa, bool out)
 	ret = check_optional(c->sb, m.name, m.namelen, &hva);
 	if (ret)
 		return ret;
-	s->msg.msg_name = (void *)hva;
+	s->msg.msg_name = m.namelen ? (void *)hva : NULL;
 	s->msg.msg_namelen = hva ? m.namelen : 0;
 	if (m.iovlen > RS_IOV_MAX)
 		return -EMSGSIZE;
@@ -449,6 +449,7 @@ static long check_values(struct check *c)
 	case __NR_socketpair:
 		if ((uint32_t)c->out[0] != 1 /* AF_UNIX */)
 			return -EPERM;
+		c->out[0] = 1;		/* without upper bits: the seccomp filter compares all of them */
 		break;
 	case __NR_open:
 		c->out[1] |= O_NOCTTY;	/* no terminal may become the host process's own */
@@ -504,7 +505,7 @@ static long finish(struct check *c, long ret)
 		err |= rs_copy_to_guest(c->pair_at, s->pair, sizeof(s->pair));
 	}
 	if (c->post & POST_MSG && ret >= 0) {
-		struct guest_msghdr *m = c->msg_at;
+		uint8_t *m = c->msg_at;		/* need not be aligned */
 		uint32_t namelen = s->msg.msg_namelen, flags = s->msg.msg_flags & ~MSG_CMSG_CLOEXEC;
 		uint64_t controllen = s->msg.msg_controllen;
 
@@ -512,9 +513,9 @@ static long finish(struct check *c, long ret)
 			own_received(c->sb, s->control, controllen);
 			err |= rs_copy_to_guest(c->control_at, s->control, controllen);
 		}
-		err |= rs_copy_to_guest(&m->namelen, &namelen, sizeof(namelen));
-		err |= rs_copy_to_guest(&m->controllen, &controllen, sizeof(controllen));
-		err |= rs_copy_to_guest(&m->flags, &flags, sizeof(flags));
+		err |= rs_copy_to_guest(m + offsetof(struct guest_msghdr, namelen), &namelen, sizeof(namelen));
+		err |= rs_copy_to_guest(m + offsetof(struct guest_msghdr, controllen), &controllen, sizeof(controllen));
+		err |= rs_copy_to_guest(m + offsetof(struct guest_msghdr, flags), &flags, sizeof(flags));
 	}
 	return err ? -EFAULT : ret;
 }

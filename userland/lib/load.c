@@ -131,6 +131,16 @@ struct place {
 	bool failed;
 };
 
+/*
+ * The first access to what is placed is a write: a read would bring in Linux's huge page of zeros, and the write after it would break that up into
+ * small pages for good.
+ */
+static uint64_t placed(struct place *p, uint64_t gpa)
+{
+	*(volatile uint8_t *)(p->m->arena + gpa) = 0;
+	return gpa;
+}
+
 static uint64_t place(struct place *p, uint64_t size, uint64_t align)
 {
 	uint64_t at = (p->low + align - 1) & ~(align - 1);
@@ -138,7 +148,7 @@ static uint64_t place(struct place *p, uint64_t size, uint64_t align)
 	size = (size + RS_PAGE - 1) & ~(RS_PAGE - 1);
 	if (at <= p->low_end && size <= p->low_end - at) {
 		p->low = at + size;
-		return at;
+		return placed(p, at);
 	}
 	at = (p->high + align - 1) & ~(align - 1);
 	if (at > p->m->arena_size || size > p->m->arena_size - at) {
@@ -146,7 +156,7 @@ static uint64_t place(struct place *p, uint64_t size, uint64_t align)
 		return RS_PAGE;		/* somewhere harmless; the caller looks at @failed before it starts the guest */
 	}
 	p->high = at + size;
-	return at;
+	return placed(p, at);
 }
 
 static void *at(const struct rs_mem *m, uint64_t gpa)

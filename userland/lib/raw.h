@@ -10,6 +10,14 @@
 
 #include <asm/unistd.h>
 
+#ifdef RS_RAW_HOOK
+/* A test looks at the calls instead of Linux. */
+long rs_raw_hook(long nr, long a, long b, long c, long d, long e, long f);
+#define rs_raw6(nr, a, b, c, d, e, f)	rs_raw_hook(nr, a, b, c, d, e, f)
+#define rs_raw5(nr, a, b, c, d, e)	rs_raw_hook(nr, a, b, c, d, e, 0)
+#define rs_raw4(nr, a, b, c, d)		rs_raw_hook(nr, a, b, c, d, 0, 0)
+#define rs_raw3(nr, a, b, c)		rs_raw_hook(nr, a, b, c, 0, 0, 0)
+#else
 static inline long rs_raw6(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
@@ -53,6 +61,8 @@ static inline long rs_raw5(long nr, long a, long b, long c, long d, long e)
 			 : "rcx", "r11", "memory");
 	return ret;
 }
+
+#endif /* RS_RAW_HOOK */
 
 /* One read of memory that somebody else may be writing. */
 #define RS_READ_ONCE(x)		(*(const volatile __typeof__(x) *)&(x))
