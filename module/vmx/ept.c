@@ -2,13 +2,15 @@
 /*
  * ept.c - extended page tables: the format of their entries, the pointer in the VMCS, invalidation
  *
- * The walker in mmu/ does the rest. Memory is always write-back, whatever the guest's PAT says: a region is ordinary memory of a process.
- * Where the CPU keeps accessed and dirty bits in EPT entries (EPTP bit 6), its accesses to guest page tables count as writes, so
- * that those pages must be writable (SDM vol. 3, 29.3.3.2 "Access rights").
+ * The walker in mmu/ does the rest. Memory is always write-back, whatever the guest's PAT says: a
+ * region is ordinary memory of a process. Where the CPU keeps accessed and dirty bits in EPT
+ * entries (EPTP bit 6), its accesses to guest page tables count as writes, so that those pages must
+ * be writable (SDM vol. 3, 29.3.3.2 "Access rights").
  *
- * INVEPT removes what is tagged with the table's address, for all VPIDs of this CPU. It is due whenever an entry was made less
- * permissive (flush, asked for by the mmu), and when a vCPU comes to a CPU on which it did not run last: another vCPU of the
- * VM, or an earlier VM whose top-level table had the same address, may have left translations there.
+ * INVEPT removes what is tagged with the table's address, for all VPIDs of this CPU. It is due
+ * whenever an entry was made less permissive (flush, asked for by the mmu), and when a vCPU comes
+ * to a CPU on which it did not run last: another vCPU of the VM, or an earlier VM whose top-level
+ * table had the same address, may have left translations there.
  */
 #include <asm/io.h>
 #include "vmx.h"
@@ -29,9 +31,12 @@
 
 #define EPT_HUGE	BIT_ULL(7)
 
-static const struct rs_pte_format ept = EPT_FORMAT("EPT", EPT_HUGE, VMX_EPT_ACCESS_BIT, VMX_EPT_DIRTY_BIT);
-static const struct rs_pte_format ept_no_ad = EPT_FORMAT("EPT without A/D", EPT_HUGE, 0, 0);
-static const struct rs_pte_format ept_no_2m = EPT_FORMAT("EPT without A/D and 2M", 0, 0, 0);
+static const struct rs_pte_format ept =
+	EPT_FORMAT("EPT", EPT_HUGE, VMX_EPT_ACCESS_BIT, VMX_EPT_DIRTY_BIT);
+static const struct rs_pte_format ept_no_ad =
+	EPT_FORMAT("EPT without A/D", EPT_HUGE, 0, 0);
+static const struct rs_pte_format ept_no_2m =
+	EPT_FORMAT("EPT without A/D and 2M", 0, 0, 0);
 
 /* CPUs with accessed and dirty bits have 2 MiB entries. */
 const struct rs_pte_format *rs_ept_pick_format(void)
@@ -43,7 +48,8 @@ const struct rs_pte_format *rs_ept_pick_format(void)
 
 u64 rs_ept_pointer(const struct rs_mmu *mmu)
 {
-	return rs_mmu_root_pa(mmu) | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4 | (rs_vmx_caps.ept_ad ? VMX_EPTP_AD_ENABLE_BIT : 0);
+	return rs_mmu_root_pa(mmu) | VMX_EPTP_MT_WB | VMX_EPTP_PWL_4 |
+	       (rs_vmx_caps.ept_ad ? VMX_EPTP_AD_ENABLE_BIT : 0);
 }
 
 void rs_ept_flush(u64 eptp)

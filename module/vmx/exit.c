@@ -2,12 +2,13 @@
 /*
  * exit.c - why the guest was left, and what is delivered to it at the next entry
  *
- * A VMREAD is not cheap, so that decode reads what the kind of exit needs and nothing else: the table below says for each exit reason
- * what kind it is and which fields go with it.
+ * A VMREAD is not cheap, so that decode reads what the kind of exit needs and nothing else: the
+ * table below says for each exit reason what kind it is and which fields go with it.
  *
- * Interrupted deliveries. An exit may happen while the CPU delivers an event (the guest's IDT or stack is not mapped yet, say). The event is
- * then in the IDT-vectoring fields. Interrupts and hardware exceptions are put back for the next entry. Software interrupts and
- * exceptions (INT n, INT3, INTO, INT1) are not: RIP is still at the instruction, which is executed again.
+ * Interrupted deliveries. An exit may happen while the CPU delivers an event (the guest's IDT or
+ * stack is not mapped yet, say). The event is then in the IDT-vectoring fields. Interrupts and
+ * hardware exceptions are put back for the next entry. Software interrupts and exceptions (INT n,
+ * INT3, INTO, INT1) are not: RIP is still at the instruction, which is executed again.
  */
 #include <linux/kernel.h>
 #include <asm/trapnr.h>
@@ -15,7 +16,11 @@
 
 #define INFO_VALID	INTR_INFO_VALID_MASK
 #define INFO_ERROR	INTR_INFO_DELIVER_CODE_MASK
-#define INFO_EVENT	(INTR_INFO_VECTOR_MASK | INTR_INFO_INTR_TYPE_MASK | INTR_INFO_DELIVER_CODE_MASK | INTR_INFO_VALID_MASK)
+#define INFO_TYPE	INTR_INFO_INTR_TYPE_MASK
+#define INFO_EVENT	(INTR_INFO_VECTOR_MASK | INFO_TYPE | INFO_ERROR | INFO_VALID)
+
+/* GUEST_PENDING_DBG_EXCEPTIONS: a single step is to be reported. */
+#define PENDING_STEP	BIT(14)
 
 #define SHADOW		(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
 
@@ -31,7 +36,8 @@ static const struct {
 	u8 kind;
 	u8 details;
 } reasons[] = {
-#define REASON(reason, kind, details)	[EXIT_REASON_##reason] = { RS_X_##kind, D_KNOWN | (details) }
+#define REASON(reason, kind, details)	\
+	[EXIT_REASON_##reason] = { RS_X_##kind, D_KNOWN | (details) }
 	REASON(EXCEPTION_NMI,		EXCEPTION,	D_QUAL | D_VECTOR | D_DELIVERY),
 	REASON(EXTERNAL_INTERRUPT,	INTERRUPT,	0),
 	REASON(TRIPLE_FAULT,		SHUTDOWN,	0),
@@ -39,7 +45,7 @@ static const struct {
 	REASON(CPUID,			CPUID,		D_LEN),
 	REASON(HLT,			HLT,		D_LEN),
 	REASON(INVD,			UD,		0),
-	REASON(RDPMC,			CR,		0),	/* #GP, as with CR4.PCE clear: there are no counters */
+	REASON(RDPMC,			CR,		0),	/* #GP: no counters */
 	REASON(VMCALL,			HYPERCALL,	D_LEN),
 	REASON(VMCLEAR,			UD,		0),
 	REASON(VMLAUNCH,		UD,		0),
@@ -59,7 +65,7 @@ static const struct {
 	REASON(MONITOR_INSTRUCTION,	UD,		0),
 	REASON(EPT_VIOLATION,		NPF,		D_QUAL | D_FAULT | D_DELIVERY),
 	REASON(INVEPT,			UD,		0),
-	REASON(PREEMPTION_TIMER,	INTERRUPT,	0),	/* our backstop: as if an interrupt had come */
+	REASON(PREEMPTION_TIMER,	INTERRUPT,	0),	/* as if one had come */
 	REASON(INVVPID,			UD,		0),
 	REASON(WBINVD,			UD,		0),
 	REASON(XSETBV,			XSETBV,		D_LEN),
@@ -76,11 +82,12 @@ static void decode_delivery(struct rs_vmx *vmx, struct rs_exit *exit)
 		return;
 	exit->delivering = true;
 
-	switch (info & INTR_INFO_INTR_TYPE_MASK) {
+	switch (info & INFO_TYPE) {
 	case INTR_TYPE_EXT_INTR:
 	case INTR_TYPE_HARD_EXCEPTION:
 		if (info & INFO_ERROR)
-			rs_vmwrite(VM_ENTRY_EXCEPTION_ERROR_CODE, rs_vmread(IDT_VECTORING_ERROR_CODE));
+			rs_vmwrite(VM_ENTRY_EXCEPTION_ERROR_CODE,
+				   rs_vmread(IDT_VECTORING_ERROR_CODE));
 		rs_vmwrite(VM_ENTRY_INTR_INFO_FIELD, info & INFO_EVENT);
 		vmx->event = true;
 		break;
@@ -117,22 +124,29 @@ static void advance(u32 len)
 }
 
 /*
- * An intercepted #DB. Two cases need care before it is delivered as an exception: after INT1 the guest's handler expects RIP behind the
- * instruction; and with single-stepping in an interrupt shadow, VM entry insists on a pending single step (SDM vol. 3, 26.3.1.5).
+ * An intercepted #DB. Two cases need care before it is delivered as an exception: after INT1 the
+ * guest's handler expects RIP behind the instruction; and with single-stepping in an interrupt
+ * shadow, VM entry insists on a pending single step (SDM vol. 3, 26.3.1.5).
  */
 static void decode_debug(struct rs_exit *exit)
 {
-	if ((exit->hw_info2 & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION)
+	if ((exit->hw_info2 & INFO_TYPE) == INTR_TYPE_PRIV_SW_EXCEPTION) {
 		advance(rs_vmread(VM_EXIT_INSTRUCTION_LEN));
-	else if ((rs_vmread(GUEST_RFLAGS) & X86_EFLAGS_TF) && (rs_vmread(GUEST_INTERRUPTIBILITY_INFO) & SHADOW))
-		rs_vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, rs_vmread(GUEST_PENDING_DBG_EXCEPTIONS) | BIT(14));
+		return;
+	}
+	if ((rs_vmread(GUEST_RFLAGS) & X86_EFLAGS_TF) &&
+	    (rs_vmread(GUEST_INTERRUPTIBILITY_INFO) & SHADOW)) {
+		u64 pending = rs_vmread(GUEST_PENDING_DBG_EXCEPTIONS);
+
+		rs_vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, pending | PENDING_STEP);
+	}
 }
 
 static void decode_exception(struct rs_vmx *vmx, struct rs_exit *exit)
 {
 	exit->vector = exit->hw_info2 & INTR_INFO_VECTOR_MASK;
 	/* enter() has given these to the host; the guest just goes on. */
-	if ((exit->hw_info2 & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR || exit->vector == X86_TRAP_MC)
+	if ((exit->hw_info2 & INFO_TYPE) == INTR_TYPE_NMI_INTR || exit->vector == X86_TRAP_MC)
 		exit->kind = RS_X_NMI;
 	else if (exit->vector == X86_TRAP_DB)
 		decode_debug(exit);
@@ -165,7 +179,10 @@ void rs_vmx_decode(struct rs_vcpu *vcpu)
 		if (reason & RS_VMX_ENTRY_FAILED) {
 			decode_failure(vmx, exit);
 		} else if (reason == EXIT_REASON_EPT_MISCONFIG) {
-			/* The nested table is ours: an entry that the CPU does not understand is a mistake of the module. */
+			/*
+			 * The nested table is ours: an entry that the CPU does not understand is a
+			 * mistake of the module.
+			 */
 			exit->kind = RS_X_FAIL_ENTRY;
 			exit->hw_info1 = rs_vmread(GUEST_PHYSICAL_ADDRESS);
 			WARN_ONCE(1, "EPT misconfiguration at GPA %#llx\n", exit->hw_info1);
@@ -204,7 +221,8 @@ void rs_vmx_skip_insn(struct rs_vcpu *vcpu)
 
 void rs_vmx_inject(struct rs_vcpu *vcpu, const struct rs_event *ev)
 {
-	u32 info = INFO_VALID | ev->vector | (ev->interrupt ? INTR_TYPE_EXT_INTR : INTR_TYPE_HARD_EXCEPTION);
+	u32 type = ev->interrupt ? INTR_TYPE_EXT_INTR : INTR_TYPE_HARD_EXCEPTION;
+	u32 info = INFO_VALID | type | ev->vector;
 
 	if (ev->has_error) {
 		info |= INFO_ERROR;
@@ -221,14 +239,17 @@ bool rs_vmx_event_pending(struct rs_vcpu *vcpu)
 
 bool rs_vmx_can_interrupt(struct rs_vcpu *vcpu)
 {
-	return (rs_vmread(GUEST_RFLAGS) & X86_EFLAGS_IF) && !(rs_vmread(GUEST_INTERRUPTIBILITY_INFO) & SHADOW);
+	return (rs_vmread(GUEST_RFLAGS) & X86_EFLAGS_IF) &&
+	       !(rs_vmread(GUEST_INTERRUPTIBILITY_INFO) & SHADOW);
 }
 
 void rs_vmx_want_window(struct rs_vcpu *vcpu, bool on)
 {
 	struct rs_vmx *vmx = vcpu->vmx;
-	u32 proc = on ? vmx->proc | CPU_BASED_INTR_WINDOW_EXITING : vmx->proc & ~CPU_BASED_INTR_WINDOW_EXITING;
+	u32 proc = vmx->proc & ~CPU_BASED_INTR_WINDOW_EXITING;
 
+	if (on)
+		proc |= CPU_BASED_INTR_WINDOW_EXITING;
 	if (proc == vmx->proc)
 		return;
 	vmx->proc = proc;

@@ -2,12 +2,14 @@
 /*
  * run.S - into the guest and back
  *
- * The VMCS takes care of RIP, RSP, RFLAGS, segments and control registers of both sides. Here the general-purpose registers are exchanged: the
- * host's callee-saved ones are kept on the stack, the guest's in struct rs_regs. A VM exit continues at rs_vmx_exit with RSP as it was at the
- * entry, which is why HOST_RSP must be the RSP of this very call.
+ * The VMCS takes care of RIP, RSP, RFLAGS, segments and control registers of both sides. Here the
+ * general-purpose registers are exchanged: the host's callee-saved ones are kept on the stack, the
+ * guest's in struct rs_regs. A VM exit continues at rs_vmx_exit with RSP as it was at the entry,
+ * which is why HOST_RSP must be the RSP of this very call.
  *
- * Order after an exit: save the guest's registers, zero them all (so that no speculated instruction of the host uses a guest's value), then
- * clean the return stack and restore IBRS before the first RET.
+ * Order after an exit: save the guest's registers, zero them all (so that no speculated instruction
+ * of the host uses a guest's value), then clean the return stack and restore IBRS before the first
+ * RET.
  */
 #include <linux/linkage.h>
 #include <asm/alternative.h>
@@ -33,7 +35,7 @@ SYM_FUNC_START(rs_vmx_run)
 	push	%rbx
 	push	%rdi				/* regs, for the way back */
 
-	cmp	%rsp, (%rsi)			/* HOST_RSP is written only when the stack is another than last time */
+	cmp	%rsp, (%rsi)			/* another stack than last time: tell the VMCS */
 	jne	.Lnew_rsp
 .Lrsp_ok:
 	test	%dl, %dl			/* ZF: VMLAUNCH. The moves below leave it alone */
@@ -55,13 +57,13 @@ SYM_FUNC_START(rs_vmx_run)
 	mov	RS_REGS_RDI(%rdi), %rdi		/* last: it was the pointer */
 	jz	.Llaunch
 
-	UNWIND_HINT_SAVE			/* the exit comes back with the stack as it is here */
+	UNWIND_HINT_SAVE			/* the exit comes back with this stack */
 #ifdef X86_FEATURE_CLEAR_CPU_BUF
-	CLEAR_CPU_BUFFERS			/* VERW on CPUs with MDS and its kin; ZF is no longer needed */
+	CLEAR_CPU_BUFFERS			/* VERW on CPUs with MDS; spoils ZF */
 #endif
 .Lresume:
 	vmresume
-	jmp	.Lfail				/* only reached when the entry was refused before it began */
+	jmp	.Lfail				/* refused before it began */
 
 .Llaunch:
 #ifdef X86_FEATURE_CLEAR_CPU_BUF
@@ -115,12 +117,16 @@ SYM_INNER_LABEL(rs_vmx_exit, SYM_L_GLOBAL)	/* HOST_RIP */
 	xor	%r14d, %r14d
 	xor	%r15d, %r15d
 
-	/* The return stack may hold the guest's entries. Refills it, or retires one call, where this CPU needs that. */
-	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, X86_FEATURE_RSB_VMEXIT_LITE
+	/*
+	 * The return stack may hold the guest's entries. Refills it, or retires one call, where
+	 * this CPU needs that.
+	 */
+	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
+			   X86_FEATURE_RSB_VMEXIT_LITE
 
 	/*
-	 * SPEC_CTRL keeps the host's value in the guest, which cannot reach it. But legacy IBRS has to be written again after each step to more
-	 * privilege, even with the value it has.
+	 * SPEC_CTRL keeps the host's value in the guest, which cannot reach it. But legacy IBRS has
+	 * to be written again after each step to more privilege, even with the value it has.
 	 */
 	ALTERNATIVE "jmp .Librs_done", "", X86_FEATURE_KERNEL_IBRS
 	mov	PER_CPU_VAR(x86_spec_ctrl_current), %rdx

@@ -2,17 +2,20 @@
 /*
  * vmcs.c - the life of a VMCS, and the registers in it
  *
- * A VMCS may be active on one CPU only, because the CPU is free to keep its contents inside. So there is an order:
+ * A VMCS may be active on one CPU only, because the CPU is free to keep its contents inside. So
+ * there is an order:
  *
- *	1. A vCPU that comes to another CPU sends VMCLEAR to the old one by IPI and waits: the contents are in memory now.
+ *	1. A vCPU that comes to another CPU has the old one do VMCLEAR, by an IPI that it waits
+ *	   for: the contents are in memory now.
  *	2. VMPTRLD here, and the VMCS goes into this CPU's list.
  *	3. A CPU that turns VMX off clears all in its list first (rs_vmcs_clear_all).
  *
- * VMPTRLD is done with interrupts off, so that neither 1 nor 3 for the same CPU gets between it and the list. After VMCLEAR the next
- * entry must be VMLAUNCH.
+ * VMPTRLD is done with interrupts off, so that neither 1 nor 3 for the same CPU gets between it and
+ * the list. After VMCLEAR the next entry must be VMLAUNCH.
  *
- * Fields are written from tables of (field, value). Host fields that cannot change are written at the first load (host_fields), those that depend
- * on the CPU at each migration (cpu_fields); vmx.c keeps those that may change at any time. Guest fields are written by RS_SET_STATE.
+ * Fields are written from tables of (field, value). Host fields that cannot change are written at
+ * the first load (host_fields), those that depend on the CPU at each migration (cpu_fields); vmx.c
+ * keeps those that may change at any time. Guest fields are written by RS_SET_STATE.
  */
 #include <linux/gfp.h>
 #include <linux/kernel.h>
@@ -28,8 +31,13 @@
 #include <asm/trapnr.h>
 #include "vmx.h"
 
-/* What the guest's CR0 is, always; NE is demanded by VMX, the rest is the contract of struct rs_vcpu_state. */
-#define GUEST_CR0_VALUE	(X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_PG)
+/*
+ * What the guest's CR0 is, always; NE is demanded by VMX, the rest is the contract of struct
+ * rs_vcpu_state.
+ */
+#define GUEST_CR0_VALUE							\
+	(X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP |	\
+	 X86_CR0_AM | X86_CR0_PG)
 
 /* The bits of CR4 that the guest may change without us: a global flush by toggling PGE. */
 #define GUEST_OWNED_CR4	X86_CR4_PGE
@@ -55,6 +63,8 @@ static u64 read_msr(u32 msr)
 	return val;
 }
 
+#define EXCEPTIONS	(BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC))
+
 static void write_constant_fields(const struct rs_vmx *vmx)
 {
 	const struct rs_vmx_caps *caps = &rs_vmx_caps;
@@ -65,10 +75,11 @@ static void write_constant_fields(const struct rs_vmx *vmx)
 		{ VM_EXIT_CONTROLS,		caps->exit },
 		{ VM_ENTRY_CONTROLS,		caps->entry },
 		/*
-		 * #DB and #AC: a guest whose handlers run at the privilege that faults could keep the CPU delivering them for ever.
-		 * #MC is the host's. Everything else is the guest's own affair.
+		 * #DB and #AC: a guest whose handlers run at the privilege that faults could keep
+		 * the CPU delivering them for ever. #MC is the host's. Everything else is the
+		 * guest's own affair.
 		 */
-		{ EXCEPTION_BITMAP,		BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC) },
+		{ EXCEPTION_BITMAP,		EXCEPTIONS },
 		{ PAGE_FAULT_ERROR_CODE_MASK,	0 },
 		{ PAGE_FAULT_ERROR_CODE_MATCH,	0 },
 		{ CR3_TARGET_COUNT,		0 },
@@ -85,7 +96,10 @@ static void write_constant_fields(const struct rs_vmx *vmx)
 		{ HOST_CR0,			read_cr0() },
 		{ HOST_CS_SELECTOR,		__KERNEL_CS },
 		{ HOST_SS_SELECTOR,		__KERNEL_DS },
-		/* A host selector must have RPL 0; what the thread really has is put back by vcpu_put. */
+		/*
+		 * A host selector must have RPL 0; what the thread really has is put back by
+		 * vcpu_put.
+		 */
 		{ HOST_DS_SELECTOR,		0 },
 		{ HOST_ES_SELECTOR,		0 },
 		{ HOST_FS_SELECTOR,		0 },
@@ -108,11 +122,13 @@ static void write_cpu_fields(int cpu)
 {
 	struct desc_ptr idt;
 
+	const struct x86_hw_tss *tss = &get_cpu_entry_area(cpu)->tss.x86_tss;
+
 	store_idt(&idt);
 	{
 		const struct field_value cpu_fields[] = {
 			{ HOST_GS_BASE,			read_msr(MSR_GS_BASE) },
-			{ HOST_TR_BASE,			(unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss },
+			{ HOST_TR_BASE,			(unsigned long)tss },
 			{ HOST_GDTR_BASE,		(unsigned long)get_cpu_gdt_ro(cpu) },
 			{ HOST_IDTR_BASE,		idt.address },
 			{ HOST_IA32_SYSENTER_ESP,	read_msr(MSR_IA32_SYSENTER_ESP) },
@@ -203,7 +219,8 @@ void rs_vmcs_load(struct rs_vmx *vmx, int cpu)
 	if (!pcpu->on)
 		goto out;
 	if (vmx->cpu < 0) {
-		rs_vmclear(__pa(vmx->vmcs));	/* a new one is in no defined state before its first VMCLEAR */
+		/* A new one is in no defined state before its first VMCLEAR. */
+		rs_vmclear(__pa(vmx->vmcs));
 		list_add(&vmx->active_link, &pcpu->active);
 		vmx->cpu = cpu;
 	}
@@ -238,8 +255,10 @@ out:
 
 /* --- registers --- */
 
-#define AR_CODE		(VMX_AR_G_MASK | VMX_AR_L_MASK | VMX_AR_P_MASK | VMX_AR_S_MASK | 0xb)	/* 64-bit, readable, accessed */
-#define AR_DATA		(VMX_AR_G_MASK | VMX_AR_DB_MASK | VMX_AR_P_MASK | VMX_AR_S_MASK | 0x3)	/* writable, accessed */
+/* Access rights: 64-bit code, readable; data, writable; both accessed; a busy 64-bit TSS. */
+#define AR_SEG		(VMX_AR_G_MASK | VMX_AR_P_MASK | VMX_AR_S_MASK)
+#define AR_CODE		(AR_SEG | VMX_AR_L_MASK | 0xb)
+#define AR_DATA		(AR_SEG | VMX_AR_DB_MASK | 0x3)
 #define AR_TSS		(VMX_AR_P_MASK | VMX_AR_TYPE_BUSY_64_TSS)
 
 void rs_vmx_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st)
@@ -247,7 +266,8 @@ void rs_vmx_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st)
 	struct rs_vmx *vmx = vcpu->vmx;
 	u32 dpl = st->cpl << VMX_AR_DPL_SHIFT;
 	u64 host_efer = read_msr(MSR_EFER);
-	bool own_efer = st->efer != host_efer;
+	u32 entry_efer = st->efer != host_efer ? VM_ENTRY_LOAD_IA32_EFER : 0;
+	u32 exit_efer = st->efer != host_efer ? VM_EXIT_LOAD_IA32_EFER : 0;
 	const struct field_value guest_fields[] = {
 		{ GUEST_RIP,			st->rip },
 		{ GUEST_RSP,			st->rsp },
@@ -303,8 +323,8 @@ void rs_vmx_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st)
 		{ GUEST_INTERRUPTIBILITY_INFO,	0 },
 		{ GUEST_PENDING_DBG_EXCEPTIONS,	0 },
 		{ VM_ENTRY_INTR_INFO_FIELD,	0 },
-		{ VM_ENTRY_CONTROLS,		rs_vmx_caps.entry | (own_efer ? VM_ENTRY_LOAD_IA32_EFER : 0) },
-		{ VM_EXIT_CONTROLS,		rs_vmx_caps.exit | (own_efer ? VM_EXIT_LOAD_IA32_EFER : 0) },
+		{ VM_ENTRY_CONTROLS,		rs_vmx_caps.entry | entry_efer },
+		{ VM_EXIT_CONTROLS,		rs_vmx_caps.exit | exit_efer },
 		{ GUEST_IA32_EFER,		st->efer },
 		{ HOST_IA32_EFER,		host_efer },
 	};
@@ -317,7 +337,10 @@ void rs_vmx_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st)
 	/* Translations of the old CR3 must not be found under the new one. */
 	vmx->stale |= RS_VMX_STALE_VPID;
 
-	/* The SYSCALL MSRs: selectors and flags as Linux has them, no entry point. This CPU has the old ones loaded. */
+	/*
+	 * The SYSCALL MSRs: selectors and flags as Linux has them, no entry point. This CPU has the
+	 * old ones loaded.
+	 */
 	rs_vmx_reset_msrs(vmx);
 }
 
@@ -328,7 +351,8 @@ void rs_vmx_get_state(struct rs_vcpu *vcpu, struct rs_vcpu_state *st)
 	st->rflags = rs_vmread(GUEST_RFLAGS);
 	st->cr2 = vcpu->regs.cr2;
 	st->cr3 = rs_vmread(GUEST_CR3);
-	st->cr4 = (rs_vmread(CR4_READ_SHADOW) & ~(u64)GUEST_OWNED_CR4) | (rs_vmread(GUEST_CR4) & GUEST_OWNED_CR4);
+	st->cr4 = (rs_vmread(CR4_READ_SHADOW) & ~(u64)GUEST_OWNED_CR4) |
+		  (rs_vmread(GUEST_CR4) & GUEST_OWNED_CR4);
 	st->efer = vcpu->vmx->efer;
 	st->fs_base = rs_vmread(GUEST_FS_BASE);
 	st->gs_base = rs_vmread(GUEST_GS_BASE);

@@ -4,15 +4,18 @@
  *
  * Three circles, from the rare to the frequent:
  *
- *	CPU on and off		VMXON, the host's constant MSRs
- *	vcpu_load, vcpu_put	the VMCS; SYSCALL MSRs where guest and host differ; the host's FS base; the inactive GS base, which SWAPGS
- *				in the guest exchanges without an exit. put gives the thread its selectors back, and the GDT and TSS
- *				limits that a VM exit spoils. Between load and put only kernel code of this thread and interrupt
- *				handlers run, none of which look at these.
- *	enter			CR2, HOST_CR3 and HOST_CR4 (written when they changed), debug registers when the host uses them
+ *	CPU on and off	VMXON; the host's constant MSRs.
+ *	load and put	The VMCS; SYSCALL MSRs where guest and host differ; the host's FS base; the
+ *			inactive GS base, which SWAPGS in the guest exchanges without an exit. put
+ *			gives the thread its selectors back, and the limits of GDT and TSS, which a
+ *			VM exit spoils. Between load and put only kernel code of this thread and
+ *			interrupt handlers run, none of which look at these.
+ *	enter		CR2; HOST_CR3 and HOST_CR4 when they changed; debug registers when the host
+ *			uses them.
  *
- * What host and guest share: EFER as long as it is equal, PAT (irrelevant to the guest, ept.c), SPEC_CTRL, XCR0, XSS and the FPU, TSC and TSC_AUX.
- * The guest reaches none of these MSRs: the bitmap lets only the segment bases through.
+ * What host and guest share: EFER as long as it is equal, PAT (irrelevant to the guest, ept.c),
+ * SPEC_CTRL, XCR0, XSS and the FPU, TSC and TSC_AUX. The guest reaches none of these MSRs: the
+ * bitmap lets only the segment bases through.
  */
 #define pr_fmt(fmt) "ringside: " fmt
 
@@ -56,16 +59,22 @@ static const u32 msr_numbers[RS_VMX_NR_MSRS] = {
 	[RS_VMX_SFMASK]	= MSR_SYSCALL_MASK,
 };
 
-/* DEBUGCTL may be in use by the host: branch records or traces for perf, bus locks. Then its value is looked at in each load. */
+/*
+ * DEBUGCTL may be in use by the host: branch records or traces for perf, bus locks. Then its value
+ * is looked at in each load.
+ */
 static bool host_uses_debugctl;
 
-/* CPUs with L1TF: what the guest's page tables point to can be read from L1, whatever the nested table says. */
+/*
+ * CPUs with L1TF: what the guest's page tables point to can be read from L1, whatever the nested
+ * table says.
+ */
 static DEFINE_STATIC_KEY_FALSE(l1d_flush);
 static DEFINE_STATIC_KEY_FALSE(l1d_flush_always);
 static void *l1d_flush_pages;
-#define L1D_FLUSH_ORDER	4		/* 64 KiB: twice the size of L1, for CPUs whose microcode cannot flush */
+#define L1D_FLUSH_ORDER	4	/* 64 KiB, twice the size of L1: where microcode cannot flush */
 
-/* --- machine and CPUs --------------------------------------------------------------------------------------------------- */
+/* --- machine and CPUs --- */
 
 static int vmx_probe(void)
 {
@@ -75,7 +84,9 @@ static int vmx_probe(void)
 	if (err)
 		return err;
 #ifdef X86_FEATURE_FRED
-	/* The exit would have to restore FRED's MSRs, and the NMI cannot be handed over by INT 2. */
+	/*
+	 * The exit would have to restore FRED's MSRs, and the NMI cannot be handed over by INT 2.
+	 */
 	if (cpu_feature_enabled(X86_FEATURE_FRED)) {
 		pr_info("VT-x together with FRED is not supported yet; boot with fred=off\n");
 		return -ENODEV;
@@ -84,7 +95,8 @@ static int vmx_probe(void)
 	b->format = rs_ept_pick_format();
 	b->levels = 4;
 	b->gpa_bits = min_t(u8, boot_cpu_data.x86_phys_bits, 48);
-	b->features = (rs_vmx_caps.ept_2m ? RS_FEATURE_NESTED_2M : 0) | (rs_vmx_caps.ept_ad ? RS_FEATURE_NESTED_AD : 0);
+	b->features = (rs_vmx_caps.ept_2m ? RS_FEATURE_NESTED_2M : 0) |
+		      (rs_vmx_caps.ept_ad ? RS_FEATURE_NESTED_AD : 0);
 	if (boot_cpu_has(X86_FEATURE_PCID) && boot_cpu_has(X86_FEATURE_INVPCID) &&
 	    (rs_vmx_caps.proc2 & SECONDARY_EXEC_ENABLE_INVPCID))
 		b->features |= RS_FEATURE_PCID;
@@ -104,7 +116,8 @@ static int setup_l1d_flush(void)
 		return 0;
 
 	if (!boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
-		l1d_flush_pages = (void *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, L1D_FLUSH_ORDER);
+		l1d_flush_pages = (void *)__get_free_pages(GFP_KERNEL | __GFP_ZERO,
+							   L1D_FLUSH_ORDER);
 		if (!l1d_flush_pages)
 			return -ENOMEM;
 	}
@@ -114,7 +127,10 @@ static int setup_l1d_flush(void)
 	return 0;
 }
 
-/* Everything that is not named here exits: 1 in the bitmap. Four bitmaps of 8192 MSRs: read low, read high, write low, write high. */
+/*
+ * Everything that is not named here exits: 1 in the bitmap. Four bitmaps of 8192 MSRs: read low,
+ * read high, write low, write high.
+ */
 static void open_msr(u32 msr)
 {
 	unsigned long *read_high = rs_vmx_msr_bitmap + 1024, *write_high = rs_vmx_msr_bitmap + 3072;
@@ -134,7 +150,7 @@ static int vmx_setup(void)
 	memset(rs_vmx_msr_bitmap, 0xff, PAGE_SIZE);
 	open_msr(MSR_FS_BASE);			/* fields of the VMCS */
 	open_msr(MSR_GS_BASE);
-	open_msr(MSR_KERNEL_GS_BASE);		/* exchanged by load and put, as SWAPGS demands anyway */
+	open_msr(MSR_KERNEL_GS_BASE);		/* exchanged by load and put */
 
 	for_each_possible_cpu(cpu) {
 		struct rs_vmx_cpu *pcpu = per_cpu_ptr(&rs_vmx_cpu, cpu);
@@ -148,7 +164,8 @@ static int vmx_setup(void)
 	}
 
 	perf_get_x86_pmu_capability(&pmu);
-	host_uses_debugctl = pmu.version || boot_cpu_has(X86_FEATURE_BTS) || boot_cpu_has(X86_FEATURE_BUS_LOCK_DETECT);
+	host_uses_debugctl = pmu.version || boot_cpu_has(X86_FEATURE_BTS) ||
+			     boot_cpu_has(X86_FEATURE_BUS_LOCK_DETECT);
 	return setup_l1d_flush();
 }
 
@@ -218,7 +235,7 @@ static void vmx_cpu_off(void)
 	intel_pt_handle_vmx(0);
 }
 
-/* --- vCPUs -------------------------------------------------------------------------------------------------------------- */
+/* --- vCPUs --- */
 
 static int vmx_vcpu_create(struct rs_vcpu *vcpu)
 {
@@ -246,8 +263,8 @@ static void vmx_vcpu_destroy(struct rs_vcpu *vcpu)
 }
 
 /*
- * The GS base that SWAPGS would bring in: the host thread's own. With FSGSBASE it can be reached without touching an MSR; an NMI in
- * between copes with either GS base, other interrupts do not.
+ * The GS base that SWAPGS would bring in: the host thread's own. With FSGSBASE it can be reached
+ * without touching an MSR; an NMI in between copes with either GS base, other interrupts do not.
  */
 static __always_inline unsigned long exchange_user_gs(unsigned long want)
 {
@@ -271,7 +288,10 @@ static __always_inline unsigned long exchange_user_gs(unsigned long want)
 	return old;
 }
 
-/* FS base of the host's thread, after the selectors were read. Without FSGSBASE Linux knows it unless a segment was loaded. */
+/*
+ * FS base of the host's thread, after the selectors were read. Without FSGSBASE Linux knows it
+ * unless a segment was loaded.
+ */
 static __always_inline unsigned long host_fs_base(const struct rs_vmx *vmx)
 {
 	unsigned long base;
@@ -315,7 +335,10 @@ static void vmx_vcpu_load(struct rs_vcpu *vcpu, int cpu)
 }
 NOKPROBE_SYMBOL(vmx_vcpu_load);
 
-/* Selectors that are not null: rare, programs that use an LDT or 16-bit code. Loading one also loads a base, so the bases come last. */
+/*
+ * Selectors that are not null: rare, programs that use an LDT or 16-bit code. Loading one also
+ * loads a base, so the bases come last.
+ */
 static void restore_selectors(struct rs_vmx *vmx)
 {
 	if (vmx->ldt)
@@ -354,7 +377,7 @@ static void vmx_vcpu_put(struct rs_vcpu *vcpu)
 }
 NOKPROBE_SYMBOL(vmx_vcpu_put);
 
-/* --- MSRs --------------------------------------------------------------------------------------------------------------- */
+/* --- MSRs --- */
 
 static void set_switched_msr(struct rs_vmx *vmx, int i, u64 val)
 {
@@ -461,7 +484,7 @@ static int vmx_set_msr(struct rs_vcpu *vcpu, u32 msr, u64 val)
 	return 0;
 }
 
-/* --- in and out --------------------------------------------------------------------------------------------------------- */
+/* --- in and out --- */
 
 static void vmx_flush(struct rs_vcpu *vcpu)
 {
@@ -482,7 +505,10 @@ static noinline void renew_stale(struct rs_vcpu *vcpu)
 	vmx->stale = 0;
 }
 
-/* Interrupts that look at much memory ask for it, see asm/hardirq.h; without KVM nobody keeps the books, and it is always due. */
+/*
+ * Interrupts that look at much memory ask for it, see asm/hardirq.h; without KVM nobody keeps the
+ * books, and it is always due.
+ */
 static bool l1d_used_by_interrupt(void)
 {
 #if IS_ENABLED(CONFIG_KVM_INTEL)
@@ -512,7 +538,10 @@ static noinline void flush_l1d(struct rs_vmx *vmx)
 static void machine_check(void)
 {
 #ifdef CONFIG_X86_MCE
-	/* As if it had come in user mode: the guest's context is not the kernel's, and nothing of the kernel is lost. */
+	/*
+	 * As if it had come in user mode: the guest's context is not the kernel's, and nothing of
+	 * the kernel is lost.
+	 */
 	struct pt_regs regs = {
 		.cs = 3,
 		.flags = X86_EFLAGS_IF,
@@ -522,7 +551,10 @@ static void machine_check(void)
 #endif
 }
 
-/* NMI and machine check end the guest's turn without having been handled; both are due before anything else happens. */
+/*
+ * NMI and machine check end the guest's turn without having been handled; both are due before
+ * anything else happens.
+ */
 static noinline void dispatch_host_exception(void)
 {
 	u32 info = rs_vmread(VM_EXIT_INTR_INFO);
@@ -567,7 +599,10 @@ static void vmx_enter(struct rs_vcpu *vcpu)
 	vmx->event = false;
 
 #ifdef X86_FEATURE_IBPB_EXIT_TO_USER
-	/* The guest may have trained predictions that the user half of the host's process would follow. */
+	/*
+	 * The guest may have trained predictions that the user half of the host's process would
+	 * follow.
+	 */
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 #endif

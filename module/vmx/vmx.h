@@ -2,17 +2,19 @@
 /*
  * vmx.h - what the files of the VMX backend share
  *
- *	caps.c	which VMX this is			vmx.c	CPUs on and off, load and put, enter, MSRs
+ *	caps.c	which VMX this is			vmx.c	CPUs, load and put, enter, MSRs
  *	vmcs.c	life of a VMCS, registers		exit.c	why the guest was left, events
  *	ept.c	format and pointer of the nested table	vpid.c	tags of translations
  *	run.S	the entry itself
  *
- * Where things are. A VMCS is "active" on the CPU that last loaded it (rs_vmx.cpu) and in that CPU's list, until it is cleared
- * there; it is "current" on a CPU when VMREAD and VMWRITE mean it. Context L of backend.h implies: current here.
+ * Where things are. A VMCS is "active" on the CPU that last loaded it (rs_vmx.cpu) and in that
+ * CPU's list, until it is cleared there; it is "current" on a CPU when VMREAD and VMWRITE mean it.
+ * Context L of backend.h implies: current here.
  *
- * Every VMX instruction may find VMX off: the reboot notifier turns it off under the feet of vCPU threads. With interrupts off and
- * rs_cpu_is_on() it cannot happen; elsewhere the instruction faults, the exception table skips it, and reads give 0. Such a
- * vCPU never enters again, so that wrong values in its registers are of no consequence.
+ * Every VMX instruction may find VMX off: the reboot notifier turns it off under the feet of vCPU
+ * threads. With interrupts off and rs_cpu_is_on() it cannot happen; elsewhere the instruction
+ * faults, the exception table skips it, and reads give 0. Such a vCPU never enters again, so that
+ * wrong values in its registers are of no consequence.
  */
 #ifndef RS_VMX_H
 #define RS_VMX_H
@@ -26,7 +28,10 @@
 #include "../vcpu.h"
 #include "caps.h"
 
-/* MSRs of the SYSCALL instruction: not in the VMCS, so that load and put exchange them, where they differ. */
+/*
+ * MSRs of the SYSCALL instruction: not in the VMCS, so that load and put exchange them, where they
+ * differ.
+ */
 enum rs_vmx_msr {
 	RS_VMX_STAR,
 	RS_VMX_LSTAR,
@@ -36,8 +41,8 @@ enum rs_vmx_msr {
 };
 
 /* What must be renewed before the next entry. */
-#define RS_VMX_STALE_VPID	BIT(0)	/* no VPID on this CPU yet, or one whose translations are not to be used */
-#define RS_VMX_STALE_EPT	BIT(1)	/* this CPU may hold translations of this nested table from before */
+#define RS_VMX_STALE_VPID	BIT(0)	/* no VPID here yet, or one with outdated translations */
+#define RS_VMX_STALE_EPT	BIT(1)	/* this CPU may have outdated nested translations */
 
 /** struct rs_vmx - a vCPU on VMX */
 struct rs_vmx {
@@ -47,10 +52,10 @@ struct rs_vmx {
 	unsigned long host_cr4;
 	u64 host_debugctl;		/* of this CPU at vcpu_load; a VM exit clears the MSR */
 	u32 stale;			/* RS_VMX_STALE_* */
-	u32 reason;			/* VM_EXIT_REASON of the last exit; RS_VMX_VMFAIL when there was none */
+	u32 reason;			/* VM_EXIT_REASON of the last exit, or RS_VMX_VMFAIL */
 	bool launched;			/* the next entry is VMRESUME */
 	bool event;			/* VM_ENTRY_INTR_INFO_FIELD is valid */
-	bool l1d_dirty;			/* much of the host's data may be in L1 since the last entry */
+	bool l1d_dirty;			/* much data of the host may be in L1 by now */
 	u32 proc;			/* what the VMCS has in CPU_BASED_VM_EXEC_CONTROL */
 
 	/* --- each load and put --- */
@@ -58,13 +63,14 @@ struct rs_vmx {
 	unsigned long user_gs;		/* of the host's thread */
 	unsigned long guest_kernel_gs;	/* MSR_KERNEL_GS_BASE of the guest */
 	u16 ds, es, fs, gs, ldt;	/* selectors of the host's thread */
-	u32 msr_diff;			/* bit per enum rs_vmx_msr: the guest's differs from the host's */
+	u32 msr_diff;			/* bit per enum rs_vmx_msr: not the host's value */
 	u64 msr[RS_VMX_NR_MSRS];	/* of the guest */
 
 	/* --- the rest --- */
 	struct rs_vcpu *vcpu;
 	void *vmcs;
-	int cpu;			/* where the VMCS is active, -1: nowhere. Changed on that CPU with interrupts off */
+	/* Where the VMCS is active, -1: nowhere. Changed on that CPU with interrupts off. */
+	int cpu;
 	int last_cpu;			/* where it was active last, -1: never was */
 	struct list_head active_link;	/* in rs_vmx_cpu.active */
 	bool initialised;		/* the constant fields are written */
@@ -80,7 +86,7 @@ struct rs_vmx_cpu {
 	void *vmxon;			/* region */
 	struct rs_vmx *current_vmx;	/* whose VMCS is current; NULL: unknown */
 	struct list_head active;	/* struct rs_vmx; changed with interrupts off */
-	struct desc_ptr gdt;		/* Linux's, with the limit that a VM exit does not restore */
+	struct desc_ptr gdt;		/* Linux's, with its limit */
 	u64 msr[RS_VMX_NR_MSRS];	/* Linux's, constant after boot */
 	u32 next_vpid;			/* vpid.c */
 	u64 vpid_gen;
@@ -88,13 +94,13 @@ struct rs_vmx_cpu {
 
 DECLARE_PER_CPU(struct rs_vmx_cpu, rs_vmx_cpu);
 
-#define RS_VMX_VMFAIL		0xffffffff	/* rs_vmx.reason: VMLAUNCH or VMRESUME failed without an exit */
+#define RS_VMX_VMFAIL		0xffffffff	/* rs_vmx.reason: no entry, no exit */
 #define RS_VMX_ENTRY_FAILED	BIT(31)		/* of an exit reason: guest state was refused */
 
 /* --- run.S --- */
 /*
- * Enter the guest of the current VMCS with @regs, come back with its registers in @regs. @host_rsp caches HOST_RSP.
- * Return 0 after a VM exit, 1 when the instruction failed. Interrupts off.
+ * Enter the guest of the current VMCS with @regs, come back with its registers in @regs. @host_rsp
+ * caches HOST_RSP. Return 0 after a VM exit, 1 when the instruction failed. Interrupts off.
  */
 asmlinkage int rs_vmx_run(struct rs_regs *regs, unsigned long *host_rsp, bool launched);
 extern const char rs_vmx_exit[];	/* HOST_RIP */
@@ -123,7 +129,7 @@ void rs_vmx_want_window(struct rs_vcpu *vcpu, bool on);
 /* --- ept.c --- */
 const struct rs_pte_format *rs_ept_pick_format(void);
 u64 rs_ept_pointer(const struct rs_mmu *mmu);
-void rs_ept_flush(u64 eptp);				/* I: translations of this table on this CPU */
+void rs_ept_flush(u64 eptp);				/* I: of this table, on this CPU */
 void rs_ept_flush_all(void);				/* I: of every table */
 
 /* --- vpid.c --- */
@@ -134,8 +140,9 @@ void rs_vpid_renew(struct rs_vmx_cpu *pcpu, struct rs_vmx *vmx);	/* I */
 /* --- VMX instructions --- */
 
 /*
- * In the debug kernel each access is checked. A failure means a field that this CPU lacks, or no current VMCS: mistakes of ours, which
- * do not depend on the guest, so that the other kernels need not spend instructions on it.
+ * In the debug kernel each access is checked. A failure means a field that this CPU lacks, or no
+ * current VMCS: mistakes of ours, which do not depend on the guest, so that the other kernels need
+ * not spend instructions on it.
  */
 #define RS_VMX_CHECKED		IS_ENABLED(CONFIG_PROVE_LOCKING)
 
@@ -149,7 +156,8 @@ static __always_inline u64 rs_vmread(u32 field)
 			     "	setna %[failed]\n"
 			     "2:\n"
 			     _ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_ZERO_REG, %[val])
-			     : [val] "=r" (val), [failed] "+r" (failed) : [field] "r" ((unsigned long)field) : "cc");
+			     : [val] "=r" (val), [failed] "+r" (failed)
+			     : [field] "r" ((unsigned long)field) : "cc");
 	else
 		asm volatile("1:	vmread %[field], %[val]\n"
 			     "2:\n"
@@ -169,7 +177,8 @@ static __always_inline void rs_vmwrite(u32 field, u64 val)
 			     "	setna %[failed]\n"
 			     "2:\n"
 			     _ASM_EXTABLE(1b, 2b)
-			     : [failed] "+r" (failed) : [field] "r" ((unsigned long)field), [val] "rm" (val) : "cc");
+			     : [failed] "+r" (failed)
+			     : [field] "r" ((unsigned long)field), [val] "rm" (val) : "cc");
 	else
 		asm volatile("1:	vmwrite %[val], %[field]\n"
 			     "2:\n"
@@ -179,7 +188,10 @@ static __always_inline void rs_vmwrite(u32 field, u64 val)
 		WARN_ONCE(failed, "VMWRITE of %#llx to field %#x failed\n", val, field);
 }
 
-/* VMPTRLD, VMCLEAR and VMXON take the address of a 64-bit physical address. True: done; false: refused, or VMX is off. */
+/*
+ * VMPTRLD, VMCLEAR and VMXON take the address of a 64-bit physical address. True: done; false:
+ * refused, or VMX is off.
+ */
 #define RS_VMX_INSN(name)						\
 static inline bool rs_##name(u64 pa)					\
 {									\
@@ -216,7 +228,8 @@ static inline bool rs_##name(unsigned long type, u64 lo, u64 hi)	\
 		     "	seta %[done]\n"					\
 		     "2:\n"						\
 		     _ASM_EXTABLE(1b, 2b)				\
-		     : [done] "+r" (done) : [type] "r" (type), [desc] "m" (desc) : "cc", "memory"); \
+		     : [done] "+r" (done)				\
+		     : [type] "r" (type), [desc] "m" (desc) : "cc", "memory"); \
 	return done;							\
 }
 

@@ -2,14 +2,18 @@
 /*
  * vpid.c - virtual-processor identifiers: which translations in the TLB belong to which vCPU
  *
- * Each CPU hands out its VPIDs 1..65535 in order. A vCPU that comes to the CPU takes the next one, which by construction tags nothing yet; what
- * it leaves behind on another CPU is never used again. When a CPU has no more, it forgets all translations (INVVPID, all contexts),
- * begins a new generation and starts again at 1; a vCPU whose generation is not the CPU's takes a new VPID at its next load.
+ * Each CPU hands out its VPIDs 1..65535 in order. A vCPU that comes to the CPU takes the next one,
+ * which by construction tags nothing yet; what it leaves behind on another CPU is never used again.
+ * When a CPU has no more, it forgets all translations (INVVPID, all contexts), begins a new
+ * generation and starts again at 1; a vCPU whose generation is not the CPU's takes a new VPID at
+ * its next load.
  *
- * Taking a new VPID is also how the translations of one vCPU are dropped (RS_SET_STATE gives it another CR3 behind the guest's back).
- * Changes of the nested table are INVEPT's business (ept.c), which works across VPIDs.
+ * Taking a new VPID is also how the translations of one vCPU are dropped (RS_SET_STATE gives it
+ * another CR3 behind the guest's back). Changes of the nested table are INVEPT's business (ept.c),
+ * which works across VPIDs.
  *
- * Without VPIDs the CPU drops linear translations at each entry and exit, and there is nothing to do.
+ * Without VPIDs the CPU drops linear translations at each entry and exit, and there is nothing to
+ * do.
  */
 #include "vmx.h"
 
@@ -25,7 +29,10 @@ static void forget_all(void)
 	WARN_ON_ONCE(!rs_invvpid(VMX_VPID_EXTENT_ALL_CONTEXT, 0, 0));
 }
 
-/* A generation is never used twice, not even when the CPU is turned off and on again: vCPUs remember theirs. */
+/*
+ * A generation is never used twice, not even when the CPU is turned off and on again: vCPUs
+ * remember theirs.
+ */
 void rs_vpid_cpu_on(struct rs_vmx_cpu *pcpu)
 {
 	if (!used())
