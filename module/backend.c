@@ -81,12 +81,15 @@ static int virt_cpu_online(unsigned int cpu)
 	local_irq_save(flags);
 	ret = cpu_turn_on();
 	local_irq_restore(flags);
-	if (ret == -EBUSY)
-		pr_err("CPU %u: %s is in use by another hypervisor. End its virtual machines; if it is KVM and there are none, reload it with kvm.enable_virt_at_load=0 or unload %s\n",
-		       cpu, rs_backend->id == RS_BACKEND_SVM ? "SVM" : "VMX",
-		       rs_backend->id == RS_BACKEND_SVM ? "kvm_amd" : "kvm_intel");
-	else if (ret)
+	if (ret == -EBUSY) {
+		const bool svm = rs_backend->id == RS_BACKEND_SVM;
+
+		pr_err("CPU %u: %s is in use by another hypervisor\n", cpu, svm ? "SVM" : "VMX");
+		pr_err("end its virtual machines; if it is KVM and has none, unload %s or set kvm.enable_virt_at_load=0\n",
+		       svm ? "kvm_amd" : "kvm_intel");
+	} else if (ret) {
 		pr_err("CPU %u: cannot turn virtualisation on (%d)\n", cpu, ret);
+	}
 	return ret;
 }
 

@@ -13,7 +13,6 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
-#include "debugfs.h"
 #include "virt.h"
 #include "vm.h"
 

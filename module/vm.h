@@ -56,4 +56,8 @@ void rs_vm_remove_vcpu(struct rs_vcpu *vcpu);
 
 void rs_vm_stats(struct rs_vm *vm, struct rs_stats *stats);	/* P, takes vm->lock */
 
+/* debugfs.c; P. When remove returns nobody reads the files of @vm any more. */
+void rs_debugfs_add_vm(struct rs_vm *vm);
+void rs_debugfs_remove_vm(struct rs_vm *vm);
+
 #endif /* RS_VM_H */
