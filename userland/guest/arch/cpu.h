@@ -23,8 +23,8 @@
 #define TSS_SELECTOR	0x40
 
 struct thread;
+struct mm;
 struct rs_vcpu_shared;
-struct page_cpu;
 
 /** struct kstack - lowest bytes of every kernel stack */
 struct kstack {
@@ -32,7 +32,7 @@ struct kstack {
 	struct thread *thread;	/* that runs on this stack; NULL on boot and IST stacks */
 	u64 magic;		/* KSTACK_MAGIC; overwritten by an overflow */
 };
-#define KSTACK_MAGIC	0x4b737461636b5269ull
+#define KSTACK_MAGIC	0x4b737461636b5269ul
 
 /**
  * struct cpu - per-CPU data, written only by its CPU
@@ -45,7 +45,9 @@ struct cpu {
 	u32 reserved;
 	struct rs_vcpu_shared *shared;
 	struct thread *current;
+	struct mm *mm;		/* whose page table CR3 has; NULL for the boot table */
 } __attribute__((aligned(64)));
+_Static_assert(sizeof(struct cpu) == 64, "the SYSCALL stubs count on it");
 
 extern struct cpu rs_cpus[RS_NR_CPUS];
 extern u32 rs_ncpus;
@@ -81,11 +83,11 @@ struct cpu_features {
 };
 extern struct cpu_features cpu_has;
 
-#define CR4_FSGSBASE	(1ull << 16)
-#define CR4_PCIDE	(1ull << 17)
-#define CR4_OSXSAVE	(1ull << 18)
-#define CR4_SMEP	(1ull << 20)
-#define CR4_SMAP	(1ull << 21)
+#define CR4_FSGSBASE	(1ul << 16)
+#define CR4_PCIDE	(1ul << 17)
+#define CR4_OSXSAVE	(1ul << 18)
+#define CR4_SMEP	(1ul << 20)
+#define CR4_SMAP	(1ul << 21)
 
 #define MSR_EFER	0xc0000080
 #define MSR_STAR	0xc0000081
@@ -165,25 +167,43 @@ static inline void cpu_relax(void)
 	asm volatile("pause" ::: "memory");
 }
 
-/* FS and GS base of ring 3; the kernel itself uses neither. @v must be canonical (wrmsr would be #GP). */
+/*
+ * FS and GS base of ring 3; the kernel itself uses neither. @v must be canonical (otherwise #GP).
+ */
 static inline u64 user_fs_base(void)
 {
-	return rdmsr(MSR_FS_BASE);
+	u64 v;
+
+	if (!cpu_has.fsgsbase)
+		return rdmsr(MSR_FS_BASE);
+	asm volatile("rdfsbase %0" : "=r"(v));
+	return v;
 }
 
 static inline void set_user_fs_base(u64 v)
 {
-	wrmsr(MSR_FS_BASE, v);
+	if (!cpu_has.fsgsbase)
+		wrmsr(MSR_FS_BASE, v);
+	else
+		asm volatile("wrfsbase %0" : : "r"(v));
 }
 
 static inline u64 user_gs_base(void)
 {
-	return rdmsr(MSR_GS_BASE);
+	u64 v;
+
+	if (!cpu_has.fsgsbase)
+		return rdmsr(MSR_GS_BASE);
+	asm volatile("rdgsbase %0" : "=r"(v));
+	return v;
 }
 
 static inline void set_user_gs_base(u64 v)
 {
-	wrmsr(MSR_GS_BASE, v);
+	if (!cpu_has.fsgsbase)
+		wrmsr(MSR_GS_BASE, v);
+	else
+		asm volatile("wrgsbase %0" : : "r"(v));
 }
 #else
 static inline void cpu_relax(void)
@@ -193,11 +213,22 @@ static inline void cpu_relax(void)
 
 /** cpu_init_boot() - reads what the CPU can do into cpu_has; once, before anything else */
 void cpu_init_boot(u64 cr4, u64 efer);
-/** cpu_init() - GDT, IDT, TSS, SYSCALL MSRs of the CPU that runs this */
-void cpu_init(struct cpu *cpu);
+/**
+ * cpu_init() - GDT, IDT, TSS, SYSCALL MSRs of the CPU that runs this
+ * @ist: CPU_IST_STACKS kernel stacks (KSTACK_SIZE, aligned to it), for NMI, #DF, #MC
+ */
+void cpu_init(struct cpu *cpu, void *ist);
+#define CPU_IST_STACKS	3
+/** cpu_set_kstack() - traps from ring 3 arrive on @k from now on */
+void cpu_set_kstack(struct cpu *cpu, struct kstack *k);
 /** fpu_init_user() - vector and x87 registers as a new program finds them */
 void fpu_init_user(void);
-/** enter_user() - loads all registers from @f and goes to ring 3 on the present stack's CPU; the stack is empty afterwards */
+/** kstack_frame() - where the frame of ring 3 lies on @k */
+static inline struct rs_frame *kstack_frame(struct kstack *k)
+{
+	return (struct rs_frame *)((char *)k + KSTACK_SIZE) - 1;
+}
+/** enter_user() - loads all registers from @f, which is kstack_frame() of this stack, and goes to ring 3 */
 void enter_user(struct rs_frame *f) __noreturn;
 
 #endif

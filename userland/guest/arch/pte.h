@@ -11,18 +11,18 @@
 
 typedef u64 pte_t;
 
-#define PTE_P		(1ull << 0)
-#define PTE_W		(1ull << 1)
-#define PTE_U		(1ull << 2)
-#define PTE_PWT		(1ull << 3)
-#define PTE_PCD		(1ull << 4)
-#define PTE_A		(1ull << 5)
-#define PTE_D		(1ull << 6)
-#define PTE_PS		(1ull << 7)	/* levels 2 and 3: maps a page of 2 MiB, 1 GiB */
-#define PTE_G		(1ull << 8)
-#define PTE_OWNED	(1ull << 9)	/* ours: the entry holds a reference on the arena page it maps */
-#define PTE_NX		(1ull << 63)
-#define PTE_ADDR	0x000ffffffffff000ull
+#define PTE_P		(1ul << 0)
+#define PTE_W		(1ul << 1)
+#define PTE_U		(1ul << 2)
+#define PTE_PWT		(1ul << 3)
+#define PTE_PCD		(1ul << 4)
+#define PTE_A		(1ul << 5)
+#define PTE_D		(1ul << 6)
+#define PTE_PS		(1ul << 7)	/* levels 2 and 3: maps a page of 2 MiB, 1 GiB */
+#define PTE_G		(1ul << 8)
+#define PTE_OWNED	(1ul << 9)	/* ours: the entry holds a reference on the arena page it maps */
+#define PTE_NX		(1ul << 63)
+#define PTE_ADDR	0x000ffffffffff000ul
 
 #define PT_LEVELS	4
 #define PT_ENTRIES	512
@@ -36,7 +36,7 @@ static inline unsigned int pt_shift(int level)
 
 static inline u64 pt_size(int level)
 {
-	return 1ull << pt_shift(level);
+	return 1ul << pt_shift(level);
 }
 
 static inline unsigned int pt_index(u64 va, int level)

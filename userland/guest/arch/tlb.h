@@ -13,6 +13,7 @@
 #ifdef RS_HOSTED
 void tlb_flush_page(u64 va);
 void tlb_flush_all(void);
+void tlb_load_root(u64 gpa);
 #else
 #include "cpu.h"
 
@@ -25,6 +26,12 @@ static inline void tlb_flush_page(u64 va)
 static inline void tlb_flush_all(void)
 {
 	write_cr3(read_cr3());
+}
+
+/** tlb_load_root() - another page table; forgets the translations of the last one */
+static inline void tlb_load_root(u64 gpa)
+{
+	write_cr3(gpa);
 }
 #endif
 

@@ -89,37 +89,4 @@ void host_exit(int wait_status, int error) __noreturn;
 /** host_explain() - for --explain: the guest kernel refused system call @nr with @error (positive errno); @path may be NULL */
 void host_explain(int nr, int error, const char *path);
 
-/* --- file window ------------------------------------------------------------------------------------------------------------ */
-
-/**
- * struct file_map - a piece of a host file, mapped in the file window
- *
- * Holds its part of the window until the last reference is dropped; independent of the descriptor it was made from. Pages beyond the end of
- * the file are there but fault (vector RS_VECTOR_NESTED_FAULT).
- */
-struct file_map {
-	u32 refs;
-	u32 flags;		/* RS_MAP_* it was made with */
-	u64 gpa;		/* page aligned, in the window */
-	u64 size;		/* bytes, multiple of the page size */
-	u64 offset;		/* in the file */
-	struct refstr *name;	/* for reports; may be NULL */
-};
-
-/** window_init() - takes the window's position from the boot page; boot only */
-void window_init(u64 gpa, u64 size);
-
-/**
- * file_map_create() - maps @size bytes (multiple of the page size, not 0) of host descriptor @fd from @offset (page aligned)
- * One request to the host. @name gains a reference. ERR_PTR: ENOMEM (window or memory full), what mmap on the host answers.
- */
-struct file_map *file_map_create(int fd, u64 offset, u64 size, u32 flags, struct refstr *name);
-static inline struct file_map *file_map_get(struct file_map *m)
-{
-	__atomic_add_fetch(&m->refs, 1, __ATOMIC_RELAXED);
-	return m;
-}
-/** file_map_put() - the last one unmaps it on the host */
-void file_map_put(struct file_map *m);
-
 #endif

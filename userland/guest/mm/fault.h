@@ -25,6 +25,9 @@ enum fault_cause {
 	FAULT_OTHER,		/* not a memory access: see thread.fault.vector */
 };
 
+/** fault_init() - boot, once the page allocator works */
+void fault_init(void);
+
 /** fault_cause_text() - in words, for reports */
 const char *fault_cause_text(enum fault_cause c);
 

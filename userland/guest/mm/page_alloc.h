@@ -20,6 +20,7 @@
 #define PG_ZEROED	(1u << 1)	/* just allocated and known to be all zero */
 #define PG_TABLE	(1u << 2)	/* a page table */
 #define PG_SLAB		(1u << 3)	/* kmalloc's */
+#define PG_JUNK		(1u << 4)	/* free and filled with junk (debug) */
 
 /**
  * struct page - one page of the arena
@@ -38,13 +39,19 @@ extern u64 rs_npages;
 #define PCP_MAX		256	/* pages on a CPU's list at most */
 #define PCP_BATCH	64
 
-/** struct page_cpu - a CPU's list: a stack of free pages */
+/**
+ * struct page_cpu - a CPU's free pages
+ * @stack: touched by this CPU alone. @shelf: batches that other CPUs may steal, under @lock.
+ */
 struct page_cpu {
 	u32 count;
+	u32 shelf_count;
 	s64 in_use;		/* allocated minus freed here; the sum over CPUs is what is in use */
 	s64 peak;		/* largest in_use */
 	u64 refills, drains, steals;
+	struct spinlock lock;
 	struct page *stack[PCP_MAX];
+	struct page *shelf[PCP_MAX];
 } __attribute__((aligned(64)));
 
 extern struct page_cpu rs_page_cpus[RS_NR_CPUS];
@@ -71,8 +78,9 @@ static inline bool gpa_is_arena(u64 gpa)
 }
 
 /* Slow halves, page_alloc.c. */
-struct page *page_alloc_slow(struct page_cpu *c);
-void page_free_slow(struct page_cpu *c, struct page *p);
+bool page_refill(struct page_cpu *c);
+void page_drain(struct page_cpu *c);
+void page_alloc_debug(struct page *p);
 void page_free_debug(struct page *p);
 extern bool rs_page_debug;
 
@@ -82,9 +90,11 @@ static inline struct page *page_alloc(void)
 	struct page_cpu *c = &rs_page_cpus[this_cpu()->id];
 	struct page *p;
 
-	if (unlikely(!c->count))
-		return page_alloc_slow(c);
+	if (unlikely(!c->count) && !page_refill(c))
+		return NULL;
 	p = c->stack[--c->count];
+	if (unlikely(rs_page_debug))
+		page_alloc_debug(p);
 	p->refs = 1;
 	if (++c->in_use > c->peak)
 		c->peak = c->in_use;
@@ -108,14 +118,13 @@ static inline void page_free(struct page *p)
 	struct page_cpu *c = &rs_page_cpus[this_cpu()->id];
 
 	p->refs = 0;
+	p->flags = 0;
 	if (unlikely(rs_page_debug))
 		page_free_debug(p);
-	p->flags = 0;
 	c->in_use--;
 	if (unlikely(c->count == PCP_MAX))
-		page_free_slow(c, p);
-	else
-		c->stack[c->count++] = p;
+		page_drain(c);
+	c->stack[c->count++] = p;
 }
 
 /** page_put() - drops a reference; the last one frees the page */

@@ -14,6 +14,11 @@
 
 #include "vma.h"
 
+/** copy_page_checked() - one page of the file window; false when the host has nothing there (beyond the end of the file) */
+bool copy_page_checked(void *dst, const void *src);
+/** copy_checked() - the same for @n bytes, from anywhere in the direct map */
+bool copy_checked(void *dst, const void *src, size_t n);
+
 /** user_range_ok() - [addr, addr + len) lies in the lower half; says nothing about what is mapped */
 static inline bool user_range_ok(u64 addr, u64 len)
 {

@@ -19,6 +19,7 @@
 #include "../host/host.h"
 #include "../sync/spinlock.h"
 #include "pgtable.h"
+#include "window.h"
 
 #define VM_READ		(1u << 0)	/* equal to PROT_* */
 #define VM_WRITE	(1u << 1)
@@ -66,8 +67,14 @@ struct mm {
 struct mm *mm_create(void);
 /** mm_put() - drops a reference; the last one frees everything. Not on the CPU whose CR3 it is in. */
 void mm_put(struct mm *mm);
-/** mm_activate() - loads CR3 */
+/** mm_activate() - loads CR3; NULL: the boot table, without a lower half */
 void mm_activate(struct mm *mm);
+
+/** current_mm() - the address space this CPU is in; NULL before the first */
+static inline struct mm *current_mm(void)
+{
+	return this_cpu()->mm;
+}
 
 /**
  * struct mmap_req - arguments of mmap

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/*
+ * asm_offsets.c - numbers for entry.S
+ *
+ * Compiled to assembly only; the Makefile turns the marked lines into asm_offsets.h.
+ */
+#include "../arch/arch_asm.h"
+#include "../arch/cpu.h"
+#include "../host/host.h"
+#include "../proc/proc.h"
+
+#define DEFINE(name, value)	asm volatile("\n->" #name " %0" : : "i"((long)(value)))
+
+void asm_offsets(void);
+void asm_offsets(void)
+{
+	DEFINE(FRAME_SIZE, sizeof(struct rs_frame));
+	DEFINE(FRAME_R11, offsetof(struct rs_frame, r11));
+	DEFINE(FRAME_RCX, offsetof(struct rs_frame, rcx));
+	DEFINE(FRAME_VECTOR, offsetof(struct rs_frame, vector));
+	DEFINE(FRAME_RIP, offsetof(struct rs_frame, rip));
+	DEFINE(FRAME_CS, offsetof(struct rs_frame, cs));
+	DEFINE(FRAME_RFLAGS, offsetof(struct rs_frame, rflags));
+	DEFINE(FRAME_RSP, offsetof(struct rs_frame, rsp));
+	DEFINE(KSTACK_SIZE, KSTACK_SIZE);
+	DEFINE(KSTACK_CPU, offsetof(struct kstack, cpu));
+	DEFINE(KSTACK_THREAD, offsetof(struct kstack, thread));
+	DEFINE(THREAD_WORK, offsetof(struct thread, work));
+	DEFINE(CPU_SIZE, sizeof(struct cpu));
+	DEFINE(CPU_KSTACK_TOP, offsetof(struct cpu, kstack_top));
+	DEFINE(CPU_USER_RSP, offsetof(struct cpu, user_rsp));
+	DEFINE(CPU_SHARED, offsetof(struct cpu, shared));
+	DEFINE(CPU_HAS_SMAP, offsetof(struct cpu_features, smap));
+	DEFINE(SHARED_PENDING, offsetof(struct rs_vcpu_shared, pending));
+	DEFINE(RS_NR_CPUS, RS_NR_CPUS);
+	DEFINE(USER_CS, USER_CS);
+	DEFINE(USER_SS, USER_SS);
+	DEFINE(RFLAGS_TF, RFLAGS_TF);
+	DEFINE(RFLAGS_RF, RFLAGS_RF);
+	DEFINE(RS_VECTOR_SYSCALL, RS_VECTOR_SYSCALL);
+	DEFINE(SYSCALL_STUB_SIZE, SYSCALL_STUB_SIZE);
+	DEFINE(TRAP_STUB_SIZE, TRAP_STUB_SIZE);
+}

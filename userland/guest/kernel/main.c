@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/*
+ * main.c - from the boot page to the first instruction of the first program
+ *
+ * CPU 0 does all of it; F1 runs no other. Order matters: the stack's struct kstack and the boot page come first, because printing and
+ * panicking need them; descriptor tables next, so that a mistake is a report and not a triple
+ * fault; then memory, from the bottom up; then the process.
+ */
+#include "kernel.h"
+#include "../arch/arch_asm.h"
+#include "../arch/cpu.h"
+#include "../host/host.h"
+#include "../lib/assert.h"
+#include "../lib/string.h"
+#include "../mm/fault.h"
+#include "../mm/page_alloc.h"
+#include "../mm/pgtable.h"
+#include "../mm/window.h"
+#include "../proc/exec.h"
+#include "../proc/proc.h"
+
+/* Stack of CPU 0 and of the first thread; entry.S knows it. */
+u8 rs_boot_kstack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
+static u8 ist_stacks[CPU_IST_STACKS * KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
+
+static void check_boot_page(void)
+{
+	const struct rs_boot *b = rs_boot;
+
+	if (b->magic != RS_BOOT_MAGIC || b->version != RS_BOOT_VERSION)
+		rs_panic("boot page of version %u, made for %u", b->version, RS_BOOT_VERSION);
+	if (!b->ncpus || b->ncpus > RS_NR_CPUS)
+		rs_panic("%u CPUs", b->ncpus);
+	if (b->free_gpa & ~PAGE_MASK || b->free_gpa >= b->arena_size)
+		rs_panic("free memory begins at %#lx of %#lx", (u64)b->free_gpa, (u64)b->arena_size);
+}
+
+static void init_cpu0(void)
+{
+	struct kstack *k = (struct kstack *)rs_boot_kstack;
+	struct cpu *cpu = &rs_cpus[0];
+
+	*k = (struct kstack){ .cpu = cpu, .magic = KSTACK_MAGIC };
+	cpu->id = 0;
+	cpu->shared = gpa_ptr(rs_boot->shared_gpa);
+	check_boot_page();
+	cpu_init_boot(rs_boot->cr4, rs_boot->efer);
+	cpu_init(cpu, ist_stacks);
+	cpu_set_kstack(cpu, k);
+	rs_ncpus = rs_boot->ncpus;
+}
+
+/* The strings behind args_gpa: path, argv, envp. They come from the host process, yet a cut-off list is a panic. */
+static const char *next_string(const char *s, const char *end)
+{
+	s += strnlen(s, end - s) + 1;
+	if (s > end)
+		rs_panic("the first program's arguments are cut off");
+	return s;
+}
+
+static const char *first_args(struct exec_args *a)
+{
+	const char *path = gpa_ptr(rs_boot->args_gpa), *end = path + rs_boot->args_size;
+	const char *s = next_string(path, end);
+	long err = 0;
+	u32 i;
+
+	exec_args_init(a);
+	for (i = 0; i < rs_boot->argc + rs_boot->envc && !err; i++) {
+		const char *next = next_string(s, end);
+
+		err = exec_args_add(a, s, i >= rs_boot->argc);
+		s = next;
+	}
+	if (err)
+		host_exit(126 << 8, err);
+	return path;
+}
+
+static void start_first_process(void)
+{
+	struct kstack *k = this_kstack();
+	struct rs_frame *frame = kstack_frame(k);
+	struct process *p = process_create();
+	struct exec_args args;
+	const char *path;
+	struct thread *t;
+	long err;
+
+	ASSERT(p);
+	t = list_first(&p->threads, struct thread, list);
+	t->kstack = k;
+	t->frame = frame;
+	k->thread = t;
+	k->cpu->current = t;
+	err = syscall_process_init(p);
+	if (err)
+		rs_panic("no memory for the first process");
+	path = first_args(&args);
+	err = proc_exec(p, p->cwd_fd, path, &args, frame);
+	exec_args_free(&args);
+	if (err)
+		host_exit((err == -ENOENT || err == -ENOTDIR ? 127 : 126) << 8, err);
+	enter_user(frame);
+}
+
+void rs_main(struct rs_boot *boot, unsigned int cpu)
+{
+	if (cpu)
+		rs_panic("CPU %u was started, but only one can run yet", cpu);
+	rs_boot = boot;
+	init_cpu0();
+	page_alloc_init(rs_boot->arena_size, rs_boot->free_gpa, rs_boot->flags & RS_BOOT_DEBUG);
+	pgtable_init_kernel(rs_boot->cr3);
+	window_init(rs_boot->window_gpa, rs_boot->window_size);
+	fault_init();
+	rs_printf("guest kernel: %lu MiB, %lu pages free, CR4 %#lx\n", (u64)rs_boot->arena_size >> 20, pages_free(),
+		  read_cr4());
+	start_first_process();
+	__builtin_unreachable();
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm_internal.h - what the files of mm/ and exec share beyond the public calls of vma.h
+ */
+#ifndef RS_MM_INTERNAL_H
+#define RS_MM_INTERNAL_H
+
+#include "vma.h"
+
+#define MMAP_MIN	0x10000ul	/* lowest address a process may map (vm.mmap_min_addr) */
+#define STACK_GAP	(1ul << 20)	/* nothing is placed so near below a stack that grows */
+#define MAX_VMAS	65530		/* per address space (vm.max_map_count) */
+
+struct vma *vma_next(struct mm *mm, const struct vma *v);
+struct vma *vma_prev(struct mm *mm, const struct vma *v);
+/** vma_resize() - moves @v's ends; nobody else's memory lies in between */
+void vma_resize(struct mm *mm, struct vma *v, u64 start, u64 end);
+/**
+ * vma_add() - a VMA in free space, joined with neighbours that are alike; NULL without memory
+ * Takes over the reference on @file (not when it fails).
+ */
+struct vma *vma_add(struct mm *mm, u64 start, u64 end, u32 flags, struct file_map *file, u64 file_off);
+/** find_free() - a place for @len bytes, 0 when there is none */
+u64 find_free(struct mm *mm, u64 len);
+bool range_free(struct mm *mm, u64 start, u64 end);
+void mm_populate(struct mm *mm, u64 start, u64 end);
+/** prot_refused() - the policy on memory that is writable and executable refuses @prot */
+bool prot_refused(u32 prot);
+
+#endif

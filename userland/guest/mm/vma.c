@@ -1,0 +1,875 @@
+// SPDX-License-Identifier: MIT
+/*
+ * vma.c - the sorted set of VMAs and the calls that change it
+ *
+ * VMAs lie in a list (neighbours) and in a tree by start, whose "own" value is the free space below the
+ * VMA, so that a place for a new one is found in logarithmic time. Every change goes through four
+ * steps: link, unlink, cut (one VMA becomes two at an address) and join (two alike become one); each
+ * keeps list, tree, free space and mm->total right.
+ *
+ * Order when something is taken away: what may fail (cutting needs memory) first, then the VMAs,
+ * then the page table, then references on files.
+ *
+ * Free space is looked for from mmap_base downwards, then above it. The space below a stack that grows
+ * counts as used for STACK_GAP bytes.
+ */
+#include <linux/mman.h>
+#include "vma.h"
+#include "fault.h"
+#include "kmalloc.h"
+#include "mm_internal.h"
+#include "../arch/tlb.h"
+#include "../lib/assert.h"
+#include "../lib/string.h"
+
+#define PROT_ALL	(PROT_READ | PROT_WRITE | PROT_EXEC)
+
+static struct vma *vma_of(struct avl_node *n)
+{
+	return n ? container_of(n, struct vma, node) : NULL;
+}
+
+struct vma *vma_next(struct mm *mm, const struct vma *v)
+{
+	return v->list.next == &mm->vma_list ? NULL : list_entry(v->list.next, struct vma, list);
+}
+
+struct vma *vma_prev(struct mm *mm, const struct vma *v)
+{
+	return v->list.prev == &mm->vma_list ? NULL : list_entry(v->list.prev, struct vma, list);
+}
+
+struct vma *mm_find(struct mm *mm, u64 addr)
+{
+	struct vma *v = mm->cache;
+
+	if (likely(v && addr >= v->start && addr < v->end))
+		return v;
+	v = vma_of(avl_floor(&mm->tree, addr));
+	if (!v || addr >= v->end)
+		return NULL;
+	mm->cache = v;
+	return v;
+}
+
+struct vma *mm_find_from(struct mm *mm, u64 addr)
+{
+	struct vma *v = vma_of(avl_floor(&mm->tree, addr));
+
+	if (v && addr < v->end)
+		return v;
+	if (v)
+		return vma_next(mm, v);
+	return list_empty(&mm->vma_list) ? NULL : list_first(&mm->vma_list, struct vma, list);
+}
+
+/* Free bytes below @v that a new mapping may use. */
+static u64 gap_below(struct mm *mm, const struct vma *v)
+{
+	struct vma *p = vma_prev(mm, v);
+	u64 from = p ? p->end : MMAP_MIN, gap;
+
+	if (v->start <= from)
+		return 0;
+	gap = v->start - from;
+	if (v->flags & VM_GROWSDOWN)
+		gap -= min(gap, STACK_GAP);
+	return gap;
+}
+
+static void update_gap(struct mm *mm, struct vma *v)
+{
+	if (v) {
+		v->node.own = gap_below(mm, v);
+		avl_update(&v->node);
+	}
+}
+
+static void vma_link(struct mm *mm, struct vma *v, struct vma *prev)
+{
+	list_insert(prev ? &prev->list : &mm->vma_list, &v->list);
+	v->node.key = v->start;
+	v->node.own = gap_below(mm, v);
+	ASSERT(avl_insert(&mm->tree, &v->node));
+	update_gap(mm, vma_next(mm, v));
+	mm->total += v->end - v->start;
+}
+
+static void vma_unlink(struct mm *mm, struct vma *v)
+{
+	struct vma *next = vma_next(mm, v);
+
+	if (mm->cache == v)
+		mm->cache = NULL;
+	list_del(&v->list);
+	avl_remove(&mm->tree, &v->node);
+	mm->total -= v->end - v->start;
+	update_gap(mm, next);
+}
+
+static void vma_free(struct vma *v)
+{
+	if (v->file)
+		file_map_put(v->file);
+	kfree(v);
+}
+
+/* A new limit for @v; @start may not pass a neighbour. */
+void vma_resize(struct mm *mm, struct vma *v, u64 start, u64 end)
+{
+	mm->total += (end - start) - (v->end - v->start);
+	if (v->file && start > v->start)
+		v->file_off += start - v->start;
+	else if (v->file)
+		v->file_off -= v->start - start;
+	if (start != v->start) {
+		/* The key changes, the order does not. */
+		v->start = start;
+		v->node.key = start;
+	}
+	v->end = end;
+	update_gap(mm, v);
+	update_gap(mm, vma_next(mm, v));
+}
+
+/* Makes @at a border of @v, which holds it inside: false without memory. */
+static bool vma_cut(struct mm *mm, struct vma *v, u64 at)
+{
+	struct vma *n = kmalloc(sizeof(*n));
+
+	if (!n)
+		return false;
+	*n = *v;
+	n->start = at;
+	if (n->file) {
+		n->file_off += at - v->start;
+		file_map_get(n->file);
+	}
+	/* Only the upper part touches what is below the stack, and that is the lower part's business. */
+	vma_resize(mm, v, v->start, at);
+	vma_link(mm, n, v);
+	return true;
+}
+
+static bool alike(const struct vma *a, const struct vma *b)
+{
+	return a->end == b->start && a->flags == b->flags && a->file == b->file &&
+	       (!a->file || a->file_off + (a->end - a->start) == b->file_off);
+}
+
+/* Joins @v with its neighbours where they are alike; returns the VMA it has become part of. */
+static struct vma *vma_join(struct mm *mm, struct vma *v)
+{
+	struct vma *p = vma_prev(mm, v), *n = vma_next(mm, v);
+	u64 end;
+
+	if (n && alike(v, n)) {
+		end = n->end;
+		vma_unlink(mm, n);
+		vma_resize(mm, v, v->start, end);
+		vma_free(n);
+	}
+	if (p && alike(p, v)) {
+		end = v->end;
+		vma_unlink(mm, v);
+		vma_resize(mm, p, p->start, end);
+		vma_free(v);
+		v = p;
+	}
+	return v;
+}
+
+/* Makes @start and @end borders between VMAs; false without memory. */
+static bool cut_borders(struct mm *mm, u64 start, u64 end)
+{
+	struct vma *v = mm_find(mm, start);
+
+	if (v && v->start < start && !vma_cut(mm, v, start))
+		return false;
+	v = mm_find(mm, end);
+	return !v || v->start == end || vma_cut(mm, v, end);
+}
+
+/* A VMA [start, end) in free space, joined with its neighbours if possible; takes over @file's reference. */
+struct vma *vma_add(struct mm *mm, u64 start, u64 end, u32 flags, struct file_map *file, u64 file_off)
+{
+	struct vma *prev = vma_of(avl_floor(&mm->tree, start)), *v = kmalloc(sizeof(*v));
+
+	if (!v)
+		return NULL;
+	*v = (struct vma){
+		.start = start, .end = end, .flags = flags, .file = file, .file_off = file_off,
+	};
+	vma_link(mm, v, prev);
+	return vma_join(mm, v);
+}
+
+/* Empties [start, end), whose borders are VMA borders. */
+static void remove_range(struct mm *mm, u64 start, u64 end)
+{
+	struct vma *v, *next;
+	struct list gone;
+
+	list_init(&gone);
+	for (v = mm_find_from(mm, start); v && v->start < end; v = next) {
+		next = vma_next(mm, v);
+		vma_unlink(mm, v);
+		list_add_tail(&gone, &v->list);
+	}
+	pgtable_unmap(&mm->pt, start, end);
+	list_for_each_safe(v, next, &gone, list)
+		vma_free(v);
+}
+
+static bool range_has(struct mm *mm, u64 start, u64 end, u32 flags)
+{
+	struct vma *v;
+
+	for (v = mm_find_from(mm, start); v && v->start < end; v = vma_next(mm, v))
+		if (v->flags & flags)
+			return true;
+	return false;
+}
+
+/** find_free() - the highest place for @len bytes below mmap_base, else the lowest above; 0 when there is none */
+u64 find_free(struct mm *mm, u64 len)
+{
+	struct vma *above = mm_find_from(mm, mm->mmap_base), *below, *v;
+	u64 from, to;
+
+	/* The gap that mmap_base lies in. */
+	below = above ? vma_prev(mm, above) : vma_of(avl_last(&mm->tree));
+	if (!above || above->start > mm->mmap_base) {
+		from = below ? below->end : MMAP_MIN;
+		to = mm->mmap_base;
+		if (above && above->flags & VM_GROWSDOWN)
+			to = min(to, above->start - min(above->start, STACK_GAP));
+		if (to > from && to - from >= len)
+			return to - len;
+	}
+	v = vma_of(avl_last_with(&mm->tree, above && above->start <= mm->mmap_base ? above->start + 1 :
+				 mm->mmap_base, len));
+	if (v) {
+		to = v->start;
+		if (v->flags & VM_GROWSDOWN)
+			to -= STACK_GAP;
+		return to - len;
+	}
+	/* Above mmap_base, from below. */
+	from = max(mm->mmap_base, below ? below->end : 0);
+	for (v = above; v; v = vma_next(mm, v)) {
+		to = v->start;
+		if (v->flags & VM_GROWSDOWN)
+			to -= min(to, STACK_GAP);
+		if (to > from && to - from >= len)
+			return from;
+		from = max(from, v->end);
+	}
+	return USER_TOP - from >= len ? from : 0;
+}
+
+/** range_free() - nothing is mapped in [start, end) */
+bool range_free(struct mm *mm, u64 start, u64 end)
+{
+	struct vma *v = mm_find_from(mm, start);
+
+	return !v || v->start >= end;
+}
+
+/* --- mmap ---------------------------------------------------------------------------------------- */
+
+#define MAP_KNOWN_LEGACY (MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | \
+			  MAP_EXECUTABLE | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | \
+			  MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_UNINITIALIZED | \
+			  MAP_FIXED_NOREPLACE | MAP_32BIT)
+
+#ifndef MAP_32BIT
+#define MAP_32BIT 0x40
+#endif
+
+/* Simultaneously writable and executable memory is refused, as a hardened system's policy would. */
+bool prot_refused(u32 prot)
+{
+	return (prot & (PROT_WRITE | PROT_EXEC)) == (PROT_WRITE | PROT_EXEC) &&
+	       !(rs_boot->flags & RS_BOOT_WX);
+}
+
+static long mmap_check(const struct mmap_req *r, u64 len)
+{
+	u32 type = r->flags & MAP_TYPE;
+
+	if (!r->len)
+		return -EINVAL;
+	if (!len || len > USER_TOP)
+		return -ENOMEM;
+	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
+		return -EINVAL;
+	if (type == MAP_SHARED_VALIDATE && r->flags & ~(u32)(MAP_KNOWN_LEGACY | MAP_TYPE))
+		return -EOPNOTSUPP;
+	if (r->flags & MAP_HUGETLB)
+		return -ENOMEM;	/* there is no pool of huge pages */
+	if (r->prot & ~(u32)(PROT_ALL | PROT_SEM))
+		return -EINVAL;
+	if (prot_refused(r->prot))
+		return -EACCES;
+	if (!(r->flags & MAP_ANONYMOUS)) {
+		if (r->offset & ~PAGE_MASK)
+			return -EINVAL;
+		if (r->offset + len < r->offset || (s64)(r->offset + len) < 0)
+			return -EOVERFLOW;
+		if (r->host_fd < 0)
+			return -EBADF;
+	}
+	return 0;
+}
+
+/* Where the mapping goes: an address or -errno. */
+static long mmap_place(struct mm *mm, const struct mmap_req *r, u64 len)
+{
+	u64 addr = r->addr, at;
+
+	if (r->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
+		if (addr & ~PAGE_MASK)
+			return -EINVAL;
+		if (len > USER_TOP || addr > USER_TOP - len)
+			return -ENOMEM;
+		if (addr < MMAP_MIN)
+			return -EPERM;
+		if (r->flags & MAP_FIXED_NOREPLACE && !range_free(mm, addr, addr + len))
+			return -EEXIST;
+		if (range_has(mm, addr, addr + len, VM_FIXED_KERNEL))
+			return -EPERM;
+		return addr;
+	}
+	addr = page_up(addr);
+	if (addr >= MMAP_MIN && addr <= USER_TOP - len && range_free(mm, addr, addr + len)) {
+		struct vma *next = mm_find_from(mm, addr + len);
+
+		if (!next || !(next->flags & VM_GROWSDOWN) || next->start - (addr + len) >= STACK_GAP)
+			return addr;
+	}
+	at = find_free(mm, len);
+	return at ? (long)at : -ENOMEM;
+}
+
+/* The host's mapping behind a file VMA; clears VM_MAYWRITE in *@flags where the file may not be written. */
+static struct file_map *mmap_file(const struct mmap_req *r, u64 len, u32 *flags)
+{
+	struct file_map *f;
+
+	if (!(*flags & VM_SHARED))
+		return file_map_create(r->host_fd, r->offset, len, 0, r->name);
+	f = file_map_create(r->host_fd, r->offset, len, RS_MAP_SHARED | RS_MAP_WRITE, r->name);
+	if (PTR_ERR(f) != -EACCES || *flags & VM_WRITE)
+		return f;
+	*flags &= ~VM_MAYWRITE;
+	return file_map_create(r->host_fd, r->offset, len, RS_MAP_SHARED, r->name);
+}
+
+static u32 vma_flags(const struct mmap_req *r)
+{
+	u32 flags = (r->prot & PROT_ALL) | VM_MAYWRITE;
+
+	if ((r->flags & MAP_TYPE) != MAP_PRIVATE)
+		flags |= VM_SHARED;
+	if (r->flags & MAP_GROWSDOWN && !(flags & VM_SHARED) && r->flags & MAP_ANONYMOUS)
+		flags |= VM_GROWSDOWN;
+	if (r->flags & MAP_NORESERVE)
+		flags |= VM_NORESERVE;
+	return flags;
+}
+
+long mm_mmap(struct mm *mm, const struct mmap_req *r)
+{
+	u64 len = page_up(r->len), replaced = 0;
+	struct file_map *file = NULL;
+	u32 flags = vma_flags(r);
+	long addr = mmap_check(r, len);
+	struct vma *v;
+
+	if (addr)
+		return addr;
+	addr = mmap_place(mm, r, len);
+	if (addr < 0)
+		return addr;
+	for (v = mm_find_from(mm, addr); v && v->start < addr + len; v = vma_next(mm, v))
+		replaced += min(v->end, addr + len) - max(v->start, (u64)addr);
+	if (mm->total - replaced > mm->limit_as || len > mm->limit_as - (mm->total - replaced))
+		return -ENOMEM;
+	if (mm->tree.count >= MAX_VMAS)
+		return -ENOMEM;
+
+	if (!(r->flags & MAP_ANONYMOUS)) {
+		file = mmap_file(r, len, &flags);
+		if (IS_ERR(file))
+			return PTR_ERR(file);
+	}
+	if (!range_free(mm, addr, addr + len)) {
+		if (!cut_borders(mm, addr, addr + len))
+			goto no_memory;
+		remove_range(mm, addr, addr + len);
+	}
+	if (!vma_add(mm, addr, addr + len, flags, file, 0))
+		goto no_memory;
+	if (r->flags & (MAP_POPULATE | MAP_LOCKED) && !(r->flags & MAP_NONBLOCK))
+		mm_populate(mm, addr, addr + len);
+	return addr;
+
+no_memory:
+	if (file)
+		file_map_put(file);
+	return -ENOMEM;
+}
+
+/** mm_populate() - faults [start, end) in as far as that is possible, for writing where the VMA allows */
+void mm_populate(struct mm *mm, u64 start, u64 end)
+{
+	u64 a;
+
+	for (a = start; a < end; a += PAGE_SIZE) {
+		struct vma *v = mm_find(mm, a);
+
+		if (!v || !(v->flags & VM_PROT))
+			return;
+		if (mm_fault(mm, a, v->flags & VM_WRITE && !v->file ? FAULT_WRITE : FAULT_READ))
+			return;
+	}
+}
+
+long mm_munmap(struct mm *mm, u64 addr, u64 len)
+{
+	len = page_up(len);
+	if (addr & ~PAGE_MASK || !len || addr > USER_TOP || len > USER_TOP - addr)
+		return -EINVAL;
+	if (range_free(mm, addr, addr + len))
+		return 0;
+	if (range_has(mm, addr, addr + len, VM_FIXED_KERNEL))
+		return -EPERM;
+	if (mm->tree.count >= MAX_VMAS && mm_find(mm, addr) && mm_find(mm, addr) == mm_find(mm, addr + len))
+		return -ENOMEM;
+	if (!cut_borders(mm, addr, addr + len))
+		return -ENOMEM;
+	remove_range(mm, addr, addr + len);
+	return 0;
+}
+
+/* --- mprotect ------------------------------------------------------------------------------------ */
+
+/* What mprotect answers for @v and @prot. */
+static long protect_check(const struct vma *v, u32 prot)
+{
+	if (v->flags & VM_FIXED_KERNEL)
+		return -EPERM;
+	if (prot & VM_WRITE && v->flags & VM_SHARED && !(v->flags & VM_MAYWRITE))
+		return -EACCES;
+	return 0;
+}
+
+/*
+ * Rights that go are taken from the page table now; rights that come are given by the next fault, which
+ * alone knows which pages must be copied first. Executable is the exception: it needs no copy.
+ */
+static bool protect_pages(struct mm *mm, const struct vma *v, u32 prot)
+{
+	u64 clear = 0, set = 0;
+
+	if (!prot)
+		clear = PTE_P;
+	if (!(prot & VM_WRITE))
+		clear |= PTE_W;
+	if (prot & VM_EXEC)
+		clear |= PTE_NX;
+	else
+		set |= PTE_NX;
+	return pgtable_protect(&mm->pt, v->start, v->end, clear, set);
+}
+
+long mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot)
+{
+	bool down = prot & PROT_GROWSDOWN;
+	u64 end, at;
+	struct vma *v;
+	long err;
+
+	prot &= ~(u32)(PROT_GROWSDOWN | PROT_SEM);
+	if (addr & ~PAGE_MASK)
+		return -EINVAL;
+	if (!len)
+		return 0;
+	len = page_up(len);
+	if (!len || addr > USER_TOP || len > USER_TOP - addr)
+		return -ENOMEM;
+	if (prot & ~(u32)PROT_ALL || prot & PROT_GROWSUP)
+		return -EINVAL;
+	if (prot_refused(prot))
+		return -EACCES;
+	end = addr + len;
+	if (down) {
+		v = mm_find(mm, addr);
+		if (!v)
+			return -ENOMEM;
+		if (!(v->flags & VM_GROWSDOWN))
+			return -EINVAL;
+		addr = v->start;
+	}
+	for (at = addr; at < end; at = v->end) {
+		v = mm_find(mm, at);
+		if (!v)
+			return -ENOMEM;
+		err = protect_check(v, prot);
+		if (err)
+			return err;
+		if ((v->flags & VM_PROT) == prot)
+			continue;
+		if (mm->tree.count + 2 > MAX_VMAS || !cut_borders(mm, at, min(end, v->end)))
+			return -ENOMEM;
+		v = mm_find(mm, at);
+		if (!protect_pages(mm, v, prot))
+			return -ENOMEM;
+		v->flags = (v->flags & ~VM_PROT) | prot;
+		v = vma_join(mm, v);
+	}
+	return 0;
+}
+
+/* --- mremap -------------------------------------------------------------------------------------- */
+
+/* Grows @v by @more bytes at its end if that space is free. */
+static bool grow_in_place(struct mm *mm, struct vma *v, u64 more)
+{
+	struct vma *next = vma_next(mm, v);
+	u64 end = v->end + more;
+
+	if (end < v->end || end > USER_TOP)
+		return false;
+	if (next && (next->start < end ||
+		     (next->flags & VM_GROWSDOWN && next->start - end < STACK_GAP)))
+		return false;
+	if (v->file && v->file_off + (end - v->start) > v->file->size)
+		return false;
+	vma_resize(mm, v, v->start, end);
+	vma_join(mm, v);
+	return true;
+}
+
+/* Moves [old, old + len) of one VMA to @to with size @new_len; the target is free. */
+static long move_vma(struct mm *mm, u64 old, u64 len, u64 to, u64 new_len)
+{
+	struct vma *v, *n;
+	struct file_map *file;
+
+	if (mm->tree.count + 3 > MAX_VMAS || !cut_borders(mm, old, old + len))
+		return -ENOMEM;
+	v = mm_find(mm, old);
+	file = v->file;
+	if (file && v->file_off + new_len > file->size)
+		return -ENOMEM;	/* the host maps no more of the file than was asked for */
+	if (file)
+		file_map_get(file);
+	n = vma_add(mm, to, to + new_len, v->flags & ~VM_BRK, file, v->file_off);
+	if (!n) {
+		if (file)
+			file_map_put(file);
+		return -ENOMEM;
+	}
+	if (!pgtable_move(&mm->pt, old, to, min(len, new_len))) {
+		/* Back: the tables of the old place may be gone, so this may fail too; then data is lost. */
+		if (!pgtable_move(&mm->pt, to, old, min(len, new_len)))
+			rs_printf("mremap: out of memory while moving back\n");
+		mm_munmap(mm, to, new_len);
+		return -ENOMEM;
+	}
+	mm_munmap(mm, old, len);
+	return to;
+}
+
+long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 new_addr)
+{
+	struct vma *v;
+	long err;
+	u64 to;
+
+	if (flags & ~(u32)(MREMAP_MAYMOVE | MREMAP_FIXED) || old & ~PAGE_MASK)
+		return -EINVAL;
+	old_len = page_up(old_len);
+	new_len = page_up(new_len);
+	if (!new_len || new_len > USER_TOP)
+		return -EINVAL;
+	if (flags & MREMAP_FIXED) {
+		if (!(flags & MREMAP_MAYMOVE) || new_addr & ~PAGE_MASK || new_addr > USER_TOP - new_len)
+			return -EINVAL;
+		if (new_addr < old + old_len && old < new_addr + new_len)
+			return -EINVAL;
+		if (new_addr < MMAP_MIN)
+			return -EPERM;
+	}
+	v = mm_find(mm, old);
+	if (!v || old > USER_TOP || old_len > USER_TOP - old)
+		return -EFAULT;
+	if (!old_len)
+		return -EINVAL;	/* duplicating a shared mapping is not offered */
+	if (v->flags & VM_FIXED_KERNEL)
+		return -EPERM;
+	if (old_len > v->end - old)
+		return -EFAULT;
+	if (new_len > old_len && new_len - old_len > mm->limit_as - min(mm->limit_as, mm->total))
+		return -ENOMEM;
+
+	if (flags & MREMAP_FIXED) {
+		err = mm_munmap(mm, new_addr, new_len);
+		if (err)
+			return err;
+		if (new_len < old_len) {
+			err = mm_munmap(mm, old + new_len, old_len - new_len);
+			if (err)
+				return err;
+			old_len = new_len;
+		}
+		return move_vma(mm, old, old_len, new_addr, new_len);
+	}
+	if (new_len <= old_len) {
+		err = new_len < old_len ? mm_munmap(mm, old + new_len, old_len - new_len) : 0;
+		return err ? err : (long)old;
+	}
+	if (old + old_len == v->end && grow_in_place(mm, v, new_len - old_len))
+		return old;
+	if (!(flags & MREMAP_MAYMOVE))
+		return -ENOMEM;
+	to = find_free(mm, new_len);
+	if (!to)
+		return -ENOMEM;
+	return move_vma(mm, old, old_len, to, new_len);
+}
+
+/* --- brk, madvise, msync, mincore ---------------------------------------------------------------- */
+
+long mm_brk(struct mm *mm, u64 addr)
+{
+	u64 old = page_up(mm->brk), new = page_up(addr);
+	struct vma *next;
+
+	if (addr < mm->brk_start || addr > USER_TOP || addr - mm->brk_start > mm->limit_data)
+		return mm->brk;
+	if (new < old) {
+		if (mm_munmap(mm, new, old - new))
+			return mm->brk;
+	} else if (new > old) {
+		next = mm_find_from(mm, old);
+		if (next && next->start < new + (next->flags & VM_GROWSDOWN ? STACK_GAP : PAGE_SIZE))
+			return mm->brk;
+		if (mm->total > mm->limit_as || new - old > mm->limit_as - mm->total ||
+		    mm->tree.count >= MAX_VMAS)
+			return mm->brk;
+		if (!vma_add(mm, old, new, VM_READ | VM_WRITE | VM_MAYWRITE | VM_BRK, NULL, 0))
+			return mm->brk;
+	}
+	mm->brk = addr;
+	return addr;
+}
+
+static long advise(struct mm *mm, struct vma *v, u64 start, u64 end, int advice)
+{
+	switch (advice) {
+	case MADV_DONTNEED:
+	case MADV_FREE:
+		if (v->flags & VM_FIXED_KERNEL)
+			return -EINVAL;
+		if (advice == MADV_FREE && (v->file || v->flags & VM_SHARED))
+			return -EINVAL;
+		/* Shared anonymous memory keeps its contents: it belongs to no single mapping. */
+		if (v->file || !(v->flags & VM_SHARED))
+			pgtable_unmap(&mm->pt, start, end);
+		return 0;
+	case MADV_POPULATE_READ:
+	case MADV_POPULATE_WRITE:
+		for (; start < end; start += PAGE_SIZE) {
+			enum fault_cause c = mm_fault(mm, start, advice == MADV_POPULATE_WRITE ?
+						      FAULT_WRITE : FAULT_READ);
+
+			if (c)
+				return c == FAULT_NO_MEMORY ? -ENOMEM : -EFAULT;
+		}
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static bool advice_known(int advice)
+{
+	switch (advice) {
+	case MADV_NORMAL: case MADV_RANDOM: case MADV_SEQUENTIAL: case MADV_WILLNEED: case MADV_DONTNEED:
+	case MADV_FREE: case MADV_DONTFORK: case MADV_DOFORK: case MADV_MERGEABLE: case MADV_UNMERGEABLE:
+	case MADV_HUGEPAGE: case MADV_NOHUGEPAGE: case MADV_DONTDUMP: case MADV_DODUMP: case MADV_COLD:
+	case MADV_PAGEOUT: case MADV_POPULATE_READ: case MADV_POPULATE_WRITE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+long mm_madvise(struct mm *mm, u64 addr, u64 len, int advice)
+{
+	u64 end, at = addr;
+	bool hole = false;
+	struct vma *v;
+	long err;
+
+	if (addr & ~PAGE_MASK || !advice_known(advice))
+		return -EINVAL;
+	if (!len)
+		return 0;
+	len = page_up(len);
+	if (!len || addr > USER_TOP || len > USER_TOP - addr)
+		return -EINVAL;
+	end = addr + len;
+	while (at < end) {
+		v = mm_find_from(mm, at);
+		if (!v || v->start >= end) {
+			hole = true;
+			break;
+		}
+		if (v->start > at) {
+			hole = true;
+			at = v->start;
+		}
+		err = advise(mm, v, at, min(end, v->end), advice);
+		if (err)
+			return err;
+		at = v->end;
+	}
+	return hole ? -ENOMEM : 0;
+}
+
+long mm_msync(struct mm *mm, u64 addr, u64 len, u32 flags)
+{
+	u64 end, at = addr, to;
+	bool hole = false;
+	struct vma *v;
+	long err;
+
+	if (addr & ~PAGE_MASK || flags & ~(u32)(MS_ASYNC | MS_SYNC | MS_INVALIDATE) ||
+	    (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
+		return -EINVAL;
+	len = page_up(len);
+	if (addr > USER_TOP || len > USER_TOP - addr)
+		return -ENOMEM;
+	end = addr + len;
+	while (at < end) {
+		v = mm_find_from(mm, at);
+		if (!v || v->start >= end) {
+			hole = true;
+			break;
+		}
+		if (v->start > at) {
+			hole = true;
+			at = v->start;
+		}
+		to = min(end, v->end);
+		if (v->file && v->flags & VM_SHARED) {
+			err = host_call3(RS_CALL_SYNC_FILE, v->file->gpa + v->file_off + (at - v->start),
+					 to - at, flags);
+			if (err)
+				return err;
+		}
+		at = to;
+	}
+	return hole ? -ENOMEM : 0;
+}
+
+long mm_mincore(struct mm *mm, u64 addr, u64 pages, u8 *vec)
+{
+	u64 i;
+
+	for (i = 0; i < pages; i++) {
+		u64 a = addr + i * PAGE_SIZE;
+		struct vma *v = mm_find(mm, a);
+		pte_t *slot;
+
+		if (!v)
+			return -ENOMEM;
+		slot = pgtable_lookup(&mm->pt, a, NULL);
+		vec[i] = v->file ? 1 : slot && *slot;
+	}
+	return 0;
+}
+
+/* --- the whole ----------------------------------------------------------------------------------- */
+
+struct mm *mm_create(void)
+{
+	struct mm *mm = kzalloc(sizeof(*mm));
+
+	if (!mm)
+		return NULL;
+	if (!pgtable_create(&mm->pt)) {
+		kfree(mm);
+		return NULL;
+	}
+	spin_init(&mm->lock, "mm", LOCK_RANK_MM);
+	list_init(&mm->vma_list);
+	mm->refs = 1;
+	mm->mmap_base = USER_TOP - (128ul << 20);
+	mm->limit_as = mm->limit_data = ~0ull;
+	mm->limit_stack = 8ul << 20;
+	return mm;
+}
+
+void mm_put(struct mm *mm)
+{
+	if (__atomic_sub_fetch(&mm->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	remove_range(mm, 0, USER_TOP);
+	ASSERT(!mm->tree.count && !mm->total);
+	pgtable_destroy(&mm->pt);
+	kfree(mm);
+}
+
+void mm_activate(struct mm *mm)
+{
+	this_cpu()->mm = mm;
+	tlb_load_root(mm ? mm->pt.root : rs_boot->cr3);
+}
+
+void mm_maps(struct mm *mm, struct textbuf *t)
+{
+	struct vma *v;
+
+	list_for_each(v, &mm->vma_list, list) {
+		const char *name = v->file ? refstr_text(v->file->name) : "";
+		u64 off = v->file ? v->file->offset + v->file_off : 0;
+
+		if (v->flags & VM_BRK)
+			name = "[heap]";
+		else if (v->flags & VM_GROWSDOWN && v->end == mm->stack_top)
+			name = "[stack]";
+		else if (v->flags & VM_FIXED_KERNEL)
+			name = mm->vdso && v->end > mm->vdso && v->start <= mm->vdso ? "[vdso]" : "[vvar]";
+		text_printf(t, "%08lx-%08lx %c%c%c%c %08lx 00:00 0 %s%s\n", v->start, v->end,
+			    v->flags & VM_READ ? 'r' : '-', v->flags & VM_WRITE ? 'w' : '-',
+			    v->flags & VM_EXEC ? 'x' : '-', v->flags & VM_SHARED ? 's' : 'p', off,
+			    *name ? "                         " : "", name);
+	}
+}
+
+void mm_check(struct mm *mm)
+{
+	u64 last = 0, total = 0, n = 0;
+	struct vma *v, *prev = NULL;
+
+	list_for_each(v, &mm->vma_list, list) {
+		ASSERT(v->start < v->end && v->start >= last && v->end <= USER_TOP);
+		ASSERT(IS_ALIGNED(v->start, PAGE_SIZE) && IS_ALIGNED(v->end, PAGE_SIZE));
+		ASSERT(v->node.key == v->start && v->node.own == gap_below(mm, v));
+		ASSERT(mm_find(mm, v->start) == v && mm_find(mm, v->end - 1) == v);
+		ASSERT(!prev || !alike(prev, v));
+		if (v->file)
+			ASSERT(v->file->refs && v->file_off + (v->end - v->start) <= v->file->size);
+		last = v->end;
+		total += v->end - v->start;
+		n++;
+		prev = v;
+	}
+	ASSERT(total == mm->total && n == mm->tree.count);
+	pgtable_check(&mm->pt);
+}

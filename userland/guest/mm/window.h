@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * window.h - files of the host in guest physical memory
+ *
+ * The file window is a range of guest physical addresses in which the host process maps files on
+ * request. Pages there have no struct page: what keeps a piece alive is its struct file_map.
+ */
+#ifndef RS_MM_WINDOW_H
+#define RS_MM_WINDOW_H
+
+#include "../host/host.h"
+#include "../lib/refstr.h"
+
+/**
+ * struct file_map - a piece of a host file, mapped in the file window
+ *
+ * Holds its part of the window until the last reference is dropped; independent of the descriptor it was made from. Pages beyond the end of
+ * the file are there but fault (vector RS_VECTOR_NESTED_FAULT).
+ */
+struct file_map {
+	u32 refs;
+	u32 flags;		/* RS_MAP_* it was made with */
+	u64 gpa;		/* page aligned, in the window */
+	u64 size;		/* bytes, multiple of the page size */
+	u64 offset;		/* in the file */
+	struct refstr *name;	/* for reports; may be NULL */
+};
+
+/** window_init() - takes the window's position from the boot page; boot only */
+void window_init(u64 gpa, u64 size);
+
+/**
+ * file_map_create() - maps @size bytes (multiple of the page size, not 0) of host descriptor @fd from @offset (page aligned)
+ * One request to the host. @name gains a reference. ERR_PTR: ENOMEM (window or memory full), what mmap on the host answers.
+ */
+struct file_map *file_map_create(int fd, u64 offset, u64 size, u32 flags, struct refstr *name);
+static inline struct file_map *file_map_get(struct file_map *m)
+{
+	__atomic_add_fetch(&m->refs, 1, __ATOMIC_RELAXED);
+	return m;
+}
+/** file_map_put() - the last one unmaps it on the host */
+void file_map_put(struct file_map *m);
+
+#endif
