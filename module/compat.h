@@ -17,6 +17,9 @@
 #include <linux/vtime.h>
 #include <asm/cpufeature.h>
 #include <asm/nospec-branch.h>
+#if __has_include(<asm/gsseg.h>)
+#include <asm/gsseg.h>	/* 6.3: load_gs_index moved here from special_insns.h */
+#endif
 
 /* Work that must be done before guest code runs on: signals, rescheduling, task work. */
 #define RS_COMPAT_WORK		\

@@ -143,7 +143,7 @@ static void read_timer(struct rs_vmx_caps *caps)
 		return;
 	}
 	caps->pin |= PIN_BASED_VMX_PREEMPTION_TIMER;
-	caps->timer = max(vmx_slice >> (misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK), 1u);
+	caps->timer = max(vmx_slice >> vmx_misc_preemption_timer_rate(misc), 1u);
 }
 
 static int read_ept(struct rs_vmx_caps *caps)
@@ -192,7 +192,7 @@ int rs_vmx_read_caps(struct rs_vmx_caps *caps)
 	}
 	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &feat) || !(feat & FEAT_CTL_LOCKED) ||
 	    !(feat & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX)) {
-		pr_info("VT-x is off in the firmware: turn on Virtualization Technology in its setup\n");
+		pr_info("VT-x is off in the firmware: turn Virtualization Technology on there\n");
 		return -ENODEV;
 	}
 

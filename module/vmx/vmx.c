@@ -43,7 +43,7 @@
 #include <asm/special_insns.h>
 #include <asm/tlbflush.h>
 #include <asm/trapnr.h>
-#include "../vm.h"
+#include "../compat.h"
 #include "vmx.h"
 
 DEFINE_PER_CPU(struct rs_vmx_cpu, rs_vmx_cpu);
