@@ -278,7 +278,7 @@ static enum rs_next rounds(struct rs_vcpu *vcpu)
 		next = dispatch(vcpu);
 	} while (next == RS_NEXT_ENTER);
 	rs_compat_guest_ran();
-	rs_pkru_restore_host(vcpu);
+	rs_fpu_restore_host(vcpu);
 	smp_store_release(&vcpu->in_guest, false);
 	return next;
 }
@@ -297,7 +297,7 @@ static void load(struct rs_vcpu *vcpu)
 		WRITE_ONCE(vcpu->cpu, cpu);
 	}
 	static_call(rs_vcpu_load)(vcpu, cpu);
-	rs_pkru_save_host(vcpu);
+	rs_fpu_note_host(vcpu);
 }
 
 static void sched_in(struct preempt_notifier *pn, int cpu)
@@ -589,6 +589,7 @@ int rs_vcpu_init(struct rs_vcpu *vcpu, struct rs_vm *vm, struct rs_mmu *mmu, u32
 	vcpu->state_lost = true;
 	/* No generation has been seen: the first entry flushes. */
 	vcpu->flush_seen = ~0ull;
+	vcpu->host_xcr0 = rs_xcr0();
 	mutex_init(&vcpu->mutex);
 	preempt_notifier_init(&vcpu->notifier, &preempt_ops);
 	vcpu->run_page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);

@@ -79,6 +79,7 @@ struct rs_vcpu {
 	/* shared with user space: read each input once, trust nothing */
 	struct rs_run *run;
 	u64 flush_seen;				/* flush_gen of the mmu at the last flush */
+	u64 host_xcr0;				/* fpu.h; 0: none */
 	u32 host_pkru;				/* fpu.h */
 	/*
 	 * any thread, when in_guest: the CPU it is loaded on; otherwise the last one, -1: none yet

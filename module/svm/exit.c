@@ -109,6 +109,7 @@ static void decode_rest(struct rs_vcpu *vcpu, struct rs_exit *x,
 		x->kind = RS_X_IO;
 		break;
 	case SVM_EXIT_READ_CR0 ... SVM_EXIT_WRITE_CR8:
+	case SVM_EXIT_RDPMC:	/* #GP: there are no counters */
 		x->kind = RS_X_CR;
 		break;
 	case SVM_EXIT_READ_DR0 ... SVM_EXIT_READ_DR0 + 15:
@@ -126,7 +127,6 @@ static void decode_rest(struct rs_vcpu *vcpu, struct rs_exit *x,
 		x->kind = RS_X_EXCEPTION;
 		x->vector = ctl->exit_code - SVM_EXIT_EXCP_BASE;
 		break;
-	case SVM_EXIT_RDPMC:
 	case SVM_EXIT_RSM:
 	case SVM_EXIT_INVD:
 	case SVM_EXIT_INVLPGA:
