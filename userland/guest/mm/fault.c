@@ -33,6 +33,7 @@ void fault_init(void)
 
 	ASSERT(p);
 	p->flags = PG_FIXED;
+	p->refs = PAGE_FIXED_REFS;
 	zero_gpa = page_gpa(p);
 }
 

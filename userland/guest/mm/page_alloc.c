@@ -419,7 +419,7 @@ void page_alloc_init(u64 arena_size, u64 free_gpa, bool debug)
 	list_init(&pool.idle);
 	list_init(&pool.released);
 	for (i = 0; i < pool.first; i++) {
-		rs_pages[i].refs = 1;
+		rs_pages[i].refs = PAGE_FIXED_REFS;
 		rs_pages[i].flags = PG_FIXED;
 	}
 	/* Blocks that lie below the first free page are opened at once: there is nothing in them. */

@@ -22,6 +22,8 @@
 #define PG_SLAB		(1u << 3)	/* kmalloc's */
 #define PG_JUNK		(1u << 4)	/* free and filled with junk (debug) */
 
+#define PAGE_FIXED_REFS	(1u << 30)	/* of a PG_FIXED page: never 1, which is all page_put() looks at first */
+
 /**
  * struct page - one page of the arena
  * @refs: references; changed without atomics only by a holder that sees 1

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * core.h - the world below the guest kernel's core, for its hosted tests
+ *
+ * Guest physical memory is one mapping of this program: the arena from 0, the file window behind it. CPUs are
+ * structures; which one "we are on" is a variable. Requests to the host are counted and answered here. A panic
+ * of the kernel under test ends the test, unless it was expected.
+ */
+#ifndef HOSTED_CORE_H
+#define HOSTED_CORE_H
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../../userland/guest/arch/cpu.h"
+#include "../../userland/guest/host/host.h"
+#include "../../userland/guest/lib/assert.h"
+#include "../../userland/guest/lib/string.h"
+
+#define ARENA_SIZE	(64ull << 20)
+#define WINDOW_GPA	(64ull << 20)
+#define WINDOW_SIZE	(16ull << 20)
+#define FILE_PAGES	64u	/* the host's only file is so long; descriptor 7 */
+#define FILE_FD		7
+
+/** core_init() - fresh guest physical memory; free memory begins at @free_gpa. May be called again. */
+void core_init(u64 free_gpa);
+/** core_cpu() - we are on CPU @n now */
+void core_cpu(unsigned int n);
+
+extern struct rs_boot core_boot;
+extern u64 host_releases, host_released_bytes;	/* RS_CALL_RELEASE so far */
+extern u64 window_maps;				/* pieces mapped at the moment */
+extern bool host_map_fails;
+extern u64 tlb_flushes;				/* invalidations asked for */
+
+/** rnd() - pseudo-random, the same in every run with the same seed (argument 1) */
+u64 rnd(void);
+void rnd_seed(u64 seed);
+static inline u64 rnd_below(u64 n)
+{
+	return rnd() % n;
+}
+
+/* TAP. A failed CHECK ends the program: what follows would mean nothing. */
+extern int core_tests;
+#define CHECK(cond, ...)	do {							\
+	if (!(cond)) {									\
+		printf("not ok %d - %s:%d: %s", core_tests + 1, __FILE__, __LINE__, #cond);	\
+		printf(" " __VA_ARGS__);							\
+		printf("\n");								\
+		exit(1);								\
+	}										\
+} while (0)
+#define PASS(...)	do { printf("ok %d - ", ++core_tests); printf(__VA_ARGS__); printf("\n"); } while (0)
+#define DONE()		do { printf("1..%d\n", core_tests); return 0; } while (0)
+
+/** EXPECT_PANIC() - @stmt must panic */
+extern jmp_buf core_panic;
+extern bool core_panic_expected;
+#define EXPECT_PANIC(stmt)	do {						\
+	core_panic_expected = true;						\
+	if (!setjmp(core_panic)) {						\
+		stmt;								\
+		CHECK(false, "no panic");					\
+	}									\
+	core_panic_expected = false;						\
+} while (0)
+
+#endif
