@@ -3,6 +3,7 @@
  * testvm.c - see testvm.h
  */
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -311,6 +312,14 @@ void await_progress(struct tvm *vm, uint64_t gpa, uint64_t n)
 int ncpus(void)
 {
 	return sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+bool on_tcg(void)
+{
+	unsigned int r[4] = { 0 };
+
+	__get_cpuid(0x80000002, &r[0], &r[1], &r[2], &r[3]);
+	return !memcmp(r, "QEMU TCG", 8);
 }
 
 void pin_to(int cpu)

@@ -90,6 +90,8 @@ int runner_tid(struct runner *r);
 /* Wait until the counter in guest memory has moved by @n. Fails the test after 30 s. */
 void await_progress(struct tvm *vm, uint64_t gpa, uint64_t n);
 int ncpus(void);
+/* Is this machine QEMU without hardware under it? Some of its instructions are not as the manuals have them. */
+bool on_tcg(void);
 void pin_to(int cpu);
 
 #endif /* SELFTESTS_TESTVM_H */

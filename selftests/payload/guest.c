@@ -124,6 +124,7 @@ void g_trap(struct g_frame *f)
 	struct g_cpu *c = this_cpu();
 	volatile struct g_args *a = c->args;
 	u64 cr2;
+	int i;
 
 	asm volatile("mov %%cr2, %0" : "=r"(cr2));
 	a->irqs[f->vector]++;
@@ -136,6 +137,9 @@ void g_trap(struct g_frame *f)
 	a->cpl = f->cs & 3;
 	a->rflags = f->rflags;
 	a->out[0] = f->rax;
+	if (f->vector == RS_VECTOR_NESTED_FAULT)
+		for (i = 0; i < 3; i++)
+			a->fault_info[i] = hc(RS_HC_FAULT_INFO, i, 0, 0, 0);
 	if (!c->trying)
 		hc(GHC_PANIC, f->vector, f->error, f->rip, cr2);
 	c->trying = 0;
@@ -458,6 +462,10 @@ static void do_fn(u64 args)
 		do_syncs(a);
 		break;
 	case G_HLT:
+		if (a->a[1]) {
+			asm volatile("cli" ::: "memory");
+			hc(GHC_SYNC, 0, 0, 0, 0);
+		}
 		if (a->a[0])
 			asm volatile("sti; hlt" ::: "memory");
 		else
@@ -481,6 +489,7 @@ static void do_fn(u64 args)
 		break;
 	case G_WRMSR:
 		wrmsr(a->a[0], a->a[1]);
+		a->ret = rdmsr(a->a[0]);
 		break;
 	case G_IN:
 		asm volatile("inb %w1, %b0" : "=a"(v) : "d"(a->a[0]), "a"(0ul));
@@ -550,7 +559,10 @@ void g_main(volatile struct g_args *a);
 void g_main(volatile struct g_args *a)
 {
 	struct g_cpu *c = &cpus[a->cpu % G_CPUS];
+	u64 v;
 
+	/* tests change page tables between two starts */
+	asm volatile("mov %%cr3, %0; mov %0, %%cr3" : "=r"(v) :: "memory");
 	c->self = c;
 	c->args = a;
 	c->syscalls = (u64 *)&a->syscalls;

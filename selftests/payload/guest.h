@@ -38,13 +38,13 @@ enum g_fn {
 	/* hypercall a0 with all registers full of patterns; ret: bit per register that changed */
 	G_GPRS,
 	G_SYNCS,		/* a0 times GHC_SYNC; ret: sum of what the host answered */
-	G_HLT,			/* HLT with IF as a0 says */
+	G_HLT,			/* HLT with IF as a0 says; if a1, after CLI and a sync */
 	G_TRIPLE_FAULT,
 	G_LOAD,			/* ret: u64 at a0 */
 	G_STORE,		/* u64 at a0 = a1 */
 	G_CALL,			/* call a0 */
 	G_RDMSR,		/* ret: MSR a0 */
-	G_WRMSR,		/* MSR a0 = a1 */
+	G_WRMSR,		/* MSR a0 = a1; ret: what reading it gives then */
 	G_IN,			/* ret: byte from port a0 */
 	G_OUT,			/* byte a1 to port a0 */
 	G_INT,			/* INT a0 */
@@ -98,6 +98,7 @@ struct g_args {
 	unsigned long error;
 	unsigned long rip, cr2, cpl, rflags;
 	unsigned long out[8];
+	unsigned long fault_info[3];	/* RS_HC_FAULT_INFO at the last RS_VECTOR_NESTED_FAULT */
 	unsigned long syscalls;
 	/* per vector, since the VM was made; a start does not reset them */
 	unsigned long irqs[256];
