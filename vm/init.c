@@ -26,6 +26,8 @@
  *   'R'          the command is about to start
  *   'X'          the command's exit status in decimal (128+N for a signal); nothing follows
  *
+ * The other way there is one byte, 'T': the time is almost over, show where things hang (QEMU only).
+ *
  * The host describes the run in files of the initramfs, all optional but the first:
  *   /.vm/command  argv, each string ended by NUL     /.vm/env   environment, likewise
  *   /.vm/module   path of the module to load         /.vm/seed  32 bytes for the random pool
@@ -370,15 +372,47 @@ static pid_t spawn(char **argv, char **envp, int out, int err, const sigset_t *m
 }
 
 /*
+ * The host says that the time is almost over: put into the kernel log what the CPUs do and which tasks are
+ * blocked, which is what one wants to know about a hang.
+ */
+static void show_hang(void)
+{
+	int fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
+	char c;
+
+	if (read(channel, &c, 1) == 1 && c == 'T' && fd >= 0) {
+		write_all(fd, "l", 1);
+		write_all(fd, "w", 1);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Reap whatever has ended. Returns 0 when no child is left; sets @status when @pid was among them. */
+static int reap(pid_t pid, int *status)
+{
+	int wstatus;
+	pid_t gone;
+
+	while ((gone = waitpid(-1, &wstatus, WNOHANG)) > 0) {
+		if (gone != pid)
+			continue;
+		*status = WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+		kill(-1, SIGKILL);
+	}
+	return gone == 0 || errno == EINTR;
+}
+
+/*
  * Run the command and forward its output until it is gone. Its leftovers are killed then (they may hold
- * the pipes and the module's files), and the pipes are read to their end. Returns the exit status.
+ * the pipes and the module's files) and reaped, and the pipes are read to their end. Returns the exit status.
  */
 static int run_command(char **argv, char **envp)
 {
-	int out[2], err[2], status = 0, wstatus, alive = 1;
-	struct pollfd fds[3];
+	int out[2], err[2], status = 0, children = 1;
+	struct pollfd fds[4];
 	sigset_t chld, old;
-	pid_t pid, gone;
+	pid_t pid;
 
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
@@ -397,32 +431,27 @@ static int run_command(char **argv, char **envp)
 	fds[0] = (struct pollfd){ .fd = out[0], .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = err[0], .events = POLLIN };
 	fds[2] = (struct pollfd){ .fd = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK), .events = POLLIN };
-	while (alive || fds[0].fd >= 0 || fds[1].fd >= 0) {
+	fds[3] = (struct pollfd){ .fd = channel, .events = POLLIN };
+	while (children || fds[0].fd >= 0 || fds[1].fd >= 0) {
 		struct signalfd_siginfo si;
 
-		if (poll(fds, 3, -1) < 0)
+		if (poll(fds, 4, -1) < 0)
 			continue;
 		if (fds[0].revents && !forward(out[0], 'O'))
 			fds[0].fd = -1;
 		if (fds[1].revents && !forward(err[0], 'E'))
 			fds[1].fd = -1;
+		if (fds[3].revents)
+			show_hang();
 		if (!fds[2].revents)
 			continue;
 		while (read(fds[2].fd, &si, sizeof(si)) > 0)
 			;
-		while ((gone = waitpid(-1, &wstatus, WNOHANG)) > 0) {
-			if (gone != pid)
-				continue;
-			status = WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
-			alive = 0;
-			kill(-1, SIGKILL);
-		}
+		children = reap(pid, &status);
 	}
 	close(out[0]);
 	close(err[0]);
 	close(fds[2].fd);
-	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-		;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return status;
 }

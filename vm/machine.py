@@ -2,7 +2,8 @@
 """The two emulated machines: how each is given a kernel, an image, and two serial lines.
 
 QEMU (TCG) has SVM and NPT, Bochs has VMX and EPT. Both get the kernel console on the first serial port and
-the channel of vm/init.c on the second; both ports lead to a FIFO that vm/run reads. Neither emulator's
+the channel of vm/init.c on the second; both ports lead to a FIFO that vm/run reads (QEMU's channel to two, NAME.out
+and NAME.in, as its pipe: wants them). Neither emulator's
 exit status means anything (Bochs always ends with 1, and a panic under QEMU's -no-reboot with 0), so
 the result is what arrived on the channel.
 """
@@ -36,6 +37,11 @@ class Machine:
         self.log = log
 
 
+def channel_ends(opts, path):
+    """The FIFOs of the channel: the one to read and, where the machine has it, the one to write."""
+    return (path + '.out', path + '.in') if opts.machine == 'qemu' else (path, None)
+
+
 def qemu(opts, kernel, parts, console, channel):
     """The SVM machine. parts are the archives of the image, joined into one file."""
     initrd = join(parts, os.path.join(opts.dir, 'initrd'))
@@ -43,7 +49,7 @@ def qemu(opts, kernel, parts, console, channel):
     append = ' '.join(COMMON_APPEND)
     argv = ['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none',
             '-m', f'{opts.mem_mib}M', '-smp', str(opts.smp),
-            '-serial', f'file:{console}', '-serial', f'file:{channel}',
+            '-serial', f'file:{console}', '-serial', f'pipe:{channel}',
             '-device', 'isa-debug-exit,iobase=0xf4,iosize=1',
             '-kernel', os.path.join(kernel, 'image'), '-initrd', initrd]
     if opts.icount:
