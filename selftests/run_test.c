@@ -50,8 +50,8 @@ static void user(struct guest *g, enum g_user what, uint64_t arg)
 static void expect_sum(const struct rs_stats *s)
 {
 	EXPECT_EQ(s->exits, s->exit_npf + s->exit_hypercall + s->exit_interrupt + s->exit_nmi +
-		  s->exit_window + s->exit_cpuid + s->exit_msr + s->exit_io + s->exit_cr + s->exit_dr +
-		  s->exit_hlt + s->exit_exception + s->exit_shutdown + s->exit_other);
+		  s->exit_window + s->exit_cpuid + s->exit_msr + s->exit_io + s->exit_cr +
+		  s->exit_dr + s->exit_hlt + s->exit_exception + s->exit_shutdown + s->exit_other);
 }
 
 /* --- hypercalls --------------------------------------------------------- */
@@ -72,10 +72,12 @@ TEST(hypercalls_to_user_space)
 {
 	struct guest g = guest(0);
 	struct rs_run *r = g.c->run;
-	static const uint64_t nrs[] = { RS_HC_USER, RS_HC_USER + 1, 0x7fffffff, 0x80000000, 0x100000000, ~0ull };
+	static const uint64_t nrs[] = { RS_HC_USER, RS_HC_USER + 1, 0x7fffffff, 0x80000000,
+				       0x100000000, ~0ull };
 
 	for (unsigned int i = 0; i < sizeof(nrs) / sizeof(*nrs); i++) {
-		tcpu_start(g.c, G_HYPERCALL, nrs[i], 0x1111111111111111, ~0ull, 3, 0x8000000000000000);
+		tcpu_start(g.c, G_HYPERCALL, nrs[i], 0x1111111111111111, ~0ull, 3,
+			   0x8000000000000000);
 		tcpu_run_to(g.c, RS_EXIT_HYPERCALL);
 		EXPECT_EQ(r->hypercall.nr, nrs[i]);
 		EXPECT_EQ(r->hypercall.args[0], 0x1111111111111111);
@@ -194,7 +196,8 @@ TEST(memory_fault)
 	EXPECT_EQ(tcpu_call(g.c, G_LOAD, gpa), 0);
 	SYS(mprotect(hole, PAGE, PROT_NONE));
 	tcpu_start(g.c, G_LOAD, gpa + 8);
-	expect_fault(g.c, RS_EXIT_MEMORY_FAULT, gpa + 8, RS_FAULT_READ, RS_FAULT_WRITE | RS_FAULT_NO_REGION);
+	expect_fault(g.c, RS_EXIT_MEMORY_FAULT, gpa + 8, RS_FAULT_READ,
+		     RS_FAULT_WRITE | RS_FAULT_NO_REGION);
 	EXPECT_EQ(g.c->run->fault.error, -EFAULT);
 	/* still, and the instruction was not skipped */
 	expect_fault(g.c, RS_EXIT_MEMORY_FAULT, gpa + 8, RS_FAULT_READ, RS_FAULT_WRITE);
@@ -307,7 +310,8 @@ TEST(fault_during_delivery)
 		tcpu_state(g.c, &st);
 		tcpu_call(g.c, G_NULL);		/* descriptor tables are in place now */
 		SYS(mprotect(g.vm->mem + G_SCRATCH, 2 * PAGE, PROT_NONE));
-		memcpy(g.vm->mem + G_USER_STACKS, (uint8_t[]){ 0x48, 0xc7, 0xc4, 0, 0x10, 0x40, 0, 0x0f, 0x0b }, 9);
+		memcpy(g.vm->mem + G_USER_STACKS, (uint8_t[]){ 0x48, 0xc7, 0xc4, 0, 0x10, 0x40, 0,
+							      0x0f, 0x0b }, 9);
 		/* mov $G_SCRATCH + 0x1000, %rsp; ud2 */
 		tcpu_start(g.c, G_CALL, G_USER_STACKS);
 		tcpu_run_to(g.c, RS_EXIT_MEMORY_FAULT);
@@ -328,9 +332,10 @@ TEST(msrs_are_closed)
 {
 	struct guest g = guest(0);
 	static const uint32_t closed[] = {
-		0x10, 0x1b, 0x3a, 0x48, 0x49, 0x79, 0x8b, 0xfe, 0x10a, 0x174 + 0x10, 0x179, 0x17a, 0x186, 0x199, 0x1a0, 0x1d9,
-		0x200, 0x277, 0x2ff, 0x309, 0x38f, 0x400, 0x480, 0x6e0, 0x800, 0x802, 0x80b, 0xc80, 0xda0,
-		0xc0000103, 0xc0010000, 0xc0010010, 0xc0010015, 0xc0010114, 0xc0010117, 0x40000000, 0x4b564d00, 0xffffffff,
+		0x10, 0x1b, 0x3a, 0x48, 0x49, 0x79, 0x8b, 0xfe, 0x10a, 0x184, 0x179, 0x17a, 0x186,
+		0x199, 0x1a0, 0x1d9, 0x200, 0x277, 0x2ff, 0x309, 0x38f, 0x400, 0x480, 0x6e0, 0x800,
+		0x802, 0x80b, 0xc80, 0xda0, 0xc0000103, 0xc0010000, 0xc0010010, 0xc0010015,
+		0xc0010114, 0xc0010117, 0x40000000, 0x4b564d00, 0xffffffff,
 	};
 
 	for (unsigned int i = 0; i < sizeof(closed) / sizeof(*closed); i++) {
@@ -341,7 +346,8 @@ TEST(msrs_are_closed)
 		if (closed[i] != 0x10 && closed[i] != 0xc0000103) {
 			tcpu_call(g.c, G_RDMSR, closed[i]);
 			if (g.c->args->vector != V_GP)
-				FAIL("RDMSR %#x: vector %#lx, value %#lx", closed[i], g.c->args->vector, g.c->args->ret);
+				FAIL("RDMSR %#x: vector %#lx, value %#lx", closed[i],
+				     g.c->args->vector, g.c->args->ret);
 		}
 		tcpu_call(g.c, G_WRMSR, closed[i], 0);
 		if (g.c->args->vector != V_GP)
@@ -401,7 +407,8 @@ TEST(msrs_of_the_host_are_untouched)
 TEST(io_is_closed)
 {
 	struct guest g = guest(0);
-	static const uint16_t ports[] = { 0, 0x20, 0x21, 0x40, 0x60, 0x64, 0x70, 0x80, 0xb2, 0xcf8, 0xcfc, 0x3f8, 0x8900, 0xffff };
+	static const uint16_t ports[] = { 0, 0x20, 0x21, 0x40, 0x60, 0x64, 0x70, 0x80, 0xb2, 0xcf8,
+					 0xcfc, 0x3f8, 0x8900, 0xffff };
 
 	for (unsigned int i = 0; i < sizeof(ports) / sizeof(*ports); i++) {
 		tcpu_call(g.c, G_IN, ports[i]);
@@ -429,9 +436,11 @@ TEST(cpuid_is_filtered)
 	max = r[0];
 	EXPECT_GE(max, 1);
 	cpuid(g.c, 1, 0, r);
-	EXPECT_EQ(r[2] & (1 << 3 | 1 << 5 | 1 << 6 | 1 << 21 | 1 << 24), 0);	/* MONITOR VMX SMX x2APIC TSC-deadline */
+	/* MONITOR VMX SMX x2APIC TSC-deadline */
+	EXPECT_EQ(r[2] & (1 << 3 | 1 << 5 | 1 << 6 | 1 << 21 | 1 << 24), 0);
 	EXPECT_EQ(r[3] & (1 << 9 | 1 << 12), 0);				/* APIC MTRR */
-	EXPECT_EQ(r[3] & (1 << 0 | 1 << 24 | 1 << 26), 1 << 0 | 1 << 24 | 1 << 26);	/* FPU FXSR SSE2 */
+	/* FPU FXSR SSE2 */
+	EXPECT_EQ(r[3] & (1 << 0 | 1 << 24 | 1 << 26), 1 << 0 | 1 << 24 | 1 << 26);
 	/* OSXSAVE follows the guest's own CR4 */
 	EXPECT_EQ(!!(r[2] & 1 << 27), !!(g.vm->info.features & RS_FEATURE_XSAVE));
 	cpuid(g.c, 0x80000001, 0, r);
@@ -447,7 +456,8 @@ TEST(cpuid_is_filtered)
 	}
 	if (max >= 0xa) {
 		cpuid(g.c, 0xa, 0, r);
-		EXPECT_EQ(r[0], 0);						/* performance counters */
+		/* performance counters */
+		EXPECT_EQ(r[0], 0);
 	}
 	/* beyond the end there is nothing of the host's */
 	cpuid(g.c, 0x7fffffff, 0, r);
@@ -476,8 +486,10 @@ static const struct insn {
 	{ "monitor", V_UD, 7, { 0x31, 0xc9, 0x31, 0xd2, 0x0f, 0x01, 0xc8 } },
 	{ "mwait", V_UD, 7, { 0x31, 0xc9, 0x31, 0xc0, 0x0f, 0x01, 0xc9 } },
 	{ "rsm", V_UD, 2, { 0x0f, 0xaa } },
-	{ "mov %rax,%cr4 with VMXE", V_GP, 9, { 0x0f, 0x20, 0xe0, 0x80, 0xcc, 0x20, 0x0f, 0x22, 0xe0 } },
-	{ "mov %rax,%cr4 without PAE", V_GP, 8, { 0x0f, 0x20, 0xe0, 0x24, 0xdf, 0x0f, 0x22, 0xe0 } },
+	{ "mov %rax,%cr4 with VMXE", V_GP, 9, { 0x0f, 0x20, 0xe0, 0x80, 0xcc, 0x20, 0x0f, 0x22,
+					       0xe0 } },
+	{ "mov %rax,%cr4 without PAE", V_GP, 8, { 0x0f, 0x20, 0xe0, 0x24, 0xdf, 0x0f, 0x22,
+						 0xe0 } },
 	{ "ud2", V_UD, 2, { 0x0f, 0x0b } },
 	{ "int3", V_BP, 1, { 0xcc } },
 	{ "div by zero", V_DE, 4, { 0x31, 0xc9, 0xf7, 0xf1 } },
@@ -500,10 +512,12 @@ TEST(instructions_that_do_not_exist)
 	for (unsigned int i = 0; i < sizeof(insns) / sizeof(*insns); i++) {
 		run_code(g.c, insns[i].code, insns[i].len);
 		if (g.c->args->vector != (unsigned long)insns[i].vector)
-			FAIL("%s: vector %#lx, not %d", insns[i].name, g.c->args->vector, insns[i].vector);
+			FAIL("%s: vector %#lx, not %d", insns[i].name, g.c->args->vector,
+			     insns[i].vector);
 	}
 	/* the other vendor's hypercall */
-	run_code(g.c, g.c->args->vmx ? (uint8_t[]){ 0x0f, 0x01, 0xd9 } : (uint8_t[]){ 0x0f, 0x01, 0xc1 }, 3);
+	run_code(g.c, g.c->args->vmx ? (uint8_t[]){ 0x0f, 0x01, 0xd9 } :
+		 (uint8_t[]){ 0x0f, 0x01, 0xc1 }, 3);
 	EXPECT_VECTOR(g.c, V_UD);
 }
 
@@ -515,7 +529,8 @@ TEST(cr0)
 {
 	struct guest g = guest(0);
 	static const uint8_t no_pg[] = { 0x0f, 0x20, 0xc0, 0x0f, 0xba, 0xf0, 31, 0x0f, 0x22, 0xc0 };
-	static const uint8_t cd[] = { 0x0f, 0x20, 0xc0, 0x0f, 0xba, 0xe8, 30, 0x0f, 0x22, 0xc0, 0x0f, 0x20, 0xc0 };
+	static const uint8_t cd[] = { 0x0f, 0x20, 0xc0, 0x0f, 0xba, 0xe8, 30, 0x0f, 0x22, 0xc0,
+				     0x0f, 0x20, 0xc0 };
 	static const uint8_t ts[] = { 0x0f, 0x20, 0xc0, 0x0c, 0x08, 0x0f, 0x22, 0xc0, 0x0f, 0x06 };
 
 	run_code(g.c, no_pg, sizeof(no_pg));
@@ -531,9 +546,11 @@ TEST(xcr0_is_the_hosts)
 {
 	struct guest g = guest(0);
 	uint64_t xcr0 = g.vm->info.xcr0;
-	static const uint8_t get[] = { 0x31, 0xc9, 0x0f, 0x01, 0xd0, 0x48, 0xa3, 0, 0, 0x50, 0, 0, 0, 0, 0 };
+	static const uint8_t get[] = { 0x31, 0xc9, 0x0f, 0x01, 0xd0, 0x48, 0xa3, 0, 0, 0x50, 0, 0,
+				      0, 0, 0 };
 	static const uint8_t same[] = { 0x31, 0xc9, 0x0f, 0x01, 0xd0, 0x0f, 0x01, 0xd1 };
-	static const uint8_t less[] = { 0x31, 0xc9, 0x31, 0xd2, 0xb8, 1, 0, 0, 0, 0x0f, 0x01, 0xd1 };
+	static const uint8_t less[] = { 0x31, 0xc9, 0x31, 0xd2, 0xb8, 1, 0, 0, 0, 0x0f, 0x01,
+				       0xd1 };
 
 	if (!xcr0)
 		SKIP("the host has no XSAVE");
@@ -556,7 +573,8 @@ TEST(debug_registers_are_the_guests_own)
 	 * DR0 = address of the host's own code: must never fire there; DR7 armed for execution and
 	 * for writes
 	 */
-	uint8_t arm[] = { 0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0x0f, 0x23, 0xc0, 0xb8, 0x01, 0x04, 0x0d, 0x00, 0x0f, 0x23, 0xf8 };
+	uint8_t arm[] = { 0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0x0f, 0x23, 0xc0, 0xb8, 0x01, 0x04,
+			 0x0d, 0x00, 0x0f, 0x23, 0xf8 };
 	volatile int *p = &x;
 
 	memcpy(arm + 2, &p, 8);
@@ -665,10 +683,12 @@ TEST(interrupts)
 /* A stream of interrupts into a loop: none lost, none doubled. */
 static volatile sig_atomic_t irq_left;
 static struct rs_run *irq_run;
+static volatile uint64_t *irq_progress;
 
 static void raise_irq(int sig)
 {
-	if (irq_left && !irq_run->irq_vector) {
+	/* not before the guest has its descriptor table */
+	if (irq_left && *irq_progress && !irq_run->irq_vector) {
 		irq_run->irq_vector = 0x90;
 		irq_left--;
 	}
@@ -683,6 +703,7 @@ TEST(interrupts_from_a_signal_handler)
 	struct itimerspec its = { { 0, 10000000 }, { 0, 10000000 } };
 
 	irq_run = g.c->run;
+	irq_progress = tvm_at(g.vm, G_SCRATCH);
 	irq_left = 20;
 	sigaction(SIGALRM, &sa, NULL);
 	SYS(timer_create(CLOCK_MONOTONIC, &ev, &timer));
@@ -740,8 +761,8 @@ TEST(ring_3_syscalls_do_not_exit)
 	 * two starts end with a hypercall each; the payload's set-up may exit for its MSRs; nothing
 	 * else
 	 */
-	EXPECT_EQ(b.exits - a.exits - (b.exit_interrupt - a.exit_interrupt) - (b.exit_nmi - a.exit_nmi) -
-		  (b.exit_msr - a.exit_msr), 2);
+	EXPECT_EQ(b.exits - a.exits - (b.exit_interrupt - a.exit_interrupt) -
+		  (b.exit_nmi - a.exit_nmi) - (b.exit_msr - a.exit_msr), 2);
 	EXPECT_LE(b.exit_msr - a.exit_msr, 8);
 	expect_sum(&b);
 }
@@ -891,10 +912,9 @@ TEST_FOR(ymm_under_preemption, 120)
 	vector_registers(G_YMM);
 }
 
-/* The process's own vector registers are those it had before it ran a guest that changes them: the system-call ABI does not promise it,
- * but what is left in them must be the thread's own values or the guest's, never another process's.
- * Checked by the loops above for the guest; here for a process that computes while its other
- * threads run guests.
+/*
+ * A thread that computes beside one that runs a guest has its own values, and nobody else's, in its
+ * registers.
  */
 static volatile bool host_stop;
 

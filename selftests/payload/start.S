@@ -20,7 +20,9 @@ _start:
 
 	.macro	STUB n
 	.p2align 4
-	/* The CPU pushes an error code for these, but not for INT n: then only the vector is right. */
+	/*
+	 * The CPU pushes an error code for these, but not for INT n: then only the vector is right.
+	 */
 	.if	(\n < 32) && ((0x60227d00 >> (\n & 31)) & 1)
 	.else
 	pushq	$0

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+/*
+ * smp_test.c - several vCPUs of one VM, on several CPUs where there are several, and CPUs that come
+ * and go
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "testvm.h"
+
+#define PROGRESS	(G_SCRATCH + PAGE)
+#define STOP		(G_SCRATCH + 2 * PAGE)
+
+TEST(atomic_counter)
+{
+	struct tvm *vm = tvm_new(0);
+	struct tcpu *c[G_CPUS];
+	struct runner *r[G_CPUS];
+	const uint64_t n = 20000;
+
+	for (int i = 0; i < G_CPUS; i++) {
+		c[i] = tcpu_new(vm, i);
+		tcpu_start(c[i], G_ATOMIC, G_SCRATCH, n);
+	}
+	for (int i = 0; i < G_CPUS; i++)
+		r[i] = runner_start(c[i]);
+	for (int i = 0; i < G_CPUS; i++)
+		runner_join(r[i]);
+	EXPECT_EQ(*tvm_at(vm, G_SCRATCH), G_CPUS * n);
+}
+
+/* What one vCPU writes, the other sees: a ring of values passed through memory. */
+TEST(shared_memory)
+{
+	struct tvm *vm = tvm_new(0);
+	struct tcpu *w = tcpu_new(vm, 0), *d = tcpu_new(vm, 1);
+	struct runner *r;
+
+	tcpu_start(w, G_WRITER, G_SCRATCH, STOP, PROGRESS);
+	r = runner_start(w);
+	await_progress(vm, PROGRESS, 100);
+	for (uint64_t last = 0, i = 0; i < 50; i++) {
+		uint64_t v = tcpu_call(d, G_LOAD, G_SCRATCH);
+
+		EXPECT_GE(v, last);
+		last = v;
+	}
+	*tvm_at(vm, STOP) = 1;
+	runner_join(r);
+	EXPECT_EQ(tcpu_call(d, G_LOAD, G_SCRATCH), *tvm_at(vm, G_SCRATCH));
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = SYS(open(path, O_WRONLY | O_CLOEXEC));
+
+	if (write(fd, text, strlen(text)) < 0)
+		SKIP("%s: %s", path, strerror(errno));
+	close(fd);
+}
+
+/* The vCPU's thread is moved from CPU to CPU while it is in the guest. */
+TEST(migration)
+{
+	struct tvm *vm = tvm_new(0);
+	struct tcpu *c = tcpu_new(vm, 0);
+	struct rs_stats s;
+	struct runner *r;
+	cpu_set_t set;
+
+	if (ncpus() < 2)
+		SKIP("one CPU");
+	tcpu_start(c, G_WRITER, G_SCRATCH, STOP, PROGRESS);
+	r = runner_start(c);
+	for (int i = 0; i < 40; i++) {
+		CPU_ZERO(&set);
+		CPU_SET(i % 2, &set);
+		SYS(sched_setaffinity(runner_tid(r), sizeof(set), &set));
+		await_progress(vm, PROGRESS, 200);
+	}
+	*tvm_at(vm, STOP) = 1;
+	runner_join(r);
+	s = tcpu_stats(c);
+	EXPECT_GE(s.migrations, 39);
+	EXPECT_EQ(*tvm_at(vm, G_SCRATCH), *tvm_at(vm, PROGRESS));
+}
+
+TEST_FOR(cpu_offline, 120)
+{
+	struct tvm *vm = tvm_new(0);
+	struct runner *r[G_CPUS];
+	const int n = 3;
+
+	if (ncpus() < 2)
+		SKIP("one CPU");
+	for (int i = 0; i < n; i++) {
+		struct tcpu *c = tcpu_new(vm, i);
+
+		tcpu_start(c, G_WRITER, G_SCRATCH + (10 + i) * PAGE, STOP, PROGRESS +
+			   (20 + i) * PAGE);
+		r[i] = runner_start(c);
+	}
+	for (int round = 0; round < 8; round++) {
+		write_file("/sys/devices/system/cpu/cpu1/online", "0");
+		for (int i = 0; i < n; i++)
+			await_progress(vm, PROGRESS + (20 + i) * PAGE, 100);
+		write_file("/sys/devices/system/cpu/cpu1/online", "1");
+		for (int i = 0; i < n; i++)
+			await_progress(vm, PROGRESS + (20 + i) * PAGE, 100);
+	}
+	*tvm_at(vm, STOP) = 1;
+	for (int i = 0; i < n; i++)
+		runner_join(r[i]);
+	for (int i = 0; i < n; i++)
+		EXPECT_EQ(*tvm_at(vm, G_SCRATCH + (10 + i) * PAGE),
+			  *tvm_at(vm, PROGRESS + (20 + i) * PAGE));
+}
+
+/* A CPU that comes back has virtualisation on again: a VM made while it was away runs there. */
+TEST(vm_made_while_a_cpu_is_offline)
+{
+	struct tvm *vm;
+	struct tcpu *c;
+
+	if (ncpus() < 2)
+		SKIP("one CPU");
+	write_file("/sys/devices/system/cpu/cpu1/online", "0");
+	vm = tvm_new(0);
+	c = tcpu_new(vm, 0);
+	EXPECT_EQ(tcpu_call(c, G_NULL), 0);
+	write_file("/sys/devices/system/cpu/cpu1/online", "1");
+	pin_to(1);
+	EXPECT_EQ(tcpu_call(c, G_EXIT_DELTA, 3), 4);
+}
+
+/* NMIs of the host while a vCPU is in the guest: taken by the host, not seen by the guest. */
+TEST(nmi)
+{
+	struct tvm *vm = tvm_new(0);
+	struct tcpu *c = tcpu_new(vm, 0);
+	struct runner *r;
+	cpu_set_t set;
+
+	if (ncpus() < 2)
+		SKIP("one CPU: nobody could send an NMI");
+	tcpu_start(c, G_WRITER, G_SCRATCH, STOP, PROGRESS);
+	r = runner_start(c);
+	CPU_ZERO(&set);
+	CPU_SET(1, &set);
+	SYS(sched_setaffinity(runner_tid(r), sizeof(set), &set));
+	pin_to(0);
+	for (int i = 0; i < 5; i++) {
+		await_progress(vm, PROGRESS, 1000);
+		/* backtraces of all CPUs: an NMI to the other one */
+		write_file("/proc/sysrq-trigger", "l");
+	}
+	await_progress(vm, PROGRESS, 1000);
+	*tvm_at(vm, STOP) = 1;
+	runner_join(r);
+	EXPECT_EQ(c->args->irqs[2], 0);
+	EXPECT_GT(tcpu_stats(c).exit_nmi, 0);
+}
