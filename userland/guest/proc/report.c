@@ -20,6 +20,7 @@
 #include "../mm/uaccess.h"
 
 #define MAX_FRAMES	32
+#define MAX_REPEATS	1000000u	/* frames of one recursion that are counted */
 #define CHUNK		16384u		/* bytes of symbols read at a time */
 #define MAX_SYMBOLS	500000u
 #define NAME_MAX_LEN	128
@@ -223,12 +224,16 @@ static void put_area(struct textbuf *t, struct mm *mm, u64 addr)
 			    v->flags & VM_GROWSDOWN ? "stack" : "anonymous memory");
 		return;
 	}
+	if (addr < 65536) {
+		text_printf(t, "a null pointer, or near one\n");
+		return;
+	}
 	v = mm_find_from(mm, addr);
 	if (v && v->start - addr <= (64ul << 20))
 		text_printf(t, "%#lx bytes below %#lx-%#lx%s\n", v->start - addr, v->start, v->end,
 			    v->flags & VM_GROWSDOWN ? " (stack)" : "");
 	else
-		text_printf(t, addr < 65536 ? "a null pointer, or near one\n" : "nothing is mapped near it\n");
+		text_printf(t, "nothing is mapped near it\n");
 }
 
 static void put_registers(struct textbuf *t, const struct rs_frame *f)
@@ -249,7 +254,7 @@ static bool is_code(struct mm *mm, u64 addr)
 
 static void put_backtrace(struct textbuf *t, struct mm *mm, const struct rs_frame *f)
 {
-	u64 fp = f->rbp, low = f->rsp, pair[2], ret;
+	u64 fp = f->rbp, low = f->rsp, pair[2], ret, last = 0, repeats = 0;
 	int n = 0;
 
 	text_printf(t, "  backtrace (by frame pointers):\n");
@@ -265,26 +270,38 @@ static void put_backtrace(struct textbuf *t, struct mm *mm, const struct rs_fram
 	for (; n < MAX_FRAMES; n++) {
 		if (fp < low || fp % 8 || copyin(pair, fp, sizeof(pair)) || !is_code(mm, pair[1]))
 			break;
+		low = fp + 1;
+		fp = pair[0];
+		if (pair[1] == last) {
+			repeats++;
+			n--;	/* recursion: counted, not listed */
+			if (repeats < MAX_REPEATS)
+				continue;
+			break;
+		}
+		if (repeats)
+			text_printf(t, "       ... %lu more of the same\n", repeats);
+		repeats = 0;
+		last = pair[1];
 		text_printf(t, "   #%-2d ", n);
 		/* The call, not what follows it, which may be another function. */
 		put_address(t, mm, pair[1] - 1);
 		text_putc(t, '\n');
-		low = fp + 1;
-		fp = pair[0];
 	}
+	if (repeats)
+		text_printf(t, "       ... %lu more of the same\n", repeats);
 }
 
 void report_death(struct thread *th, int sig, const struct fault_info *fault)
 {
-	size_t size = 16384;
-	struct textbuf t = { .size = size };
+	/* Static: when memory has run out there is most to say. One process dies at a time. */
+	static char text[16384];
+	struct textbuf t = TEXTBUF(text);
 	const struct rs_frame *f = th->frame;
 	struct mm *mm = th->proc->mm;
 
-	t.buf = kmalloc(size);
-	if (!t.buf || !mm) {
+	if (!mm) {
 		rs_report("ringside: %s died of %s\n", th->proc->comm, signal_entry(sig, false));
-		kfree(t.buf);
 		return;
 	}
 	text_printf(&t, "ringside: %s (pid %u) died of %s: ", th->proc->comm, th->proc->pid, signal_entry(sig, false));
@@ -304,5 +321,4 @@ void report_death(struct thread *th, int sig, const struct fault_info *fault)
 	put_registers(&t, f);
 	put_backtrace(&t, mm, f);
 	rs_report_text(RS_CONSOLE_REPORT, &t);
-	kfree(t.buf);
 }
