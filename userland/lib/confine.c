@@ -66,6 +66,53 @@ bool rs_seccomp_available(void)
 
 /* --- what may be reached --------------------------------------------------------------------------------------------------------- */
 
+/* Remember canonical @path (which becomes the table's) as a name. */
+static void add_name(struct rs_sandbox *sb, char *path)
+{
+	struct rs_root *r = &sb->roots[sb->nroots];
+
+	if (!path || sb->nroots == RS_MAX_ROOTS) {
+		free(path);	/* one name less that may be looked at */
+		return;
+	}
+	*r = (struct rs_root){ .path = path, .len = strlen(path), .access = RS_ROOT_READ, .name = true, .why = "a name" };
+	sb->nroots++;
+}
+
+/* Programs look at the names they were called by: the links from @path to what it leads to are known to the guest. */
+static void add_links(struct rs_sandbox *sb, const char *path)
+{
+	char *at = strdup(path);
+	int depth;
+
+	for (depth = 0; at && depth < 16; depth++) {
+		char target[PATH_MAX], *slash, *dir, *name = NULL, *next = NULL;
+		ssize_t n = readlink(at, target, sizeof(target) - 1);
+
+		if (n < 0)
+			break;
+		target[n] = 0;
+		slash = strrchr(at, '/');
+		if (!slash)
+			break;
+		*slash = 0;
+		dir = realpath(*at ? at : "/", NULL);
+		if (!dir)
+			break;
+		if (asprintf(&name, "%s/%s", dir[1] ? dir : "", slash + 1) < 0)
+			name = NULL;
+		add_name(sb, name);
+		if (target[0] == '/')
+			next = strdup(target);
+		else if (asprintf(&next, "%s/%s", dir[1] ? dir : "", target) < 0)
+			next = NULL;
+		free(dir);
+		free(at);
+		at = next;
+	}
+	free(at);
+}
+
 static int add_root(struct rs_sandbox *sb, const char *path, unsigned int access, const char *why_root, bool must, char *why)
 {
 	struct rs_root *r = &sb->roots[sb->nroots];
@@ -88,8 +135,10 @@ static int add_root(struct rs_sandbox *sb, const char *path, unsigned int access
 	r->len = strlen(real);
 	r->access = access;
 	r->dir = S_ISDIR(st.st_mode);
+	r->name = false;
 	r->why = why_root;
 	sb->nroots++;
+	add_links(sb, path);
 	return 0;
 }
 
@@ -124,6 +173,7 @@ int rs_confine_roots(struct rs_sandbox *sb, const char *const *ro, const char *c
 	for (i = 0; i < sizeof(writable) / sizeof(writable[0]); i++)
 		if (add_root(sb, writable[i], RS_ROOT_READ | RS_ROOT_WRITE, "the default for devices", false, why))
 			return -1;
+	add_name(sb, getcwd(NULL, 0));
 	for (i = 0; i < sb->nroots; i++)
 		if (sb->roots[i].access & RS_ROOT_WRITE && covers_proc(&sb->roots[i]))
 			sb->covers_proc = true;
@@ -212,6 +262,8 @@ static int landlock(const struct rs_sandbox *sb, char *why)
 		uint64_t rights = FS_READ_FILE | FS_READ_DIR;
 		struct landlock_path_beneath_attr rule;
 
+		if (r->name)
+			continue;
 		if (r->access & RS_ROOT_WRITE)
 			rights = attr.fs & ~FS_EXECUTE;
 		if (!r->dir)

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "explain.h"
 #include "raw.h"
@@ -43,6 +44,13 @@ static void advise(const char *path, bool dir, char *out, size_t size)
 		snprintf(out, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return !rs_raw4(__NR_newfstatat, AT_FDCWD, (long)path, (long)&st, 0) && S_ISDIR(st.st_mode);
+}
+
 void rs_explain_path(const struct rs_sandbox *sb, long nr, const char *path, unsigned int access)
 {
 	char shown[RS_PATH_MAX], where[RS_PATH_MAX], name[32];
@@ -64,7 +72,7 @@ void rs_explain_path(const struct rs_sandbox *sb, long nr, const char *path, uns
 		       call_name(nr, name, sizeof(name)), shown, r->why, r->path);
 		return;
 	}
-	advise(shown, false, where, sizeof(where));
+	advise(shown, is_directory(path), where, sizeof(where));
 	if (r)
 		rs_say(sb, "refused %s \"%s\" for writing: %s %s is read-only; allow it with --rw %s", call_name(nr, name, sizeof(name)), shown,
 		       r->why, r->path, where);

@@ -74,13 +74,13 @@ const struct rs_root *rs_root_for(const struct rs_sandbox *sb, const char *path,
 	for (i = 0; i < sb->nroots; i++) {
 		const struct rs_root *r = &sb->roots[i];
 
-		if ((r->access & access) == access && (r->dir ? below(path, r->path, r->len) : !strcmp(path, r->path)))
+		if (!r->name && (r->access & access) == access && (r->dir ? below(path, r->path, r->len) : !strcmp(path, r->path)))
 			return r;
 	}
 	return NULL;
 }
 
-/* Does a root lie below directory @path? */
+/* Does a root lie below directory @path, or is it a name that may be known? */
 static bool leads_to_root(const struct rs_sandbox *sb, const char *path)
 {
 	size_t len = strlen(path);

@@ -69,6 +69,7 @@ struct rs_root {
 	size_t len;
 	unsigned int access;	/* RS_ROOT_* */
 	bool dir;
+	bool name;		/* a name of which only the metadata may be read: a link to a root, the working directory. No Landlock rule */
 	const char *why;	/* "--ro", "--rw", "default" */
 };
 

@@ -56,6 +56,31 @@ static const uint16_t blocking[] = {
 	__NR_connect, __NR_accept, __NR_accept4, __NR_sendto, __NR_recvfrom, __NR_sendmsg, __NR_recvmsg, __NR_getrandom,
 };
 
+/*
+ * Most calls have a descriptor and numbers, or a descriptor and a buffer. They get a short way through forward.c. The kernel itself takes a
+ * 32-bit number from the lower half of its register, so numbers need no conversion.
+ */
+static unsigned int shape(const struct rs_call_row *row, unsigned int nr)
+{
+	unsigned int i = 1, flags = RS_ROW_PLAIN;
+
+	if (row->class != RS_CLASS_FORWARD || row->policy != RS_P_IO || row->ret != RS_R_INT || RS_ARG_KIND(row->args[0]) != RS_A_FD ||
+	    nr == __NR_close || row->flags & RS_ROW_POLICY)
+		return 0;
+	if (row->args[1] == A_BUFIN(2) || row->args[1] == A_BUFOUT(2)) {
+		flags = RS_ROW_BUFFER;
+		i = 2;
+	}
+	for (; i < 6; i++) {
+		switch (RS_ARG_KIND(row->args[i])) {
+		case RS_A_NO: case RS_A_INT: case RS_A_LONG: case RS_A_UINT: case RS_A_HEX: case RS_A_FLAGS:
+			continue;
+		}
+		return 0;
+	}
+	return flags;
+}
+
 void rs_table_init(void)
 {
 	static int done;
@@ -72,6 +97,7 @@ void rs_table_init(void)
 		row->nargs = k;
 		if (row->class == RS_CLASS_FORWARD && rs_policy_covers(i))
 			row->flags |= RS_ROW_POLICY;
+		row->flags |= shape(row, i);
 	}
 	for (i = 0; i < sizeof(blocking) / sizeof(blocking[0]); i++)
 		rs_call_table[blocking[i]].flags |= RS_ROW_BLOCKS;
