@@ -25,7 +25,6 @@
 #include <linux/percpu.h>
 #include <linux/reboot.h>
 #include <linux/smp.h>
-#include <linux/syscore_ops.h>
 #include <asm/reboot.h>
 #include "compat.h"
 #include "virt.h"
@@ -208,10 +207,7 @@ static void virt_resume(void)
 	__this_cpu_write(resume_on, false);
 }
 
-static struct syscore_ops virt_syscore_ops = {
-	.suspend = virt_suspend,
-	.resume = virt_resume,
-};
+RS_COMPAT_SYSCORE(virt, virt_suspend, virt_resume)
 
 void rs_backend_use(const struct rs_backend *b)
 {
@@ -221,9 +217,7 @@ void rs_backend_use(const struct rs_backend *b)
 }
 
 static struct rs_backend * const backends[] = {
-#ifdef RS_HAVE_VMX
 	&rs_vmx_backend,
-#endif
 	&rs_svm_backend,
 };
 
@@ -247,7 +241,7 @@ int __init rs_backend_init(void)
 	}
 	rs_backend_use(b);
 	register_reboot_notifier(&virt_reboot_nb);
-	register_syscore_ops(&virt_syscore_ops);
+	rs_compat_register_virt();
 	pr_info("%s, %d-bit guest physical addresses, %d-level nested tables\n", b->name,
 		b->gpa_bits, b->levels);
 	return 0;
@@ -257,7 +251,7 @@ void rs_backend_exit(void)
 {
 	if (!rs_backend)
 		return;
-	unregister_syscore_ops(&virt_syscore_ops);
+	rs_compat_unregister_virt();
 	unregister_reboot_notifier(&virt_reboot_nb);
 	rs_backend->cleanup();
 }

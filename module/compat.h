@@ -12,13 +12,18 @@
 #include <linux/module.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/syscore_ops.h>
 #include <linux/thread_info.h>
 #include <linux/version.h>
 #include <linux/vtime.h>
 #include <asm/cpufeature.h>
 #include <asm/nospec-branch.h>
-#if __has_include(<asm/gsseg.h>)
-#include <asm/gsseg.h>	/* 6.3: load_gs_index moved here from special_insns.h */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#include <asm/gsseg.h>	/* load_gs_index, before that in special_insns.h */
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#include <trace/events/ipi.h>	/* smp_send_reschedule() became a macro that traces */
 #endif
 
 /* Work that must be done before guest code runs on: signals, rescheduling, task work. */
@@ -49,6 +54,27 @@ static __always_inline void rs_compat_guest_ran(void)
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 #endif
 }
+
+/*
+ * RS_COMPAT_SYSCORE(name, suspend, resume): rs_compat_register_name() and _unregister_name(). In
+ * some kernels the operations have an argument and hang on a structure of their own.
+ */
+#ifdef RS_HAVE_SYSCORE_DATA
+#define RS_COMPAT_SYSCORE(name, do_suspend, do_resume)						\
+static int name##_do_suspend(void *data) { return do_suspend(); }			\
+static void name##_do_resume(void *data) { do_resume(); }				\
+static const struct syscore_ops name##_ops = {							\
+	.suspend = name##_do_suspend, .resume = name##_do_resume,				\
+};												\
+static struct syscore name##_syscore = { .ops = &name##_ops };					\
+static void rs_compat_register_##name(void) { register_syscore(&name##_syscore); }		\
+static void rs_compat_unregister_##name(void) { unregister_syscore(&name##_syscore); }
+#else
+#define RS_COMPAT_SYSCORE(name, do_suspend, do_resume)						\
+static struct syscore_ops name##_ops = { .suspend = do_suspend, .resume = do_resume };		\
+static void rs_compat_register_##name(void) { register_syscore_ops(&name##_ops); }		\
+static void rs_compat_unregister_##name(void) { unregister_syscore_ops(&name##_ops); }
+#endif
 
 /* 6.3: vm_flags became read-only. */
 static inline void rs_compat_vm_flags_set(struct vm_area_struct *vma, unsigned long flags)

@@ -29,10 +29,7 @@
 #define BITS(h, l)	((u32)GENMASK(h, l))
 #define ALL		(~0u)
 
-/**
- * struct leaf - what of a leaf's four registers is shown
- * @sub: subleaf, or ANY_SUB for all
- */
+/* What of a leaf's four registers is shown; @sub: subleaf, or ANY_SUB for all. */
 #define ANY_SUB		(~0u)
 static const struct leaf {
 	u32 leaf, sub;
