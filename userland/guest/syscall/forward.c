@@ -500,9 +500,23 @@ long forward(u64 nr, const u64 a[6])
 	return ret;
 }
 
-long sys_forward(struct rs_frame *f)
+static noinline long forward_general(struct rs_frame *f)
 {
 	u64 a[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f) };
 
 	return forward((u32)f->error, a);
+}
+
+/* Many calls (lseek, fsync, ftruncate, flock, ...) need only their descriptor translated. */
+long sys_forward(struct rs_frame *f)
+{
+	u32 nr = f->error;
+	int host;
+
+	if (!rs_sysrows[nr].plain)
+		return forward_general(f);
+	host = fd_host(current_proc()->files, ARG0(f));
+	if (unlikely(host < 0))
+		return host;
+	return host_call_intr(nr, host, ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f));
 }

@@ -17,9 +17,12 @@ enum rs_class {
 	RS_CLASS_REFUSE,
 };
 
-/** struct rs_sysrow - what is known about a system call; args: descriptors of rs_calls.h */
+/**
+ * struct rs_sysrow - what is known about a system call; args: descriptors of rs_calls.h
+ * @plain: forwarded, one descriptor and otherwise numbers: nothing to translate but the descriptor, nothing to copy back
+ */
 struct rs_sysrow {
-	u8 class, policy, ret, reserved;
+	u8 class, policy, ret, plain;
 	u32 arg[6];
 };
 
