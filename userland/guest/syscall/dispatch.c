@@ -44,7 +44,7 @@ static long bench(u64 op, u64 n)
 
 	if (!n || n > BENCH_MAX)
 		return -EINVAL;
-	t = rdtsc();
+	t = __builtin_ia32_rdtsc();
 	switch (op) {
 	case RS_BENCH_EMPTY:
 		for (i = 0; i < n; i++)
@@ -65,7 +65,7 @@ static long bench(u64 op, u64 n)
 	default:
 		return -EINVAL;
 	}
-	return rdtsc() - t;
+	return __builtin_ia32_rdtsc() - t;
 }
 
 static long app_call(struct rs_frame *f, u64 nr)

@@ -10,7 +10,7 @@
 #include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
-#include <linux/resource.h>
+#include <asm/resource.h>
 #include <linux/wait.h>
 #include "signal.h"
 #include "syscall.h"

@@ -201,8 +201,10 @@ void signal_fault(struct rs_frame *f)
 
 void rs_return_to_user(struct rs_frame *f)
 {
-	while (current()->work)
+	/* Also called without work, when only the host's word of pending signals is set. */
+	do
 		signal_deliver(f);
+	while (current()->work);
 }
 
 /* --- calls ------------------------------------------------------------------------------------------------------------------- */
@@ -268,14 +270,14 @@ long sys_rt_sigreturn(struct rs_frame *f)
 	struct thread *t = current();
 	u64 mask;
 
-	if (sigframe_return(f, &mask, t->sig)) {
-		t->fault = (struct fault_info){ .vector = 13, .addr = f->rsp, .cause = FAULT_OTHER, .sig = SIGSEGV, .code = SI_KERNEL };
-		trace_signal(t->proc, SIGSEGV, SI_KERNEL, 0);
-		die(SIGSEGV, &t->fault);
+	/* Whatever becomes of it, the registers are not those of a call any more: nothing of them is a restart code. */
+	f->vector = VEC_GP;
+	if (!sigframe_return(f, &mask, t->sig)) {
+		set_mask(mask);
+		return f->rax;
 	}
-	set_mask(mask);
-	/* The registers are not those of a call any more: nothing of them is a restart code. */
-	f->vector = 0;
+	t->fault = (struct fault_info){ .vector = VEC_GP, .addr = f->rip, .cause = FAULT_OTHER, .sig = SIGSEGV, .code = SI_KERNEL };
+	signal_fault(f);
 	return f->rax;
 }
 

@@ -7,10 +7,15 @@
  */
 #include <asm/unistd.h>
 #include <linux/futex.h>
-#include <linux/time.h>
 #include "signal.h"
 #include "syscall.h"
 #include "../lib/string.h"
+
+/* Clocks of Linux; its header for them does not go together with a C library's. */
+#define CLOCK_REALTIME		0
+#define CLOCK_MONOTONIC		1
+#define CLOCK_THREAD_CPUTIME_ID	3
+#define CLOCK_BOOTTIME		7
 
 #define NSEC		1000000000ull
 #define FOREVER		(~0ull)
