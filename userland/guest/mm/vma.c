@@ -558,12 +558,14 @@ static long move_vma(struct mm *mm, u64 old, u64 len, u64 to, u64 new_len)
 	struct vma *v, *n;
 	struct file_map *file;
 
+	v = mm_find(mm, old);
+	/* The host maps no more of a file than was asked for. */
+	if (v->file && v->file_off + (old - v->start) + new_len > v->file->size)
+		return -ENOMEM;
 	if (mm->tree.count + 3 > MAX_VMAS || !cut_borders(mm, old, old + len))
 		return -ENOMEM;
 	v = mm_find(mm, old);
 	file = v->file;
-	if (file && v->file_off + new_len > file->size)
-		return -ENOMEM;	/* the host maps no more of the file than was asked for */
 	if (file)
 		file_map_get(file);
 	n = vma_add(mm, to, to + new_len, v->flags & ~VM_BRK, file, v->file_off);
