@@ -6,8 +6,11 @@
  *	0 .. arena_size			arena: private anonymous memory, 2 MiB aligned so that Linux can use huge pages, guard areas around it
  *	window_gpa .. + window_size	file window: inaccessible until a file is mapped there, guard areas around it
  *
- * In the arena, from below: page 0 is never used; the small things (page tables, boot page, shared pages, stacks) go to the 2 MiB below the
- * guest kernel as long as they fit, then behind it; the guest kernel at RS_KERNEL_GPA; the strings of the first process; free_gpa.
+ *	vdso_gpa - vvar_size		this process's own [vvar] and [vdso], read-only, so that programs tell the time without an exit
+ *
+ * In the arena, from below: nothing up to RS_KERNEL_GPA (never touched, so it costs no memory); the guest kernel; page tables, boot page, shared
+ * pages, stacks, the strings of the first process; free_gpa. What is small lies together, in one huge page as a rule: clearing one is a
+ * million instructions.
  *
  * Virtual, built here as uapi/ringside_guest.h says: the direct map of arena and window (writable, never executable), and the image by
  * segments, 4 KiB pages, none both writable and executable.
@@ -89,6 +92,8 @@ int rs_memory_create(struct rs_sandbox *sb, uint64_t memory, char *why)
 	m->arena_size = memory;
 	m->window_gpa = (memory + RS_GIANT - 1) & ~(RS_GIANT - 1);
 	m->window_size = WINDOW_SIZE;
+	/* The vDSO comes behind the window. */
+	limit -= RS_HUGE;
 	while (m->window_gpa + m->window_size > limit && m->window_size > WINDOW_SIZE_MIN)
 		m->window_size /= 2;
 	if (m->window_gpa + m->window_size > limit) {
@@ -119,15 +124,47 @@ int rs_memory_create(struct rs_sandbox *sb, uint64_t memory, char *why)
 	return 0;
 }
 
+/*
+ * The kernel maps [vvar] (one area or more, depending on its version) directly below [vdso]. Where the two are not found like that, or the
+ * kernel was told to have no vDSO, programs use system calls.
+ */
+void rs_vdso_find(struct rs_sandbox *sb)
+{
+	uint64_t vdso = getauxval(AT_SYSINFO_EHDR), start, end, vvar = 0, vvar_end = 0, vdso_end = 0;
+	struct rs_mem *m = &sb->mem;
+	FILE *f = fopen("/proc/self/maps", "re");
+	char line[512];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx", &start, &end) != 2)
+			continue;
+		if (strstr(line, "[vvar")) {
+			if (vvar_end != start)
+				vvar = start;
+			vvar_end = end;
+		} else if (strstr(line, "[vdso]")) {
+			vdso_end = start == vdso ? end : 0;
+		}
+	}
+	if (f)
+		fclose(f);
+	if (!vdso || !vdso_end || !vvar || vvar_end != vdso || vdso_end - vvar > RS_HUGE)
+		return;
+	m->vdso_hva = vvar;
+	m->vvar_size = vdso - vvar;
+	m->vdso_size = vdso_end - vdso;
+	m->vdso_at = m->window_gpa + m->window_size;
+}
+
 /* --- placing things in the arena ------------------------------------------------------------------------------------------------ */
 
 /**
- * struct place - where the next thing goes: [low, low_end) below the image first, then from @high on
+ * struct place - where the next thing goes
  * @failed: the arena was too small; nothing was written
  */
 struct place {
 	struct rs_mem *m;
-	uint64_t low, low_end, high;
+	uint64_t next;
 	bool failed;
 };
 
@@ -143,19 +180,14 @@ static uint64_t placed(struct place *p, uint64_t gpa)
 
 static uint64_t place(struct place *p, uint64_t size, uint64_t align)
 {
-	uint64_t at = (p->low + align - 1) & ~(align - 1);
+	uint64_t at = (p->next + align - 1) & ~(align - 1);
 
 	size = (size + RS_PAGE - 1) & ~(RS_PAGE - 1);
-	if (at <= p->low_end && size <= p->low_end - at) {
-		p->low = at + size;
-		return placed(p, at);
-	}
-	at = (p->high + align - 1) & ~(align - 1);
 	if (at > p->m->arena_size || size > p->m->arena_size - at) {
 		p->failed = true;
 		return RS_PAGE;		/* somewhere harmless; the caller looks at @failed before it starts the guest */
 	}
-	p->high = at + size;
+	p->next = at + size;
 	return placed(p, at);
 }
 
@@ -426,7 +458,7 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 {
 	const struct rs_info *info = &sb->engine.info;
 	struct rs_mem *m = &sb->mem;
-	struct place p = { .m = m, .low = RS_PAGE, .low_end = RS_KERNEL_GPA };
+	struct place p = { .m = m };
 	uint64_t root, boot_gpa, shared_gpa, stacks;
 	struct rs_boot *boot;
 	struct loaded l;
@@ -439,7 +471,7 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 	ret = check_image(image, m, &l, why);
 	if (ret)
 		return ret;
-	p.high = RS_KERNEL_GPA + l.size;
+	p.next = RS_KERNEL_GPA + l.size;
 
 	root = new_table(&p);
 	boot_gpa = place(&p, RS_PAGE, RS_PAGE);
@@ -447,6 +479,8 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 	stacks = place(&p, sb->ncpus * STACK_SIZE, STACK_SIZE);
 	map_direct(&p, root, 0, m->arena_size, info->features & RS_FEATURE_GUEST_1G);
 	map_direct(&p, root, m->window_gpa, m->window_size, info->features & RS_FEATURE_GUEST_1G);
+	if (m->vdso_size)
+		map_direct(&p, root, m->vdso_at, RS_HUGE, false);
 	ret = copy_image(&p, root, image, &l, why);
 	if (ret)
 		return ret;
@@ -464,6 +498,11 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 	boot->window_gpa = m->window_gpa;
 	boot->window_size = m->window_size;
 	boot->shared_gpa = shared_gpa;
+	if (m->vdso_size) {
+		boot->vdso_gpa = m->vdso_at + m->vvar_size;
+		boot->vdso_size = m->vdso_size;
+		boot->vvar_size = m->vvar_size;
+	}
 	boot->cr3 = root;
 	boot->cr4 = (CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP |
 		     (info->features & RS_FEATURE_XSAVE ? CR4_OSXSAVE : 0)) & info->cr4_allowed;
@@ -484,7 +523,7 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 			 (unsigned long long)m->arena_size >> 20);
 		return -ENOMEM;
 	}
-	boot->free_gpa = p.high;
+	boot->free_gpa = p.next;
 	sb->boot = boot;
 
 	for (i = 0; i < sb->ncpus; i++) {

@@ -33,6 +33,9 @@ struct rs_start {
  */
 int rs_memory_create(struct rs_sandbox *sb, uint64_t memory, char *why);
 
+/** rs_vdso_find() - look for this process's vDSO and decide its GPA: sb->mem.vdso_*, vvar_size; 0 when there is none to offer */
+void rs_vdso_find(struct rs_sandbox *sb);
+
 /**
  * rs_load() - put the guest kernel, its boot page tables, boot page, stacks and arguments into the arena, make the vCPUs' registers
  * Wants sb->mem, sb->engine.info, sb->ncpus; fills in sb->boot, the shared page of each vCPU in @shared, and @states.

@@ -213,6 +213,11 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 	    sb->engine.ops->add_region(&sb->engine, 0, sb->mem.arena_size, (uint64_t)sb->mem.arena, 0, why) ||
 	    sb->engine.ops->add_region(&sb->engine, sb->mem.window_gpa, sb->mem.window_size, (uint64_t)sb->mem.window, 0, why))
 		return setup_failed(result, RS_STATUS_SETUP, why);
+	rs_vdso_find(sb);
+	if (sb->mem.vdso_size &&
+	    sb->engine.ops->add_region(&sb->engine, sb->mem.vdso_at, sb->mem.vvar_size + sb->mem.vdso_size, sb->mem.vdso_hva,
+				       RS_REGION_READONLY, why))
+		return setup_failed(result, RS_STATUS_SETUP, why);
 	start.program = program.path;
 	start.argv = program.argv;
 	start.envp = config->envp;

@@ -43,6 +43,9 @@ struct rs_mem {
 	uint8_t *window;
 	uint64_t window_gpa;
 	uint64_t window_size;
+	uint64_t vdso_hva;	/* [vvar], then [vdso]; not memory that calls may name */
+	uint64_t vdso_at;	/* GPA of the same */
+	uint64_t vvar_size, vdso_size;
 };
 
 /**
@@ -127,7 +130,9 @@ struct rs_sandbox {
 
 static inline bool rs_fd_owned(const struct rs_sandbox *sb, int64_t fd)
 {
-	return (uint64_t)fd < RS_FD_LIMIT && __atomic_load_n(&sb->owned[fd / 64], __ATOMIC_RELAXED) >> (fd % 64) & 1;
+	uint64_t n = fd;
+
+	return n < RS_FD_LIMIT && __atomic_load_n(&sb->owned[n / 64], __ATOMIC_RELAXED) >> (n % 64) & 1;
 }
 
 static inline void rs_fd_set_owned(struct rs_sandbox *sb, int64_t fd)
