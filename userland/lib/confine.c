@@ -7,7 +7,8 @@
  *	no_new_privs	no setuid program can undo the rest
  *	limits		no core dumps, at most RS_FD_LIMIT descriptors
  *	Landlock	every right it knows is taken away, then given back below --ro (read) and --rw (everything), and for what the program
- *			needs to start: its own file, its interpreter, /lib* and /usr/lib*, /etc/ld.so.cache, and the harmless devices
+ *			needs to start: its own file, its interpreter, /lib* and /usr/lib*, /etc/ld.so.cache, and the harmless devices; with
+ *			--net host also what names of machines are looked up in
  *	seccomp		the calls of the forwarding table that the options allow, and the few this library makes itself; the rest is EPERM.
  *			Arguments are looked at where the number says too little: commands of ioctl and fcntl, PROT_EXEC, targets of kill
  *
@@ -152,6 +153,8 @@ int rs_confine_roots(struct rs_sandbox *sb, const char *const *ro, const char *c
 {
 	static const char *const libraries[] = { "/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache" };
 	static const char *const readable[] = { "/dev/urandom", "/dev/random", "/dev/zero" };
+	static const char *const resolver[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf",
+						"/etc/services", "/etc/protocols" };
 	static const char *const writable[] = { "/dev/null", "/dev/full", "/dev/tty" };
 	unsigned int i;
 
@@ -172,6 +175,9 @@ int rs_confine_roots(struct rs_sandbox *sb, const char *const *ro, const char *c
 			return -1;
 	for (i = 0; i < sizeof(writable) / sizeof(writable[0]); i++)
 		if (add_root(sb, writable[i], RS_ROOT_READ | RS_ROOT_WRITE, "the default for devices", false, why))
+			return -1;
+	for (i = 0; sb->net_host && i < sizeof(resolver) / sizeof(resolver[0]); i++)
+		if (add_root(sb, resolver[i], RS_ROOT_READ, "the default for --net host", false, why))
 			return -1;
 	add_name(sb, getcwd(NULL, 0));
 	for (i = 0; i < sb->nroots; i++)
