@@ -58,7 +58,8 @@ enum rs_next rs_hypercall(struct rs_vcpu *vcpu)
 		return RS_NEXT_ENTER;
 	}
 	static_call(rs_skip_insn)(vcpu);
-	trace_rs_hypercall(vcpu->id, vcpu->exit.cpl, nr, r->rdi, r->rsi, r->rdx, r->r10);
+	if (trace_rs_hypercall_enabled())
+		trace_rs_hypercall(vcpu->id, vcpu->exit.cpl, nr, r->rdi, r->rsi, r->rdx, r->r10);
 	if (nr >= RS_HC_USER)
 		return to_user(vcpu);
 	switch (nr) {

@@ -173,6 +173,10 @@ struct rs_stats {
 /**
  * struct rs_vcpu_state - registers of a vCPU
  *
+ * What the guest may not do is a fault in the guest: #GP(0) for I/O, for MSRs other than those that only concern itself (FS_BASE, GS_BASE,
+ * KERNEL_GS_BASE, STAR, LSTAR, CSTAR, SFMASK, SYSENTER_*; EFER may be read), for changes of CR0, CR4 and CR8, for XSETBV and RDPMC; #UD for
+ * debug registers, for MONITOR and MWAIT, INVD and WBINVD, and for virtualisation instructions.
+ *
  * The guest starts and stays in 64-bit mode with paging. CR0 is fixed (PE, MP, ET, NE, WP, AM, PG). RS_SET_STATE resets everything not named
  * here: segments become flat 64-bit ones (@cpl 0 or 3 says which: CS/SS 0x10/0x18 or 0x33/0x2b, as Linux has them), the descriptor
  * tables are empty, TR is a busy 64-bit TSS with base 0, pending events are dropped.
@@ -248,7 +252,8 @@ struct rs_run {
 
 /*
  * RS_SET_STATE		EINVAL as above. EBUSY: the vCPU is running.
- * RS_GET_STATE		EBUSY: the vCPU is running.
+ * RS_GET_STATE		EBUSY: the vCPU is running. EIO: there is no state, before the first RS_SET_STATE and after
+ *			RS_EXIT_FAIL_ENTRY.
  * RS_RUN		0 with run.exit_reason set. EINTR: a signal or other work is pending for the thread; call again when it is done
  *			(this happens without a signal as well). EBUSY: the vCPU is running in another thread. EINVAL: irq_vector.
  *			ESHUTDOWN: the machine reboots. EIO: needs RS_SET_STATE first, or the address space is gone.

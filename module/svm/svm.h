@@ -50,7 +50,7 @@ struct rs_svm_cpu {
 	u64 host_pa;
 	u64 asid_gen;
 	u32 next_asid;
-	const struct rs_vcpu *last_vcpu;
+	struct rs_vcpu *last_vcpu;
 };
 DECLARE_PER_CPU(struct rs_svm_cpu, rs_svm_cpu);
 

@@ -187,7 +187,11 @@ int rs_svm_vcpu_create(struct rs_vcpu *vcpu)
 void rs_svm_vcpu_destroy(struct rs_vcpu *vcpu)
 {
 	struct rs_svm *svm = vcpu->svm;
+	int cpu;
 
+	/* A later vCPU may get the same address. The CPUs may be writing other values just now. */
+	for_each_possible_cpu(cpu)
+		cmpxchg(&per_cpu_ptr(&rs_svm_cpu, cpu)->last_vcpu, vcpu, NULL);
 	free_page((unsigned long)svm->vmcb);
 	kfree(svm);
 	vcpu->svm = NULL;
