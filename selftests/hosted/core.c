@@ -6,6 +6,9 @@
 #include <sys/mman.h>
 #include "core.h"
 #include "../../userland/guest/arch/tlb.h"
+#include "../../userland/guest/mm/page_alloc.h"
+
+#pragma weak rs_page_cpus	/* not every test links the page allocator */
 
 u64 rs_direct_base;
 struct rs_boot core_boot;
@@ -53,7 +56,7 @@ void core_init(u64 free_gpa)
 		.window_gpa = WINDOW_GPA, .window_size = WINDOW_SIZE, .free_gpa = free_gpa,
 	};
 	for (u32 i = 0; i < RS_NR_CPUS; i++)
-		rs_cpus[i] = (struct cpu){ .id = i };
+		rs_cpus[i] = (struct cpu){ .id = i, .pages = &rs_page_cpus[i] };
 	core_cpu(0);
 	host_releases = host_released_bytes = window_maps = 0;
 }

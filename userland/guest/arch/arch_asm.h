@@ -14,6 +14,13 @@
 #define SYSCALL_MASK	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_TF | RFLAGS_IF | \
 			 RFLAGS_DF | RFLAGS_OF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF | RFLAGS_AC | RFLAGS_ID)
 
+/*
+ * System calls below RS_FIELD_CALLS that only tell a u32 of struct process have its offset here, the others 0 (kernel/fields.c). Emptied
+ * when calls are traced.
+ */
+#define RS_FIELD_CALLS		512
+extern u16 rs_syscall_field[RS_FIELD_CALLS];
+
 extern char rs_syscall_stubs[], rs_trap_stubs[];
 
 /** rs_main() - kernel/main.c: the first C function of a CPU */

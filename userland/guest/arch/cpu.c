@@ -149,7 +149,7 @@ void cpu_init(struct cpu *cpu, void *ist)
 	for (i = 0; i < CPU_IST_STACKS; i++) {
 		struct kstack *k = (struct kstack *)((char *)ist + i * KSTACK_SIZE);
 
-		*k = (struct kstack){ .cpu = cpu, .magic = KSTACK_MAGIC };
+		*k = (struct kstack){ .cpu = cpu, .shared = cpu->shared, .magic = KSTACK_MAGIC };
 		t->tss.ist[i] = (u64)k + KSTACK_SIZE;
 	}
 	gdt_fill(t);

@@ -24,12 +24,14 @@
 
 struct thread;
 struct mm;
+struct page_cpu;
 struct rs_vcpu_shared;
 
 /** struct kstack - lowest bytes of every kernel stack */
 struct kstack {
 	struct cpu *cpu;
 	struct thread *thread;	/* that runs on this stack; NULL on boot and IST stacks */
+	struct rs_vcpu_shared *shared;	/* of the CPU; entry.S looks at its pending signals */
 	u64 magic;		/* KSTACK_MAGIC; overwritten by an overflow */
 };
 #define KSTACK_MAGIC	0x4b737461636b5269ul
@@ -46,6 +48,7 @@ struct cpu {
 	struct rs_vcpu_shared *shared;
 	struct thread *current;
 	struct mm *mm;		/* whose page table CR3 has; NULL for the boot table */
+	struct page_cpu *pages;	/* its free pages (mm/page_alloc.h) */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct cpu) == 64, "the SYSCALL stubs count on it");
 

@@ -66,16 +66,16 @@ rs_start:
 	pop	%rdi
 	.endm
 
-/* Jumps to \label when something is to be done before ring 3 may go on. Clobbers rax, rcx. */
-	.macro	IF_WORK label
-	mov	$-KSTACK_SIZE, %rax
-	and	%rsp, %rax
-	mov	KSTACK_THREAD(%rax), %rcx
-	cmpl	$0, THREAD_WORK(%rcx)
+/*
+ * Jumps to \label when something is to be done before ring 3 may go on. The top \size bytes of the stack are in use.
+ * Clobbers \reg.
+ */
+	.macro	IF_WORK label, reg, size
+	mov	\size - KSTACK_SIZE + KSTACK_THREAD(%rsp), \reg
+	cmpl	$0, THREAD_WORK(\reg)
 	jne	\label
-	mov	KSTACK_CPU(%rax), %rax
-	mov	CPU_SHARED(%rax), %rax
-	cmpq	$0, SHARED_PENDING(%rax)
+	mov	\size - KSTACK_SIZE + KSTACK_SHARED(%rsp), \reg
+	cmpq	$0, SHARED_PENDING(\reg)
 	jne	\label
 	.endm
 
@@ -99,39 +99,64 @@ rs_syscall_stubs:
 	.set	n, n + 1
 	.endr
 
+/*
+ * Calls that only tell a number of the process (getpid, getuid, ...) are answered here, before the registers are
+ * saved: rs_syscall_field has the number's place in struct process, 0 for all other calls. What is pushed so far is the
+ * upper end of a frame, so that the long way can go on from anywhere.
+ */
+	.set	SHORT_SIZE, FRAME_SIZE - FRAME_RIP
 syscall_common:
 	push	%r11
 	pushq	$USER_CS
 	push	%rcx
+	cmp	$RS_FIELD_CALLS, %rax
+	jae	syscall_long
+	movzwl	rs_syscall_field(, %rax, 2), %ecx
+	test	%ecx, %ecx
+	jz	syscall_long
+	mov	rs_boot(%rip), %r11
+	incq	BOOT_SYSCALLS(%r11)
+	IF_WORK	syscall_long_counted, %r11, SHORT_SIZE
+	mov	SHORT_SIZE - KSTACK_SIZE + KSTACK_THREAD(%rsp), %r11
+	mov	THREAD_PROC(%r11), %r11
+	mov	(%r11, %rcx), %eax
+	mov	(%rsp), %rcx
+	mov	FRAME_RFLAGS - FRAME_RIP(%rsp), %r11
+	mov	FRAME_RSP - FRAME_RIP(%rsp), %rsp
+	sysretq
+
+syscall_long_counted:
+	mov	rs_boot(%rip), %r11
+	decq	BOOT_SYSCALLS(%r11)
+syscall_long:
+	mov	(%rsp), %rcx
 	push	%rax
 	pushq	$RS_VECTOR_SYSCALL
 	SAVE_REGS
 	xor	%ebp, %ebp
 	mov	%rsp, %rdi
 	call	rs_syscall
-syscall_return:
-	IF_WORK	syscall_work
-	/* SYSRET takes rip from rcx and rflags from r11, and cannot load a rip that is not canonical. */
-	mov	FRAME_RCX(%rsp), %rcx
-	cmp	FRAME_RIP(%rsp), %rcx
+	IF_WORK	trap_work, %rcx, FRAME_SIZE
+	cmpl	$RS_VECTOR_SYSCALL, FRAME_VECTOR(%rsp)
 	jne	iret_user
-	mov	FRAME_R11(%rsp), %r11
-	cmp	FRAME_RFLAGS(%rsp), %r11
-	jne	iret_user
-	mov	%rcx, %rax
-	shr	$46, %rax
-	shr	$1, %rax
-	jnz	iret_user
-	test	$(RFLAGS_TF | RFLAGS_RF), %r11d
-	jnz	iret_user
-	RESTORE_REGS
+	/*
+	 * Nothing but rax has changed, and C code preserves rbx, r12 .. r15. rip is behind a SYSCALL below USER_TOP and
+	 * thus canonical, as SYSRET needs it. SYSRET takes it from rcx, and rflags from r11.
+	 */
+	mov	FRAME_RBP(%rsp), %rbp
+	add	$FRAME_R11, %rsp
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	pop	%rax
+	pop	%rcx
+	pop	%rdx
+	pop	%rsi
+	pop	%rdi
+	mov	FRAME_RFLAGS - FRAME_VECTOR(%rsp), %r11
 	mov	FRAME_RSP - FRAME_VECTOR(%rsp), %rsp
 	sysretq
-
-syscall_work:
-	mov	%rsp, %rdi
-	call	rs_return_to_user
-	jmp	syscall_return
 
 /* --- exceptions and interrupts ------------------------------------------------------------------------ */
 
@@ -163,7 +188,7 @@ trap_common:
 	xor	%ebp, %ebp
 	call	rs_trap
 trap_return:
-	IF_WORK	trap_work
+	IF_WORK	trap_work, %rax, FRAME_SIZE
 iret_user:
 	/* An IRET to an address that is not the lower half's may fault in ring 0: to be dealt with before. */
 	mov	FRAME_RIP(%rsp), %rax

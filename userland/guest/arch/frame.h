@@ -5,8 +5,9 @@
  * One layout for all ways into the kernel: exceptions, interrupts and SYSCALL. It lies at the top of the kernel stack (ring 3) or wherever
  * the kernel was (ring 0). entry.S builds it; its offsets there are checked against this structure at compile time (arch/trap.c).
  *
- * What is changed here is what the interrupted code finds when it goes on: a system call's result goes into rax. After SYSCALL the way back
- * is SYSRET if rcx == rip and r11 == rflags still hold and rip is canonical, otherwise IRET; so changing any register is allowed.
+ * What is changed here is what the interrupted code finds when it goes on: a system call's result goes into rax. A system call that
+ * changes any other register (sigreturn, exec) says so with vector = RS_VECTOR_RESTORED: without that the way back is SYSRET, and
+ * what the call's C code preserves anyway is not loaded again. rs_return_to_user() may change all.
  */
 #ifndef RS_ARCH_FRAME_H
 #define RS_ARCH_FRAME_H
@@ -14,6 +15,8 @@
 #include "../lib/types.h"
 
 #define RS_VECTOR_SYSCALL	0x100	/* frame.vector of a SYSCALL; frame.error is then the system call's number */
+
+#define RS_VECTOR_RESTORED	0x101	/* was a SYSCALL, which has replaced all registers */
 
 struct rs_frame {
 	u64 r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8;

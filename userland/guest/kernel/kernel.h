@@ -14,4 +14,7 @@ void panic_frame(const struct rs_frame *f, const char *fmt, ...) __printf(2, 3) 
 /** ksym_find() - name of the kernel function that holds @addr, and the distance from its start; NULL outside */
 const char *ksym_find(u64 addr, u64 *delta);
 
+/** fields_init() - boot: whether system calls may be answered without their handlers */
+void fields_init(void);
+
 #endif

@@ -40,9 +40,10 @@ static void init_cpu0(void)
 	struct kstack *k = (struct kstack *)rs_boot_kstack;
 	struct cpu *cpu = &rs_cpus[0];
 
-	*k = (struct kstack){ .cpu = cpu, .magic = KSTACK_MAGIC };
 	cpu->id = 0;
 	cpu->shared = gpa_ptr(rs_boot->shared_gpa);
+	cpu->pages = &rs_page_cpus[0];
+	*k = (struct kstack){ .cpu = cpu, .shared = cpu->shared, .magic = KSTACK_MAGIC };
 	check_boot_page();
 	cpu_init_boot(rs_boot->cr4, rs_boot->efer);
 	cpu_init(cpu, ist_stacks);
@@ -115,6 +116,7 @@ void rs_main(struct rs_boot *boot, unsigned int cpu)
 	pgtable_init_kernel(rs_boot->cr3);
 	window_init(rs_boot->window_gpa, rs_boot->window_size);
 	fault_init();
+	fields_init();
 	rs_printf("guest kernel: %lu MiB, %lu pages free, CR4 %#lx\n", (u64)rs_boot->arena_size >> 20, pages_free(),
 		  read_cr4());
 	start_first_process();

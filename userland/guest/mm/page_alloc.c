@@ -19,7 +19,7 @@
  *
  * block.zero says which pages are known to be all zero (fresh, released): they need no clearing.
  *
- * Invariant: stack counts + shelf counts + the pool's free pages + the sum of in_use = total.
+ * Invariant: stack counts + shelf counts + the pool's free pages + pages in use (base - count of each CPU) = total.
  * Locks: page_cpu.lock, then pool.lock. Neither is held while the host is called.
  */
 #include "page_alloc.h"
@@ -154,6 +154,36 @@ static struct page *block_take(struct block *b, unsigned int i)
 	return p;
 }
 
+/* Takes up to @max of the lowest pages out of @b; returns how many. */
+static u32 block_take_lowest(struct block *b, struct page **out, u32 max)
+{
+	struct page *first = &rs_pages[block_index(b) * PAGES_PER_HUGE];
+	u32 n = 0, w;
+
+	for (w = 0; w < ARRAY_SIZE(b->free) && n < max; w++) {
+		u64 left = b->free[w], zero = b->zero[w];
+
+		while (left && n < max) {
+			u32 i = __builtin_ctzll(left);
+			struct page *p = first + w * 64 + i;
+
+			p->flags = zero >> i & 1 ? PG_ZEROED : p->flags & PG_JUNK;
+			left &= left - 1;
+			out[n++] = p;
+		}
+		b->zero[w] &= left;
+		b->free[w] = left;
+	}
+	pool.nfree -= n;
+	b->nfree -= n;
+	if (!b->nfree) {
+		block_set_state(b, BLOCK_FULL);
+		if (pool.current == b)
+			pool.current = NULL;
+	}
+	return n;
+}
+
 static void block_give(struct page *p)
 {
 	u64 n = p - rs_pages, i = n % PAGES_PER_HUGE;
@@ -220,7 +250,7 @@ static bool take_shelf(struct page_cpu *c, struct page_cpu *to)
 	c->shelf_count -= n;
 	memcpy(to->stack, c->shelf + c->shelf_count, n * sizeof(c->shelf[0]));
 	spin_unlock(&c->lock);
-	to->count = n;
+	page_cpu_move(to, n, 0);
 	return n;
 }
 
@@ -235,18 +265,13 @@ bool page_refill(struct page_cpu *c)
 		return true;
 	spin_lock(&pool.lock);
 	while (n < PCP_BATCH && (b = block_choose())) {
-		size_t at = 0;
-
-		while (n < PCP_BATCH && b->nfree) {
-			at = bit_find_set(b->free, PAGES_PER_HUGE, at);
-			batch[n++] = block_take(b, at);
-		}
+		n += block_take_lowest(b, batch + n, PCP_BATCH - n);
 	}
 	spin_unlock(&pool.lock);
 	/* Lowest address on top of the stack. */
 	for (i = 0; i < n; i++)
 		c->stack[i] = batch[n - 1 - i];
-	c->count = n;
+	page_cpu_move(c, n, 0);
 	c->refills++;
 	if (n)
 		return true;
@@ -279,7 +304,7 @@ void page_drain(struct page_cpu *c)
 		release = pool.nidle > IDLE_HIGH;
 		spin_unlock(&pool.lock);
 	}
-	c->count -= PCP_BATCH;
+	page_cpu_move(c, -PCP_BATCH, 0);
 	memmove(c->stack, c->stack + PCP_BATCH, c->count * sizeof(c->stack[0]));
 	if (release)
 		release_some();
@@ -339,7 +364,7 @@ static struct block *block_with_run(size_t n, size_t align, size_t *at)
 
 struct page *page_alloc_run(size_t n, size_t align)
 {
-	struct page_cpu *c = &rs_page_cpus[this_cpu()->id];
+	struct page_cpu *c = this_cpu()->pages;
 	struct page *first = NULL, *p;
 	struct block *b;
 	size_t at, i;
@@ -360,8 +385,7 @@ struct page *page_alloc_run(size_t n, size_t align)
 	if (rs_page_debug)
 		for (i = 0; i < n; i++)
 			page_alloc_debug(first + i);
-	c->in_use += n;
-	c->peak = max(c->peak, c->in_use);
+	page_cpu_move(c, 0, n);
 	return first;
 }
 
@@ -433,7 +457,7 @@ static s64 pages_in_use(void)
 	u32 i;
 
 	for (i = 0; i < RS_NR_CPUS; i++)
-		n += READ_ONCE(rs_page_cpus[i].in_use);
+		n += rs_page_cpus[i].base - rs_page_cpus[i].count;
 	return n;
 }
 
@@ -453,7 +477,7 @@ u64 pages_peak(void)
 	u32 i;
 
 	for (i = 0; i < RS_NR_CPUS; i++)
-		n += rs_page_cpus[i].peak;
+		n += max(rs_page_cpus[i].peak, rs_page_cpus[i].base - rs_page_cpus[i].low);
 	return n;
 }
 

@@ -44,17 +44,33 @@ extern u64 rs_npages;
 /**
  * struct page_cpu - a CPU's free pages
  * @stack: touched by this CPU alone. @shelf: batches that other CPUs may steal, under @lock.
+ * Pages in use through this CPU (allocated minus freed here) are @base - @count, so that neither allocating nor
+ * freeing has to count: @base changes only when pages move between the stack and elsewhere. @low is the least @count
+ * since then, which is where the peak was.
  */
 struct page_cpu {
 	u32 count;
+	s32 low;
+	s64 base;
+	s64 peak;		/* most pages in use through this CPU, up to the last change of base */
 	u32 shelf_count;
-	s64 in_use;		/* allocated minus freed here; the sum over CPUs is what is in use */
-	s64 peak;		/* largest in_use */
 	u64 refills, drains, steals;
 	struct spinlock lock;
 	struct page *stack[PCP_MAX];
 	struct page *shelf[PCP_MAX];
 } __attribute__((aligned(64)));
+
+/** page_cpu_move() - @n pages have come to (or gone from) @c's stack or its users; call before @count changes accordingly */
+static inline void page_cpu_move(struct page_cpu *c, s64 stack_delta, s64 use_delta)
+{
+	s64 most = c->base - c->low;
+
+	if (most > c->peak)
+		c->peak = most;
+	c->base += stack_delta + use_delta;
+	c->count += stack_delta;
+	c->low = c->count;
+}
 
 extern struct page_cpu rs_page_cpus[RS_NR_CPUS];
 
@@ -89,17 +105,20 @@ extern bool rs_page_debug;
 /** page_alloc() - a page with one reference and undefined contents; NULL when no memory is left */
 static inline struct page *page_alloc(void)
 {
-	struct page_cpu *c = &rs_page_cpus[this_cpu()->id];
+	struct page_cpu *c = this_cpu()->pages;
 	struct page *p;
+	u32 n;
 
 	if (unlikely(!c->count) && !page_refill(c))
 		return NULL;
-	p = c->stack[--c->count];
+	n = c->count - 1;
+	c->count = n;
+	if ((s32)n < c->low)
+		c->low = n;
+	p = c->stack[n];
 	if (unlikely(rs_page_debug))
 		page_alloc_debug(p);
 	p->refs = 1;
-	if (++c->in_use > c->peak)
-		c->peak = c->in_use;
 	return p;
 }
 
@@ -117,16 +136,18 @@ static inline void page_get(struct page *p)
 /** page_free() - gives back the only reference; for callers who know that it is */
 static inline void page_free(struct page *p)
 {
-	struct page_cpu *c = &rs_page_cpus[this_cpu()->id];
+	struct page_cpu *c = this_cpu()->pages;
+	u32 n;
 
 	p->refs = 0;
 	p->flags = 0;
 	if (unlikely(rs_page_debug))
 		page_free_debug(p);
-	c->in_use--;
 	if (unlikely(c->count == PCP_MAX))
 		page_drain(c);
-	c->stack[c->count++] = p;
+	n = c->count;
+	c->stack[n] = p;
+	c->count = n + 1;
 }
 
 /** page_put() - drops a reference; the last one frees the page */

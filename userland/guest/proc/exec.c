@@ -684,7 +684,7 @@ static void commit(struct loader *l, struct rs_frame *frame)
 	set_user_gs_base(0);
 	fpu_init_user();
 	*frame = (struct rs_frame){
-		.vector = RS_VECTOR_SYSCALL,
+		.vector = RS_VECTOR_RESTORED,
 		.rip = l->has_interp ? l->interp.img.entry + l->interp_bias : l->prog.img.entry + l->bias,
 		.cs = USER_CS,
 		.rsp = l->sp,

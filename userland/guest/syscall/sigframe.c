@@ -283,6 +283,7 @@ long sigframe_return(struct rs_frame *f, u64 *mask, struct signal_thread *st)
 	f->cs = USER_CS;
 	f->ss = USER_SS;
 	frame_set_flags(f, c->rflags);
+	f->vector = RS_VECTOR_RESTORED;
 	*mask = s.uc.sigmask;
 	/* As sigaltstack would, errors being nobody's to see: it takes back what an armed stack lost on entry. */
 	if (!sigframe_on_altstack(st, f->rsp)) {
