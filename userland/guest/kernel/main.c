@@ -21,6 +21,7 @@
 
 /* Stack of CPU 0 and of the first thread; entry.S knows it. */
 u8 rs_boot_kstack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
+extern const char rs_rodata_end[];
 static u8 ist_stacks[CPU_IST_STACKS * KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
 
 static void check_boot_page(void)
@@ -79,6 +80,15 @@ static const char *first_args(struct exec_args *a)
 	return path;
 }
 
+/*
+ * The direct map shows all memory writable, the image's own code and constants included. Without this they could be changed there, and
+ * W^X would hold for one of two doors only.
+ */
+static void protect_image(void)
+{
+	pgtable_kernel_readonly((u64)gpa_ptr(RS_KERNEL_GPA), (u64)gpa_ptr(gpa_of(rs_rodata_end)));
+}
+
 static void start_first_process(void)
 {
 	struct kstack *k = this_kstack();
@@ -114,6 +124,7 @@ void rs_main(struct rs_boot *boot, unsigned int cpu)
 	init_cpu0();
 	page_alloc_init(rs_boot->arena_size, rs_boot->free_gpa, rs_boot->flags & RS_BOOT_DEBUG);
 	pgtable_init_kernel(rs_boot->cr3);
+	protect_image();
 	window_init(rs_boot->window_gpa, rs_boot->window_size);
 	fault_init();
 	fields_init();

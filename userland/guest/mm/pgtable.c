@@ -90,6 +90,41 @@ void pgtable_init_kernel(u64 root)
 	kernel_root = root;
 }
 
+/*
+ * The kernel's half is not counted: its tables come from the host process and stay. A 2 MiB entry of the direct map is
+ * taken apart for good; its new table is never freed.
+ */
+void pgtable_kernel_readonly(u64 start, u64 end)
+{
+	u64 va;
+
+	for (va = start; va < end; va += PAGE_SIZE) {
+		pte_t *table = gpa_ptr(kernel_root), *slot;
+		int l;
+
+		for (l = PT_LEVELS; ; l--) {
+			slot = &table[pt_index(va, l)];
+			ASSERT(*slot & PTE_P);
+			if (l == 1)
+				break;
+			if (*slot & PTE_PS) {
+				struct page *p = page_alloc();
+				pte_t *new, size = pt_size(l - 1);
+				u64 i;
+
+				ASSERT(p);
+				new = page_ptr(p);
+				for (i = 0; i < PT_ENTRIES; i++)
+					new[i] = (l == 2 ? *slot & ~PTE_PS : *slot) + i * size;
+				*slot = page_gpa(p) | PTE_P | PTE_W | PTE_A | PTE_D;
+			}
+			table = table_of(*slot);
+		}
+		*slot &= ~PTE_W;
+		tlb_flush_page(va);
+	}
+}
+
 /* A table without entries; PG_TABLE, one reference. */
 static pte_t *table_new(struct pgtable *pt)
 {

@@ -39,6 +39,8 @@ struct pt_iter {
 
 /** pgtable_init_kernel() - boot: @root is the table we run on; its upper half becomes everybody's */
 void pgtable_init_kernel(u64 root);
+/** pgtable_kernel_readonly() - boot: kernel addresses [start, end) lose their write right, page by page */
+void pgtable_kernel_readonly(u64 start, u64 end);
 /** pgtable_create() - an empty lower half; false without memory */
 bool pgtable_create(struct pgtable *pt);
 /** pgtable_destroy() - drops all mappings and tables of the lower half */

@@ -294,6 +294,31 @@ static long script(struct loader *l)
 	return err;
 }
 
+/* Name of the program for reports and /proc/self/exe: where its descriptor leads on the host, else as it was given. */
+static void absolute_name(struct loader *l)
+{
+	char link[32], *buf;
+	struct refstr *name;
+	long n;
+
+	if (l->path[0] == '/')
+		return;
+	buf = kmalloc(PATH_SIZE);
+	if (!buf)
+		return;
+	rs_snprintf(link, sizeof(link), "/proc/self/fd/%d", l->prog.fd);
+	n = host_call3(__NR_readlink, gpa_of(link), gpa_of(buf), PATH_SIZE - 1);
+	if (n > 0 && n < (long)PATH_SIZE && buf[0] == '/') {
+		buf[n] = 0;
+		name = refstr_new(buf);
+		if (name) {
+			refstr_put(l->prog.name);
+			l->prog.name = name;
+		}
+	}
+	kfree(buf);
+}
+
 /* Opens l->path, following script lines, until an ELF file is in l->prog. */
 static long open_program(struct loader *l)
 {
@@ -314,6 +339,7 @@ static long open_program(struct loader *l)
 		if (err)
 			return err;
 	}
+	absolute_name(l);
 	if (!l->prog.head_len)
 		l->why = "the file is empty";
 	return l->prog.head_len ? binary_parse(l, &l->prog) : -ENOEXEC;
@@ -698,6 +724,21 @@ static void commit(struct loader *l, struct rs_frame *frame)
 	syscall_exec_done(p);
 }
 
+/*
+ * The path of what is to be executed, into l->path. The host's /proc/self is not the process: its own program is known here, and a relative path
+ * is made absolute for it, because it must still hold when the working directory has changed.
+ */
+static long set_path(struct loader *l, const char *path)
+{
+	const struct process *p = l->proc;
+
+	if (p->exe && (!strcmp(path, "/proc/self/exe") || !strcmp(path, "/proc/thread-self/exe")))
+		path = refstr_text(p->exe);
+	if (!*path)
+		return -ENOENT;
+	return rs_strlcpy(l->path, path, PATH_SIZE) < PATH_SIZE ? 0 : -ENAMETOOLONG;
+}
+
 long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args *args, struct rs_frame *frame)
 {
 	struct loader *l = kzalloc(sizeof(*l));
@@ -710,13 +751,8 @@ long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args 
 	l->args = args;
 	l->prog.fd = l->interp.fd = -1;
 	l->path = kmalloc(PATH_SIZE);
-	if (!l->path)
-		err = -ENOMEM;
-	else if (!*path)
-		err = -ENOENT;
-	else if (rs_strlcpy(l->path, path, PATH_SIZE) >= PATH_SIZE)
-		err = -ENAMETOOLONG;
-	else
+	err = l->path ? set_path(l, path) : -ENOMEM;
+	if (!err)
 		err = load(l);
 	if (!err) {
 		commit(l, frame);
