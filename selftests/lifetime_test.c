@@ -245,7 +245,7 @@ TEST(exec)
 		struct tcpu *c = tcpu_new(vm, 0);
 
 		tcpu_call(c, G_NULL);
-		execlp("sh", "sh", "-c", "ls -l /proc/self/fd | grep -q ringside", NULL);
+		execlp("sh", "sh", "-c", "ls -l /proc/self/fd 2>&1 | grep -q ringside", NULL);
 		_exit(99);
 	}
 	/* grep finds none: status 1 */

@@ -76,7 +76,11 @@ extern volatile int tcpu_stop;
 void tcpu_run_to(struct tcpu *c, int reason);
 /* Until GHC_DONE. Returns args->ret. */
 uint64_t tcpu_finish(struct tcpu *c);
-#define tcpu_call(c, fn, ...)	({ tcpu_start(c, fn, ##__VA_ARGS__); tcpu_finish(c); })
+#define tcpu_call(c, fn, ...) ({								\
+	struct tcpu *c_ = (c);								\
+	tcpu_start(c_, fn, ##__VA_ARGS__);						\
+	tcpu_finish(c_);								\
+})
 /* Until GHC_SYNC; the answer is what the next run returns to the guest. */
 void tcpu_to_sync(struct tcpu *c);
 
@@ -90,7 +94,10 @@ int runner_tid(struct runner *r);
 /* Wait until the counter in guest memory has moved by @n. Fails the test after 30 s. */
 void await_progress(struct tvm *vm, uint64_t gpa, uint64_t n);
 int ncpus(void);
-/* Is this machine QEMU without hardware under it? Some of its instructions are not as the manuals have them. */
+/*
+ * Is this machine QEMU without hardware under it? Some of its instructions are not as the manuals
+ * have them.
+ */
 bool on_tcg(void);
 void pin_to(int cpu);
 
