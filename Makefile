@@ -12,12 +12,12 @@ VM	:= $(MAKE) --no-print-directory -C vm
 # Stop a part whose directory is not there with words instead of make's own.
 part	= $(if $(wildcard $(1)/Makefile),,$(error $(1)/ has no Makefile: this checkout has no such part))
 
-# A stamp carries the time at which the build started, so that an edit made meanwhile is newer than it.
+# A stamp carries the time at which the build started, so that an edit made meanwhile is newer than it. The
+# lock is for builds by hand beside those that vm/run starts.
 define stamped
 	@mkdir -p build/$(1)
-	@touch build/$(1)/.stamp.new
-	$(MAKE) --no-print-directory -C $(1)
-	@mv build/$(1)/.stamp.new build/$(1)/.stamp
+	@+flock build/$(1)/.lock sh -c 'touch build/$(1)/.stamp.new && $(MAKE) --no-print-directory -C $(1) && \
+		mv build/$(1)/.stamp.new build/$(1)/.stamp'
 endef
 
 .DEFAULT_GOAL := help
