@@ -614,6 +614,20 @@ static void t_sockets(void)
 	EQ(CALL(read, (u64)c2.fd[0], P(back), 10), 10);
 	CALL(close, (u64)c2.fd[0]);
 	CALL(close, z);
+	/* several messages in one call */
+	struct { u64 name; u32 namelen, pad; u64 iov, iovlen, control, controllen; u32 flags, pad1; u32 len, pad2; } mm2[3];
+	u64 v[3][2] = { { P("one"), 3 }, { P("two2"), 4 }, { P("x"), 1 } };
+
+	memset(mm2, 0, sizeof(mm2));
+	for (n = 0; n < 3; n++)
+		mm2[n].iov = P(v[n]), mm2[n].iovlen = 1;
+	EQ(CALL(sendmmsg, s[0], P(mm2), 3, 0), 3);
+	EQ(mm2[1].len, 4);
+	v[0][0] = P(back), v[0][1] = 5, v[1][0] = P(back + 8), v[1][1] = 10;
+	mm2[0].len = mm2[1].len = 0;
+	EQ(CALL(recvmmsg, s[1], P(mm2), 3, 0x10000), 2);
+	CHECK(mm2[0].len == 5 && mm2[1].len == 3 && !memcmp(back, "onetw", 5) && !memcmp(back + 8, "o2x", 3));
+	EQ(CALL(sendmmsg, s[0], 8, 3, 0), -EFAULT);
 	/* nobody there any more: EPIPE and SIGPIPE */
 	CALL(close, s[1]);
 	EQ(CALL(sendto, s[0], P(big), 10, 0x4000, 0, 0), -EPIPE);
@@ -1089,6 +1103,7 @@ static void t_trace_lines(void)
 	LINE("mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7000", 0x7000, mmap, 0, 4096, 3, 0x22, (u64)-1l, 0);
 	LINE("futex(0x1000, FUTEX_WAKE|FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0) = 0", 0, futex, 0x1000, 129, 1, 0, 0, 0);
 	LINE("read(0, 0x10, 5) = ? (interrupted by a signal)", -ERESTARTSYS, read, 0, 0x10, 5);
+	LINE("rseq(0, 0, 0) = -1 ENOSYS (Function not implemented)", -ENOSYS, rseq, 0);
 	LINE("mount(0, 0, 0) = -1 EPERM (Operation not permitted)", -EPERM, mount, 0);
 	memcpy(hole - 3, "abc", 3);
 	CHECK(strstr(line(__NR_access, (u64[6]){ P(hole - 3), 0 }, 0), "access(\"abc\"..., F_OK) = 0"));

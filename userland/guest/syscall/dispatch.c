@@ -15,6 +15,7 @@
 #include "syscall.h"
 #include "table.h"
 #include "trace.h"
+#include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../mm/page_alloc.h"
 
@@ -169,6 +170,38 @@ void trace_exit(const struct process *p, int wait_status)
 	rs_report_text(RS_CONSOLE_TRACE, &t);
 }
 
+/* The program the sandbox began with was executed by nobody's call; its line is made from what it finds on its stack. */
+static void trace_first_exec(const struct process *p)
+{
+	struct textbuf t = { .size = TRACE_LINE };
+	char arg[256];
+	u64 at;
+	size_t n;
+
+	t.buf = kmalloc(TRACE_LINE);
+	if (!t.buf)
+		return;
+	text_printf(&t, "execve(");
+	text_quote(&t, refstr_text(p->exe), strlen(refstr_text(p->exe)));
+	text_printf(&t, ", [");
+	for (at = p->mm->arg_start; at < p->mm->arg_end; at += n + 1) {
+		n = read_user(NULL, arg, at, min(p->mm->arg_end - at, (u64)sizeof(arg)));
+		n = strnlen(arg, n);
+		if (at != p->mm->arg_start)
+			text_printf(&t, ", ");
+		text_quote(&t, arg, n);
+		if (n == sizeof(arg) || t.lost) {
+			text_printf(&t, "...");
+			break;
+		}
+	}
+	/* Whatever was cut off, the line ends. */
+	t.len = min(t.len, (size_t)TRACE_LINE - 16);
+	text_printf(&t, "], ...) = 0\n");
+	rs_report_text(RS_CONSOLE_TRACE, &t);
+	kfree(t.buf);
+}
+
 /* --- dispatch --------------------------------------------------------------------------------------------------------------- */
 
 static bool comes_back(u64 nr)
@@ -275,6 +308,8 @@ void syscall_exec_done(struct process *p)
 	struct thread *t = current();
 	unsigned int i;
 
+	if (!t->in_syscall && traced(p, __NR_execve))
+		trace_first_exec(p);
 	fd_close_on_exec(p->files);
 	/* Ignored signals stay ignored, caught ones go back to their default; the mask and what is pending stay. */
 	for (i = 0; i < NSIG; i++) {

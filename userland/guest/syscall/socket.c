@@ -18,9 +18,11 @@
 
 #define NAME_MAX_LEN	128
 #define CONTROL_MAX	4096
+#define MMSGHDR_SIZE	64	/* struct mmsghdr: struct msghdr, a 32-bit length, padding */
+#define MSG_DONTWAIT	0x40
 #define MSG_NOSIGNAL	0x4000
+#define MSG_WAITFORONE	0x10000
 #define MSG_CMSG_CLOEXEC 0x40000000
-#define MSG_CTRUNC	8
 #define SOL_SOCKET	1
 #define SCM_RIGHTS	1
 
@@ -156,23 +158,46 @@ static long do_sendmsg(u64 nr, int host, const struct k_msghdr *u, struct pieces
 	return ret;
 }
 
-long sys_sendmsg(struct rs_frame *f)
+static long send_one(int host, u64 umsg, u32 flags)
 {
-	int host = fd_host(current_proc()->files, ARG0(f));
 	struct k_msghdr u;
 	struct pieces p;
 	long ret;
 
-	if (host < 0)
-		return host;
-	if (copyin(&u, ARG1(f), sizeof(u)))
+	if (copyin(&u, umsg, sizeof(u)))
 		return -EFAULT;
 	pieces_init(&p);
 	ret = gather(&p, u.iov, u.iovlen, false);
 	if (!ret)
-		ret = do_sendmsg(__NR_sendmsg, host, &u, &p, (u32)ARG2(f));
+		ret = do_sendmsg(__NR_sendmsg, host, &u, &p, flags);
 	pieces_put(&p);
 	return ret;
+}
+
+long sys_sendmsg(struct rs_frame *f)
+{
+	int host = fd_host(current_proc()->files, ARG0(f));
+
+	return host < 0 ? host : send_one(host, ARG1(f), (u32)ARG2(f));
+}
+
+/* One after the other. As on Linux an error counts only if it meets the first; later ones show at the next call. */
+long sys_sendmmsg(struct rs_frame *f)
+{
+	int host = fd_host(current_proc()->files, ARG0(f));
+	u32 n = min((u32)ARG2(f), (u32)SEGS_MAX), i;
+	long ret = 0;
+
+	if (host < 0)
+		return host;
+	for (i = 0; i < n; i++) {
+		ret = send_one(host, ARG1(f) + i * (u64)MMSGHDR_SIZE, (u32)ARG3(f));
+		if (ret >= 0 && put_user_u32(ARG1(f) + i * (u64)MMSGHDR_SIZE + sizeof(struct k_msghdr), (u32)ret))
+			ret = -EFAULT;
+		if (ret < 0)
+			break;
+	}
+	return i ? (long)i : ret;
 }
 
 long sys_sendto(struct rs_frame *f)
@@ -231,28 +256,53 @@ static long do_recvmsg(int host, struct k_msghdr *u, struct pieces *p, u32 flags
 	return ret;
 }
 
-long sys_recvmsg(struct rs_frame *f)
+static long receive_one(int host, u64 umsg, u32 flags)
 {
-	int host = fd_host(current_proc()->files, ARG0(f));
 	struct k_msghdr u;
 	struct pieces p;
 	long ret;
 
-	if (host < 0)
-		return host;
-	if (copyin(&u, ARG1(f), sizeof(u)))
+	if (copyin(&u, umsg, sizeof(u)))
 		return -EFAULT;
 	pieces_init(&p);
 	ret = gather(&p, u.iov, u.iovlen, true);
 	if (!ret) {
-		ret = do_recvmsg(host, &u, &p, (u32)ARG2(f));
-		if (ret >= 0 && (put_user_u32(ARG1(f) + offsetof(struct k_msghdr, namelen), u.namelen) ||
-				 put_user_u64(ARG1(f) + offsetof(struct k_msghdr, controllen), u.controllen) ||
-				 put_user_u32(ARG1(f) + offsetof(struct k_msghdr, flags), u.flags)))
+		ret = do_recvmsg(host, &u, &p, flags);
+		if (ret >= 0 && (put_user_u32(umsg + offsetof(struct k_msghdr, namelen), u.namelen) ||
+				 put_user_u64(umsg + offsetof(struct k_msghdr, controllen), u.controllen) ||
+				 put_user_u32(umsg + offsetof(struct k_msghdr, flags), u.flags)))
 			ret = -EFAULT;
 	}
 	pieces_put(&p);
 	return ret;
+}
+
+long sys_recvmsg(struct rs_frame *f)
+{
+	int host = fd_host(current_proc()->files, ARG0(f));
+
+	return host < 0 ? host : receive_one(host, ARG1(f), (u32)ARG2(f));
+}
+
+/* The timeout of this call is only looked at between messages on Linux; here, the messages that are there are taken after the first. */
+long sys_recvmmsg(struct rs_frame *f)
+{
+	int host = fd_host(current_proc()->files, ARG0(f));
+	u32 n = min((u32)ARG2(f), (u32)SEGS_MAX), flags = (u32)ARG3(f) & ~MSG_WAITFORONE, i;
+	long ret = 0;
+
+	if (host < 0)
+		return host;
+	for (i = 0; i < n; i++) {
+		ret = receive_one(host, ARG1(f) + i * (u64)MMSGHDR_SIZE, flags);
+		if (ret >= 0 && put_user_u32(ARG1(f) + i * (u64)MMSGHDR_SIZE + sizeof(struct k_msghdr), (u32)ret))
+			ret = -EFAULT;
+		if (ret < 0)
+			break;
+		if (((u32)ARG3(f) & MSG_WAITFORONE) || ARG4(f))
+			flags |= MSG_DONTWAIT;
+	}
+	return i ? (long)i : ret;
 }
 
 long sys_recvfrom(struct rs_frame *f)

@@ -206,3 +206,20 @@ const char *syscall_name(u64 nr)
 	}
 	return NULL;
 }
+
+const char *syscall_name_any(u64 nr)
+{
+	switch (nr) {
+#define ABSENT(name) case __NR_##name: return #name;
+	ABSENT(fork) ABSENT(vfork) ABSENT(clone) ABSENT(execveat) ABSENT(rseq) ABSENT(vmsplice) ABSENT(signalfd) ABSENT(signalfd4)
+	ABSENT(timer_create) ABSENT(timer_settime) ABSENT(timer_gettime) ABSENT(timer_delete) ABSENT(seccomp) ABSENT(getdents)
+	ABSENT(io_uring_setup) ABSENT(io_uring_enter) ABSENT(io_setup) ABSENT(mq_open) ABSENT(shmget) ABSENT(shmat) ABSENT(semget) ABSENT(msgget)
+	ABSENT(modify_ldt) ABSENT(pkey_alloc) ABSENT(pkey_mprotect) ABSENT(mbind) ABSENT(get_mempolicy) ABSENT(set_mempolicy)
+#undef ABSENT
+#ifdef __NR_clone3
+	case __NR_clone3: return "clone3";
+	case __NR_openat2: return "openat2";
+#endif
+	}
+	return syscall_name(nr);
+}

@@ -18,5 +18,7 @@ const char *errno_name(int e);
 const char *signal_name(int sig);
 /** syscall_name() - "openat", NULL when @nr is not in rs_calls.def */
 const char *syscall_name(u64 nr);
+/** syscall_name_any() - the same, and the names of some that programs try although they are not there */
+const char *syscall_name_any(u64 nr);
 
 #endif

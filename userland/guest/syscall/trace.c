@@ -264,7 +264,7 @@ void trace_format(struct textbuf *t, u64 nr, const u64 *args, long ret, const st
 
 	t->size = size > TAIL_ROOM ? size - TAIL_ROOM : 0;
 	if (!row) {
-		const char *name = syscall_name(nr);
+		const char *name = syscall_name_any(nr);
 
 		if (name)
 			text_printf(t, "%s(%#lx, %#lx, %#lx", name, (unsigned long)args[0], (unsigned long)args[1], (unsigned long)args[2]);
