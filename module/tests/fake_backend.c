@@ -2,8 +2,8 @@
 /*
  * fake_backend.c - a backend without hardware, for tests of the generic half
  *
- * "Entering the guest" plays the next step of a script. Each callback checks that it is called in the
- * context that backend.h promises, which is what real backends rely on and cannot check.
+ * "Entering the guest" plays the next step of a script. Each callback checks that it is called in
+ * the context that backend.h promises, which is what real backends rely on and cannot check.
  */
 #include <linux/irqflags.h>
 #include <linux/preempt.h>

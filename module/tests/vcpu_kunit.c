@@ -3,8 +3,9 @@
  * vcpu_kunit.c - the run loop, events, statistics, CPUID and MSR policy, with a scripted backend
  *
  * No hardware is needed and no address space: nested faults go to MMIO regions or to no region at
- * all. A test says how the stays in the guest end and then looks at what RS_RUN answered and at what
- * the backend was asked to do. The backend itself checks the context of each call (fake_log.misuse).
+ * all. A test says how the stays in the guest end and then looks at what RS_RUN answered and at
+ * what the backend was asked to do. The backend itself checks the context of each call
+ * (fake_log.misuse).
  */
 #include <kunit/test.h>
 #include <linux/mm.h>
@@ -247,7 +248,8 @@ static void forbidden_instructions(struct kunit *test)
 static void nested_faults(struct kunit *test)
 {
 	static const struct fake_step lost[] = {
-		{ .exit = { .kind = RS_X_NPF, .gpa = 0x5000, .gva = 0x77, .access = RS_FAULT_WRITE } },
+		{ .exit = { .kind = RS_X_NPF, .gpa = 0x5000, .gva = 0x77,
+			    .access = RS_FAULT_WRITE } },
 	};
 	static const struct fake_step mmio[] = {
 		{ .exit = { .kind = RS_X_NPF, .gpa = MMIO_GPA + 8, .access = RS_FAULT_READ } },
@@ -311,7 +313,8 @@ static void invalidation_flushes_before_next_entry(struct kunit *test)
 {
 	static const struct fake_step steps[] = {
 		HYPERCALL(RS_HC_NULL), HYPERCALL(RS_HC_NULL, .guest = advance_flush_gen),
-		HYPERCALL(RS_HC_NULL), { .exit = { .kind = RS_X_INTERRUPT }, .guest = advance_flush_gen },
+		HYPERCALL(RS_HC_NULL),
+		{ .exit = { .kind = RS_X_INTERRUPT }, .guest = advance_flush_gen },
 		USER_CALL,
 	};
 	static const unsigned int flushes[] = { 1, 1, 2, 2, 3 };
@@ -332,7 +335,9 @@ static void kick_from_inside(struct rs_vcpu *vcpu)
 
 static void kicks(struct kunit *test)
 {
-	static const struct fake_step inside[] = { HYPERCALL(RS_HC_NULL, .guest = kick_from_inside) };
+	static const struct fake_step inside[] = {
+		HYPERCALL(RS_HC_NULL, .guest = kick_from_inside),
+	};
 	static const struct fake_step after[] = { USER_CALL };
 	struct bench *b = test->priv;
 
@@ -426,7 +431,8 @@ static void broken_vcpus_need_new_state(struct kunit *test)
 {
 	static const struct fake_step shutdown[] = { { .exit = { .kind = RS_X_SHUTDOWN } } };
 	static const struct fake_step fail[] = {
-		{ .exit = { .kind = RS_X_FAIL_ENTRY, .hw_reason = 7, .hw_info1 = 8, .hw_info2 = 9 } },
+		{ .exit = { .kind = RS_X_FAIL_ENTRY, .hw_reason = 7, .hw_info1 = 8,
+			    .hw_info2 = 9 } },
 	};
 	static const struct fake_step unknown[] = {
 		{ .exit = { .kind = RS_X_UNKNOWN, .hw_reason = 1, .hw_info1 = 2, .hw_info2 = 3 } },
@@ -525,7 +531,8 @@ static void refused_states(struct kunit *test)
 #define REFUSED(member, value) do {								\
 	st = good_state();									\
 	st.member = (value);									\
-	KUNIT_EXPECT_EQ_MSG(test, rs_vcpu_set_state(&b->vcpu, &st), -EINVAL, #member " = " #value);	\
+	KUNIT_EXPECT_EQ_MSG(test, rs_vcpu_set_state(&b->vcpu, &st), -EINVAL,			\
+			    #member " = " #value);						\
 } while (0)
 #define ACCEPTED(member, value) do {								\
 	st = good_state();									\
