@@ -2,10 +2,12 @@
 /*
  * syscall_test.c - the guest kernel's system-call layer as an ordinary program, under sanitizers
  *
- * The layer is compiled unchanged; what lies below it is replaced: this program's memory is the process's memory, guest physical addresses are
- * its addresses (rs_direct_base 0), and a host call is a real system call. So a test fills in a frame, as the SYSCALL stub would, and what
- * comes out must be what Linux answers. Memory is handed out in pieces of at most PIECE bytes, so that calls on larger buffers take the paths
- * for memory that is not contiguous; references are counted and must be zero after every call.
+ * The layer is compiled unchanged; what lies below it is replaced: this program's memory is the
+ * process's memory, guest physical addresses are its addresses (rs_direct_base 0), and a host call
+ * is a real system call. So a test fills in a frame, as the SYSCALL stub would, and what comes out
+ * must be what Linux answers. Memory is handed out in pieces of at most PIECE bytes, so that calls
+ * on larger buffers take the paths for memory that is not contiguous; references are counted and
+ * must be zero after every call.
  */
 #include <asm/ioctls.h>
 #include <asm/prctl.h>
@@ -35,9 +37,9 @@
 long syscall(long nr, ...);
 void (*signal(int sig, void (*handler)(int)))(int);
 
-#define PIECE	4096ul
+#define PIECE 4096ul
 
-/* --- what lies below ------------------------------------------------------------------------------------------------------------ */
+/* --- what lies below -------------------------------------------------------------------------- */
 
 u64 rs_direct_base;
 static struct rs_boot boot;
@@ -48,12 +50,19 @@ u32 rs_ncpus = 1;
 static struct rs_vcpu_shared shared;
 static struct cpu cpu = { .shared = &shared };
 static struct mm mm;
-static struct process proc = { .mm = &mm, .pid = 4711, .ppid = 1, .pgid = 4711, .sid = 1, .uid = 1000, .euid = 1000, .suid = 1000 };
+static struct process proc = { .mm = &mm,
+			       .pid = 4711,
+			       .ppid = 1,
+			       .pgid = 4711,
+			       .sid = 1,
+			       .uid = 1000,
+			       .euid = 1000,
+			       .suid = 1000 };
 static struct thread thread = { .proc = &proc, .tid = 4711 };
 
 static long live_objects, live_segs, host_calls, explained;
 static u64 last_host_nr;
-static long (*host_hook)(u64 nr, long *ret);	/* may answer instead of Linux */
+static long (*host_hook)(u64 nr, long *ret); /* may answer instead of Linux */
 static int died, exited = -1;
 static sigjmp_buf on_death;
 static char console[65536];
@@ -221,7 +230,8 @@ void process_die(int sig, const struct fault_info *fault)
 	siglongjmp(on_death, 1);
 }
 
-long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args *args, struct rs_frame *frame)
+long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args *args,
+	       struct rs_frame *frame)
 {
 	(void)p, (void)dirfd, (void)path, (void)args, (void)frame;
 	return -ENOENT;
@@ -244,25 +254,87 @@ long exec_args_copyin(struct exec_args *a, u64 argv, u64 envp)
 }
 
 /* The address space's own calls are mm/'s to test. */
-long mm_mmap(struct mm *m, const struct mmap_req *r) { (void)m; return r->host_fd; }
-long mm_munmap(struct mm *m, u64 a, u64 l) { (void)m, (void)a, (void)l; return 0; }
-long mm_mprotect(struct mm *m, u64 a, u64 l, u32 p) { (void)m, (void)a, (void)l, (void)p; return 0; }
-long mm_mremap(struct mm *m, u64 o, u64 ol, u64 nl, u32 f, u64 n) { (void)m, (void)o, (void)ol, (void)nl, (void)f, (void)n; return 0; }
-long mm_brk(struct mm *m, u64 a) { (void)m; return (long)a; }
-long mm_madvise(struct mm *m, u64 a, u64 l, int v) { (void)m, (void)a, (void)l, (void)v; return 0; }
-long mm_msync(struct mm *m, u64 a, u64 l, u32 f) { (void)m, (void)a, (void)l, (void)f; return 0; }
-long mm_mincore(struct mm *m, u64 a, u64 n, u8 *v) { (void)m, (void)a; memset(v, 1, n); return 0; }
-struct vma *mm_find(struct mm *m, u64 a) { (void)m, (void)a; return NULL; }
-void mm_maps(struct mm *m, struct textbuf *t) { (void)m; text_printf(t, "1000-2000 r--p x\n"); }
-u64 pages_free(void) { return 10; }
-u64 pages_total(void) { return 20; }
+long mm_mmap(struct mm *m, const struct mmap_req *r)
+{
+	(void)m;
+	return r->host_fd;
+}
+long mm_munmap(struct mm *m, u64 a, u64 l)
+{
+	(void)m, (void)a, (void)l;
+	return 0;
+}
+long mm_mprotect(struct mm *m, u64 a, u64 l, u32 p)
+{
+	(void)m, (void)a, (void)l, (void)p;
+	return 0;
+}
+long mm_mremap(struct mm *m, u64 o, u64 ol, u64 nl, u32 f, u64 n)
+{
+	(void)m, (void)o, (void)ol, (void)nl, (void)f, (void)n;
+	return 0;
+}
+long mm_brk(struct mm *m, u64 a)
+{
+	(void)m;
+	return (long)a;
+}
+long mm_madvise(struct mm *m, u64 a, u64 l, int v)
+{
+	(void)m, (void)a, (void)l, (void)v;
+	return 0;
+}
+long mm_msync(struct mm *m, u64 a, u64 l, u32 f)
+{
+	(void)m, (void)a, (void)l, (void)f;
+	return 0;
+}
+long mm_mincore(struct mm *m, u64 a, u64 n, u8 *v)
+{
+	(void)m, (void)a;
+	memset(v, 1, n);
+	return 0;
+}
+struct vma *mm_find(struct mm *m, u64 a)
+{
+	(void)m, (void)a;
+	return NULL;
+}
+void mm_maps(struct mm *m, struct textbuf *t)
+{
+	(void)m;
+	text_printf(t, "1000-2000 r--p x\n");
+}
+u64 pages_free(void)
+{
+	return 10;
+}
+u64 pages_total(void)
+{
+	return 20;
+}
 struct page_cpu rs_page_cpus[RS_NR_CPUS];
 bool rs_page_debug;
-bool page_refill(struct page_cpu *c) { (void)c; return false; }
-void page_drain(struct page_cpu *c) { (void)c; }
-void page_alloc_debug(struct page *p) { (void)p; }
-void page_free_debug(struct page *p) { (void)p; }
-void fpu_init_user(void) { }
+bool page_refill(struct page_cpu *c)
+{
+	(void)c;
+	return false;
+}
+void page_drain(struct page_cpu *c)
+{
+	(void)c;
+}
+void page_alloc_debug(struct page *p)
+{
+	(void)p;
+}
+void page_free_debug(struct page *p)
+{
+	(void)p;
+}
+void fpu_init_user(void)
+{
+}
 
 void xstate_save(u8 *buf)
 {
@@ -284,18 +356,30 @@ bool xstate_restore(const u8 *buf)
 	return !(h[0] & ~7ull) && !h[1] && !h[2] && !h[7] && !(buf[27] || buf[26]);
 }
 
-/* --- the tests' words -------------------------------------------------------------------------------------------------------------- */
+/* --- the tests' words ------------------------------------------------------------------------- */
 
 static int failed, number;
 static bool ok;
 
-#define CHECK(c)	do { if (!(c)) { printf("# %s:%d: %s\n", __func__, __LINE__, #c); ok = false; } } while (0)
-#define EQ(a, b)	do { long _a = (long)(a), _b = (long)(b); if (_a != _b) {				\
-	printf("# %s:%d: %s is %ld, not %ld\n", __func__, __LINE__, #a, _a, _b); ok = false; } } while (0)
+#define CHECK(c)                                                         \
+	do {                                                             \
+		if (!(c)) {                                              \
+			printf("# %s:%d: %s\n", __func__, __LINE__, #c); \
+			ok = false;                                      \
+		}                                                        \
+	} while (0)
+#define EQ(a, b)                                                                                 \
+	do {                                                                                     \
+		long _a = (long)(a), _b = (long)(b);                                             \
+		if (_a != _b) {                                                                  \
+			printf("# %s:%d: %s is %ld, not %ld\n", __func__, __LINE__, #a, _a, _b); \
+			ok = false;                                                              \
+		}                                                                                \
+	} while (0)
 
 static struct rs_frame frame;
 
-#define CALL(name, ...)	call(__NR_##name, (u64[6]){ __VA_ARGS__ })
+#define CALL(name, ...) call(__NR_##name, (u64[6]){ __VA_ARGS__ })
 #define P(p)		((u64)(p))
 
 static long call(u64 nr, const u64 *a)
@@ -305,7 +389,8 @@ static long call(u64 nr, const u64 *a)
 	frame.error = frame.rax = nr;
 	frame.rip = frame.rcx = 0x401002;
 	frame.rsp = 0x7000;
-	frame.rdi = a[0], frame.rsi = a[1], frame.rdx = a[2], frame.r10 = a[3], frame.r8 = a[4], frame.r9 = a[5];
+	frame.rdi = a[0], frame.rsi = a[1], frame.rdx = a[2], frame.r10 = a[3], frame.r8 = a[4],
+	frame.r9 = a[5];
 	died = 0;
 	exited = -1;
 	if (sigsetjmp(on_death, 0))
@@ -322,7 +407,7 @@ static long call(u64 nr, const u64 *a)
 	return (long)frame.rax;
 }
 
-static char *bad_page(void)	/* a page with nothing behind it */
+static char *bad_page(void) /* a page with nothing behind it */
 {
 	char *p = (char *)syscall(__NR_mmap, 0ul, 3 * PIECE, 3ul, 0x22ul, -1l, 0ul);
 
@@ -330,7 +415,7 @@ static char *bad_page(void)	/* a page with nothing behind it */
 	return p;
 }
 
-/* --- tests ----------------------------------------------------------------------------------------------------------------------- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 static void t_files(void)
 {
@@ -449,7 +534,7 @@ static void t_path_length(void)
 	path[5999] = 0;
 	EQ(CALL(open, P(path), 0), -ENAMETOOLONG);
 	path[4095] = 0;
-	EQ(CALL(open, P(path), 0), -ENAMETOOLONG);	/* one component: the file system's limit */
+	EQ(CALL(open, P(path), 0), -ENAMETOOLONG); /* one component: the file system's limit */
 	free(path);
 }
 
@@ -504,7 +589,10 @@ static void t_descriptors(void)
 static void t_poll(void)
 {
 	int p[2];
-	struct { s32 fd; s16 events, revents; } f[4];
+	struct {
+		s32 fd;
+		s16 events, revents;
+	} f[4];
 	u64 set[3][16], tv[2], ts[2];
 
 	EQ(CALL(pipe, P(p)), 0);
@@ -545,7 +633,10 @@ static void t_poll(void)
 static void t_epoll(void)
 {
 	long ep = CALL(epoll_create1, O_CLOEXEC), ev = CALL(eventfd2, 1, 0);
-	struct { u32 events; u64 data; } __attribute__((packed)) e = { POLLIN, 0x1234 }, out[3];
+	struct {
+		u32 events;
+		u64 data;
+	} __attribute__((packed)) e = { POLLIN, 0x1234 }, out[3];
 
 	EQ(CALL(fcntl, ep, F_GETFD), FD_CLOEXEC);
 	EQ(CALL(epoll_ctl, ep, 1, ev, P(&e)), 0);
@@ -562,8 +653,17 @@ static void t_epoll(void)
 static void t_sockets(void)
 {
 	static char big[20000], back[20000];
-	struct { u64 name; u32 namelen, pad; u64 iov, iovlen, control, controllen; u32 flags, pad1; } m;
-	struct { u64 len; s32 level, type; s32 fd[2]; } c = { 20, 1, 1, { 0, 0 } }, c2;
+	struct {
+		u64 name;
+		u32 namelen, pad;
+		u64 iov, iovlen, control, controllen;
+		u32 flags, pad1;
+	} m;
+	struct {
+		u64 len;
+		s32 level, type;
+		s32 fd[2];
+	} c = { 20, 1, 1, { 0, 0 } }, c2;
 	int s[2];
 	long n, z;
 	u64 iov[4];
@@ -615,7 +715,13 @@ static void t_sockets(void)
 	CALL(close, (u64)c2.fd[0]);
 	CALL(close, z);
 	/* several messages in one call */
-	struct { u64 name; u32 namelen, pad; u64 iov, iovlen, control, controllen; u32 flags, pad1; u32 len, pad2; } mm2[3];
+	struct {
+		u64 name;
+		u32 namelen, pad;
+		u64 iov, iovlen, control, controllen;
+		u32 flags, pad1;
+		u32 len, pad2;
+	} mm2[3];
 	u64 v[3][2] = { { P("one"), 3 }, { P("two2"), 4 }, { P("x"), 1 } };
 
 	memset(mm2, 0, sizeof(mm2));
@@ -626,7 +732,8 @@ static void t_sockets(void)
 	v[0][0] = P(back), v[0][1] = 5, v[1][0] = P(back + 8), v[1][1] = 10;
 	mm2[0].len = mm2[1].len = 0;
 	EQ(CALL(recvmmsg, s[1], P(mm2), 3, 0x10000), 2);
-	CHECK(mm2[0].len == 5 && mm2[1].len == 3 && !memcmp(back, "onetw", 5) && !memcmp(back + 8, "o2x", 3));
+	CHECK(mm2[0].len == 5 && mm2[1].len == 3 && !memcmp(back, "onetw", 5) &&
+	      !memcmp(back + 8, "o2x", 3));
 	EQ(CALL(sendmmsg, s[0], 8, 3, 0), -EFAULT);
 	/* nobody there any more: EPIPE and SIGPIPE */
 	CALL(close, s[1]);
@@ -691,7 +798,8 @@ static void t_proc_names(void)
 	refstr_put(proc.exe);
 	proc.exe = NULL;
 	CHECK(procfs_parse_fd("0", &v) && v == 0 && procfs_parse_fd("17", &v) && v == 17);
-	CHECK(!procfs_parse_fd("", &v) && !procfs_parse_fd("01", &v) && !procfs_parse_fd("1/", &v) && !procfs_parse_fd("99999999999", &v));
+	CHECK(!procfs_parse_fd("", &v) && !procfs_parse_fd("01", &v) &&
+	      !procfs_parse_fd("1/", &v) && !procfs_parse_fd("99999999999", &v));
 }
 
 static void t_refused_and_unknown(void)
@@ -743,7 +851,7 @@ static long sigreturn(void)
 {
 	frame.vector = RS_VECTOR_SYSCALL;
 	frame.error = __NR_rt_sigreturn;
-	frame.rsp += 8;		/* the handler's RET */
+	frame.rsp += 8; /* the handler's RET */
 	died = 0;
 	if (sigsetjmp(on_death, 0))
 		return -9999;
@@ -794,13 +902,16 @@ static void t_handler_and_return(void)
 
 static void t_hostile_frames(void)
 {
-	struct { u64 off, value; bool dies; } edits[] = {
-		{ 40 + 128, 0xffffffff80200000, true },	/* rip */
+	struct {
+		u64 off, value;
+		bool dies;
+	} edits[] = {
+		{ 40 + 128, 0xffffffff80200000, true }, /* rip */
 		{ 40 + 128, 1ull << 60, true },
 		{ 40 + 128, USER_TOP, true },
-		{ 40 + 128 + 8, 0x3002, false },		/* rflags: IOPL 3, IF off */
-		{ 40 + 128 + 16, 0x0018000000000010, false },	/* cs, ss */
-		{ 40 + 128 + 56, 0x1234, true },		/* fpstate */
+		{ 40 + 128 + 8, 0x3002, false },	      /* rflags: IOPL 3, IF off */
+		{ 40 + 128 + 16, 0x0018000000000010, false }, /* cs, ss */
+		{ 40 + 128 + 56, 0x1234, true },	      /* fpstate */
 		{ 40 + 128 + 56, 0, false },
 		{ 40 + 128 + 56, 0xffff888000000000, true },
 	};
@@ -970,7 +1081,7 @@ static void t_waits(void)
 	EQ(sigreturn(), -EINTR);
 	EQ(thread.sig->blocked, SIGBIT(10));
 	call_on_stack(__NR_ppoll, (u64[6]){ 0, 0, 0, P(&mask) });
-	EQ(frame.rip == 0x405000, 0);		/* size 0: EINVAL */
+	EQ(frame.rip == 0x405000, 0); /* size 0: EINVAL */
 	EQ(frame.rax, -EINVAL);
 	/* a wait for a blocked signal */
 	mask = SIGBIT(10) | SIGBIT(17);
@@ -1008,7 +1119,8 @@ static void t_default_actions(void)
 	proc.signals->pending = 0;
 	EQ(CALL(exit_group, 300), -9999);
 	EQ(exited, 44 << 8);
-	thread.fault = (struct fault_info){ .vector = 14, .sig = SIGSEGV, .code = 1, .addr = 0x1234 };
+	thread.fault =
+		(struct fault_info){ .vector = 14, .sig = SIGSEGV, .code = 1, .addr = 0x1234 };
 	action(11, SIG_IGN, 0, 0);
 	if (!sigsetjmp(on_death, 0))
 		signal_fault(&frame);
@@ -1020,7 +1132,7 @@ static void t_default_actions(void)
 		signal_fault(&frame);
 	EQ(frame.rip, 0x405000);
 	EQ(*(u64 *)(frame.rsi + 16), 0x1234);
-	EQ(*(u64 *)(frame.rdx + 40 + 176), 0x1234);	/* cr2 in the context */
+	EQ(*(u64 *)(frame.rdx + 40 + 176), 0x1234); /* cr2 in the context */
 	thread.sig->blocked = 0;
 	action(11, SIG_DFL, 0, 0);
 }
@@ -1068,10 +1180,14 @@ static const char *line(u64 nr, const u64 *a, long ret)
 	return buf;
 }
 
-#define LINE(want, ret, name, ...) do {								\
-	const char *got_ = line(__NR_##name, (u64[6]){ __VA_ARGS__ }, ret);			\
-	if (strcmp(got_, want "\n")) { printf("# is   %s# want %s\n", got_, want); ok = false; }	\
-} while (0)
+#define LINE(want, ret, name, ...)                                                  \
+	do {                                                                        \
+		const char *got_ = line(__NR_##name, (u64[6]){ __VA_ARGS__ }, ret); \
+		if (strcmp(got_, want "\n")) {                                      \
+			printf("# is   %s# want %s\n", got_, want);                 \
+			ok = false;                                                 \
+		}                                                                   \
+	} while (0)
 
 static void t_trace_lines(void)
 {
@@ -1079,41 +1195,57 @@ static void t_trace_lines(void)
 	char *argv[] = { "ls", "-l", NULL }, *envp[] = { "A=1", NULL };
 	u64 iov[4] = { P("abc"), 3, P("de"), 2 };
 
-	LINE("openat(AT_FDCWD, \"/etc/passwd\", O_RDONLY|O_CLOEXEC) = 3", 3, openat, (u64)AT_FDCWD, P("/etc/passwd"), O_RDONLY | O_CLOEXEC, 0);
-	LINE("openat(5, \"x\", O_WRONLY|O_CREAT|O_TRUNC, 0644) = -1 EACCES (Permission denied)", -EACCES, openat, 5, P("x"), 01101, 0644);
-	LINE("open(\"/nope\", O_RDONLY) = -1 ENOENT (No such file or directory)", -ENOENT, open, P("/nope"), 0);
+	LINE("openat(AT_FDCWD, \"/etc/passwd\", O_RDONLY|O_CLOEXEC) = 3", 3, openat, (u64)AT_FDCWD,
+	     P("/etc/passwd"), O_RDONLY | O_CLOEXEC, 0);
+	LINE("openat(5, \"x\", O_WRONLY|O_CREAT|O_TRUNC, 0644) = -1 EACCES (Permission denied)",
+	     -EACCES, openat, 5, P("x"), 01101, 0644);
+	LINE("open(\"/nope\", O_RDONLY) = -1 ENOENT (No such file or directory)", -ENOENT, open,
+	     P("/nope"), 0);
 	LINE("read(0, \"abc\", 10) = 3", 3, read, 0, P("abc"), 10);
 	LINE("read(0, NULL, 10) = -1 EFAULT (Bad address)", -EFAULT, read, 0, 0, 10);
 	LINE("write(1, \"a\\nb\", 3) = 3", 3, write, 1, P("a\nb"), 3);
-	LINE("write(1, \"01234567890123456789012345678901\"..., 40) = 40", 40, write, 1, P("0123456789012345678901234567890123456789"), 40);
+	LINE("write(1, \"01234567890123456789012345678901\"..., 40) = 40", 40, write, 1,
+	     P("0123456789012345678901234567890123456789"), 40);
 	LINE("close(3) = 0", 0, close, 3);
 	LINE("getpid() = 4711", 4711, getpid, 0);
 	LINE("brk(NULL) = 0x5555000", 0x5555000, brk, 0);
 	LINE("exit_group(0) = ?", TRACE_NO_RETURN, exit_group, 0);
-	LINE("execve(\"/bin/ls\", [\"ls\", \"-l\"], NULL) = ?", TRACE_NO_RETURN, execve, P("/bin/ls"), P(argv), 0);
-	LINE("writev(1, [{iov_base=\"abc\", iov_len=3}, {iov_base=\"de\", iov_len=2}], 2) = 5", 5, writev, 1, P(iov), 2);
-	LINE("readv(1, [{iov_base=\"abc\", iov_len=3}, {iov_base=\"d\", iov_len=2}], 2) = 4", 4, readv, 1, P(iov), 2);
+	LINE("execve(\"/bin/ls\", [\"ls\", \"-l\"], NULL) = ?", TRACE_NO_RETURN, execve,
+	     P("/bin/ls"), P(argv), 0);
+	LINE("writev(1, [{iov_base=\"abc\", iov_len=3}, {iov_base=\"de\", iov_len=2}], 2) = 5", 5,
+	     writev, 1, P(iov), 2);
+	LINE("readv(1, [{iov_base=\"abc\", iov_len=3}, {iov_base=\"d\", iov_len=2}], 2) = 4", 4,
+	     readv, 1, P(iov), 2);
 	LINE("access(NULL, F_OK) = -1 EFAULT (Bad address)", -EFAULT, access, 0, 0);
 	LINE("access(\"x\", R_OK|X_OK) = 0", 0, access, P("x"), 5);
 	LINE("lseek(3, -5, SEEK_END) = 5", 5, lseek, 3, (u64)-5l, 2);
 	LINE("kill(5, SIGTERM) = 0", 0, kill, 5, 15);
 	LINE("fcntl(3, F_GETFD) = 1", 1, fcntl, 3, F_GETFD);
 	LINE("fcntl(3, F_SETFD, FD_CLOEXEC) = 0", 0, fcntl, 3, F_SETFD, 1);
-	LINE("ioctl(1, TCGETS, 0x1000) = -1 ENOTTY (Inappropriate ioctl for device)", -ENOTTY, ioctl, 1, TCGETS, 0x1000);
-	LINE("mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7000", 0x7000, mmap, 0, 4096, 3, 0x22, (u64)-1l, 0);
-	LINE("futex(0x1000, FUTEX_WAKE|FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0) = 0", 0, futex, 0x1000, 129, 1, 0, 0, 0);
+	LINE("ioctl(1, TCGETS, 0x1000) = -1 ENOTTY (Inappropriate ioctl for device)", -ENOTTY,
+	     ioctl, 1, TCGETS, 0x1000);
+	LINE("mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7000",
+	     0x7000, mmap, 0, 4096, 3, 0x22, (u64)-1l, 0);
+	LINE("futex(0x1000, FUTEX_WAKE|FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0) = 0", 0, futex, 0x1000,
+	     129, 1, 0, 0, 0);
 	LINE("read(0, 0x10, 5) = ? (interrupted by a signal)", -ERESTARTSYS, read, 0, 0x10, 5);
 	LINE("rseq(0, 0, 0) = -1 ENOSYS (Function not implemented)", -ENOSYS, rseq, 0);
 	LINE("mount(0, 0, 0) = -1 EPERM (Operation not permitted)", -EPERM, mount, 0);
 	memcpy(hole - 3, "abc", 3);
-	CHECK(strstr(line(__NR_access, (u64[6]){ P(hole - 3), 0 }, 0), "access(\"abc\"..., F_OK) = 0"));
-	CHECK(strstr(line(__NR_execve, (u64[6]){ P("x"), P(argv), P(envp) }, -ENOENT), "/* 1 var */) = -1 ENOENT"));
+	CHECK(strstr(line(__NR_access, (u64[6]){ P(hole - 3), 0 }, 0),
+		     "access(\"abc\"..., F_OK) = 0"));
+	CHECK(strstr(line(__NR_execve, (u64[6]){ P("x"), P(argv), P(envp) }, -ENOENT),
+		     "/* 1 var */) = -1 ENOENT"));
 	/* a line that does not fit keeps its result */
 	char small[128];
 	struct textbuf t = TEXTBUF(small);
 	static const struct trace_memory mem = { .read = mem_read };
 
-	trace_format(&t, __NR_write, (u64[6]){ 1, P("\1\2\3\4\1\2\3\4\1\2\3\4\1\2\3\4\1\2\3\4\1\2\3\4\1\2\3\4\1\2\3\4"), 32 }, 32, &mem);
+	trace_format(
+		&t, __NR_write,
+		(u64[6]){ 1, P("\1\2\3\4\1\2\3\4\1\2\3\4\1\2\3\4\1\2\3\4\1\2\3\4\1\2\3\4\1\2\3\4"),
+			  32 },
+		32, &mem);
 	small[min(t.len, sizeof(small) - 1)] = 0;
 	CHECK(strstr(small, "...) = 32\n"));
 	syscall(__NR_munmap, p, 2 * PIECE);
@@ -1131,8 +1263,10 @@ static void t_table(void)
 			u32 k = RS_ARG_KIND(r->arg[i]), p = RS_ARG_PARAM(r->arg[i]);
 
 			/* A length is an argument that is there. */
-			if (k == RS_A_BUFIN || k == RS_A_BUFOUT || k == RS_A_IOVIN || k == RS_A_IOVOUT || k == RS_A_BLKIN || k == RS_A_ADDR)
-				CHECK(p < 6 && (RS_ARG_KIND(r->arg[p]) == RS_A_UINT || RS_ARG_KIND(r->arg[p]) == RS_A_INT));
+			if (k == RS_A_BUFIN || k == RS_A_BUFOUT || k == RS_A_IOVIN ||
+			    k == RS_A_IOVOUT || k == RS_A_BLKIN || k == RS_A_ADDR)
+				CHECK(p < 6 && (RS_ARG_KIND(r->arg[p]) == RS_A_UINT ||
+						RS_ARG_KIND(r->arg[p]) == RS_A_INT));
 			if (k == RS_A_BLKOUTP)
 				CHECK(p < 6 && RS_ARG_KIND(r->arg[p]) == RS_A_LENP);
 			if (k == RS_A_IN || k == RS_A_OUT || k == RS_A_INOUT)
@@ -1145,7 +1279,8 @@ static void t_sigframe_position(void)
 {
 	u64 at, fp;
 
-	CHECK(sigframe_position(0x7fff0000, 836, 440, &at, &fp) && (fp & 63) == 0 && (at & 15) == 8 && at + 440 <= fp && fp + 836 <= 0x7fff0000);
+	CHECK(sigframe_position(0x7fff0000, 836, 440, &at, &fp) && (fp & 63) == 0 &&
+	      (at & 15) == 8 && at + 440 <= fp && fp + 836 <= 0x7fff0000);
 	CHECK(!sigframe_position(100, 836, 440, &at, &fp));
 	CHECK(!sigframe_position(0, 836, 440, &at, &fp));
 	CHECK(!sigframe_position(0xffff800000000000, 836, 440, &at, &fp));
@@ -1156,17 +1291,37 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } tests[] = {
-#define T(n) { #n, t_##n }
-	T(table), T(files), T(bad_pointers), T(path_length), T(descriptors), T(poll), T(epoll), T(sockets), T(terminal_and_ioctl), T(proc_names),
-	T(refused_and_unknown), T(handler_and_return), T(hostile_frames), T(altstack), T(restart), T(waits), T(default_actions), T(identity),
-	T(trace_lines), T(sigframe_position),
+#define T(n)              \
+	{                 \
+#n, t_##n \
+	}
+	T(table),
+	T(files),
+	T(bad_pointers),
+	T(path_length),
+	T(descriptors),
+	T(poll),
+	T(epoll),
+	T(sockets),
+	T(terminal_and_ioctl),
+	T(proc_names),
+	T(refused_and_unknown),
+	T(handler_and_return),
+	T(hostile_frames),
+	T(altstack),
+	T(restart),
+	T(waits),
+	T(default_actions),
+	T(identity),
+	T(trace_lines),
+	T(sigframe_position),
 };
 
 int main(void)
 {
 	long before;
 
-	signal(SIGPIPE, (void (*)(int))SIG_IGN);	/* as the host process does */
+	signal(SIGPIPE, (void (*)(int))SIG_IGN); /* as the host process does */
 	rs_hosted_cpu = &cpu;
 	cpu.current = &thread;
 	list_init(&proc.threads);

@@ -2,11 +2,13 @@
 /*
  * fuzz_calls.c - a program that makes random system calls with random arguments
  *
- * Whatever it asks for, the worst that may happen is its own death: the guest kernel must not panic and the host process must not fail. So
- * its exit status does not matter; the suite looks at how the sandbox ended. The same seed makes the same calls.
+ * Whatever it asks for, the worst that may happen is its own death: the guest kernel must not panic
+ * and the host process must not fail. So its exit status does not matter; the suite looks at how
+ * the sandbox ended. The same seed makes the same calls.
  *
- * Values are drawn from what hurts: descriptors that are open and that are not, the edges of mapped memory, read-only memory, addresses of the
- * kernel's half, lengths around zero, a page and 2^31 and 2^63, structures full of random bytes, names of all kinds. A timer breaks what blocks.
+ * Values are drawn from what hurts: descriptors that are open and that are not, the edges of mapped
+ * memory, read-only memory, addresses of the kernel's half, lengths around zero, a page and 2^31
+ * and 2^63, structures full of random bytes, names of all kinds. A timer breaks what blocks.
  *
  * usage: rs-fuzz-calls SEED COUNT
  */
@@ -22,24 +24,67 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define PAGE	4096UL
-#define AREA	(16 * PAGE)
+#define PAGE 4096UL
+#define AREA (16 * PAGE)
 
-/* Those that would end the program, take away its stack or its thread pointer, or wait under a mask that may hold the timer's signal. */
+/*
+ * Those that would end the program, take away its stack or its thread pointer, or wait under a mask
+ * that may hold the timer's signal.
+ */
 static const short left_out[] = {
-	__NR_exit, __NR_exit_group, __NR_rt_sigreturn, __NR_kill, __NR_tkill, __NR_tgkill, __NR_rt_sigqueueinfo, __NR_rt_tgsigqueueinfo,
-	__NR_execve, __NR_arch_prctl, __NR_rt_sigsuspend, __NR_ppoll, __NR_pselect6, __NR_epoll_pwait, __NR_epoll_pwait2, __NR_brk,
-	__NR_rt_sigtimedwait, __NR_setitimer, __NR_alarm, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_pause, __NR_vfork, __NR_fork, __NR_clone,
+	__NR_exit,
+	__NR_exit_group,
+	__NR_rt_sigreturn,
+	__NR_kill,
+	__NR_tkill,
+	__NR_tgkill,
+	__NR_rt_sigqueueinfo,
+	__NR_rt_tgsigqueueinfo,
+	__NR_execve,
+	__NR_arch_prctl,
+	__NR_rt_sigsuspend,
+	__NR_ppoll,
+	__NR_pselect6,
+	__NR_epoll_pwait,
+	__NR_epoll_pwait2,
+	__NR_brk,
+	__NR_rt_sigtimedwait,
+	__NR_setitimer,
+	__NR_alarm,
+	__NR_rt_sigaction,
+	__NR_rt_sigprocmask,
+	__NR_pause,
+	__NR_vfork,
+	__NR_fork,
+	__NR_clone,
 	__NR_clone3,
 };
 
 static const char *const names[] = {
-	".", "..", "f", "d", "d/g", "", "/", "/proc/self/maps", "/proc/self/exe", "/proc/self/fd/3", "/proc/self/mem", "/dev/null", "/dev/zero",
-	"/nowhere", "user.name", "/proc/self/fd/99999999999", "./././././././././f", "\377\376", "/dev/fd/0", "link",
+	".",
+	"..",
+	"f",
+	"d",
+	"d/g",
+	"",
+	"/",
+	"/proc/self/maps",
+	"/proc/self/exe",
+	"/proc/self/fd/3",
+	"/proc/self/mem",
+	"/dev/null",
+	"/dev/zero",
+	"/nowhere",
+	"user.name",
+	"/proc/self/fd/99999999999",
+	"./././././././././f",
+	"\377\376",
+	"/dev/fd/0",
+	"link",
 };
 
 static uint64_t state;
-static char *area;	/* AREA bytes with a hole, a read-only page and nothing behind */
+static char *area; /* AREA bytes with a hole, a read-only page and nothing behind */
 static volatile int ticks;
 
 static uint64_t rnd(void)
@@ -55,45 +100,73 @@ static long raw(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_
 	register uint64_t r10 asm("r10") = d, r8 asm("r8") = e, r9 asm("r9") = f;
 	long ret;
 
-	asm volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+	asm volatile("syscall"
+		     : "=a"(ret)
+		     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+		     : "rcx", "r11", "memory");
 	return ret;
 }
 
 static uint64_t address(void)
 {
-	static const uint64_t wild[] = { 0, 1, 8, 0x7fffffffefff, 0x7ffffffff000, 0x800000000000, 0xffff888000000000, 0xffff888000200000,
-		0xffffffff80200000, ~0ull, ~0ull - 4095, 1ull << 63, 0x1000 };
+	static const uint64_t wild[] = { 0,
+					 1,
+					 8,
+					 0x7fffffffefff,
+					 0x7ffffffff000,
+					 0x800000000000,
+					 0xffff888000000000,
+					 0xffff888000200000,
+					 0xffffffff80200000,
+					 ~0ull,
+					 ~0ull - 4095,
+					 1ull << 63,
+					 0x1000 };
 
 	switch (rnd() % 8) {
-	case 0:
-		return wild[rnd() % (sizeof(wild) / sizeof(wild[0]))];
-	case 1:
-		return (uint64_t)area + (rnd() % 17) * PAGE;
-	case 2:
-		return (uint64_t)area + (rnd() % 17) * PAGE - rnd() % 64;
-	case 3:
-		return (uint64_t)names[rnd() % (sizeof(names) / sizeof(names[0]))];
-	default:
-		return (uint64_t)area + rnd() % AREA;
+	case 0: return wild[rnd() % (sizeof(wild) / sizeof(wild[0]))];
+	case 1: return (uint64_t)area + (rnd() % 17) * PAGE;
+	case 2: return (uint64_t)area + (rnd() % 17) * PAGE - rnd() % 64;
+	case 3: return (uint64_t)names[rnd() % (sizeof(names) / sizeof(names[0]))];
+	default: return (uint64_t)area + rnd() % AREA;
 	}
 }
 
 static uint64_t value(void)
 {
-	static const uint64_t edges[] = { 0, 1, 2, 3, 7, 8, 16, 100, 4095, 4096, 4097, 65535, 65536, 65537, 0x7fffffff, 0x80000000, 0xffffffff,
-		0x100000000, 0x7fffffffffffffff, 1ull << 63, ~0ull, ~0ull - 1, (uint64_t)-100 };
+	static const uint64_t edges[] = { 0,
+					  1,
+					  2,
+					  3,
+					  7,
+					  8,
+					  16,
+					  100,
+					  4095,
+					  4096,
+					  4097,
+					  65535,
+					  65536,
+					  65537,
+					  0x7fffffff,
+					  0x80000000,
+					  0xffffffff,
+					  0x100000000,
+					  0x7fffffffffffffff,
+					  1ull << 63,
+					  ~0ull,
+					  ~0ull - 1,
+					  (uint64_t)-100 };
 
 	switch (rnd() % 8) {
-	case 0: case 1: case 2:
-		return address();
-	case 3: case 4:
-		return rnd() % 16;			/* descriptors, commands, small counts */
-	case 5:
-		return rnd();
-	case 6:
-		return 1ull << rnd() % 64;
-	default:
-		return edges[rnd() % (sizeof(edges) / sizeof(edges[0]))];
+	case 0:
+	case 1:
+	case 2: return address();
+	case 3:
+	case 4: return rnd() % 16; /* descriptors, commands, small counts */
+	case 5: return rnd();
+	case 6: return 1ull << rnd() % 64;
+	default: return edges[rnd() % (sizeof(edges) / sizeof(edges[0]))];
 	}
 }
 

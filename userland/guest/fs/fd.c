@@ -2,9 +2,10 @@
 /*
  * fd.c - the descriptors of a process
  *
- * A table grows by doubling. The arrays of slots and bits are replaced together; the old ones are freed at once, since a borrowed lookup
- * (fd_lookup()) is not held over a growth: the kernel is not preempted and only the thread itself grows its table while F1 has one
- * thread. @first_free makes the usual open and close cost one bit scan that starts where the answer is.
+ * A table grows by doubling. The arrays of slots and bits are replaced together; the old ones are
+ * freed at once, since a borrowed lookup (fd_lookup()) is not held over a growth: the kernel is not
+ * preempted and only the thread itself grows its table while F1 has one thread. @first_free makes
+ * the usual open and close cost one bit scan that starts where the answer is.
  */
 #include "fd.h"
 #include "../lib/assert.h"
@@ -12,7 +13,7 @@
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 
-#define FD_FIRST_SIZE	64
+#define FD_FIRST_SIZE 64
 
 struct file *file_new(int host_fd, struct refstr *name)
 {
@@ -40,7 +41,10 @@ long file_put(struct file *f)
 	return ret;
 }
 
-/* Makes room for number @fd. The caller checked @fd against the limit, so the sizes here do not overflow. */
+/*
+ * Makes room for number @fd. The caller checked @fd against the limit, so the sizes here do not
+ * overflow.
+ */
 static int grow(struct fd_table *t, u32 fd)
 {
 	u32 size = t->size ? t->size : FD_FIRST_SIZE;
@@ -149,7 +153,7 @@ int fd_install(struct fd_table *t, struct file *f, u32 from, bool cloexec)
 	spin_lock(&t->lock);
 	fd = bit_find_clear(t->used, t->size, max(from, t->first_free));
 	if (fd < from)
-		fd = from;	/* the table ends below @from */
+		fd = from; /* the table ends below @from */
 	if (fd >= t->limit) {
 		spin_unlock(&t->lock);
 		return -EMFILE;

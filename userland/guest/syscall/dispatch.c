@@ -2,11 +2,13 @@
 /*
  * dispatch.c - every SYSCALL of ring 3
  *
- * The way of a call: entry.S saves the registers into a frame and calls rs_syscall(); one load finds the handler, its result goes into the
- * frame's rax. Everything that is not the ordinary case (a number that is not in the table, a refusal, --trace, a restart code) is behind one
- * unlikely branch each, because a call such as getpid is counted in single instructions.
+ * The way of a call: entry.S saves the registers into a frame and calls rs_syscall(); one load
+ * finds the handler, its result goes into the frame's rax. Everything that is not the ordinary case
+ * (a number that is not in the table, a refusal, --trace, a restart code) is behind one unlikely
+ * branch each, because a call such as getpid is counted in single instructions.
  *
- * A handler's restart code stays in rax until signal_deliver() has decided; the work flag set here makes sure that it gets to decide.
+ * A handler's restart code stays in rax until signal_deliver() has decided; the work flag set here
+ * makes sure that it gets to decide.
  */
 #include <asm/unistd.h>
 #include <ringside_app.h>
@@ -19,10 +21,10 @@
 #include "../mm/kmalloc.h"
 #include "../mm/page_alloc.h"
 
-#define RS_GUEST(name, ...)	[__NR_##name] = sys_##name,
-#define RS_SPECIAL(name, ...)	[__NR_##name] = sys_##name,
-#define RS_FORWARD(name, ...)	[__NR_##name] = sys_forward,
-#define RS_REFUSE(name, ...)	[__NR_##name] = sys_refuse,
+#define RS_GUEST(name, ...)   [__NR_##name] = sys_##name,
+#define RS_SPECIAL(name, ...) [__NR_##name] = sys_##name,
+#define RS_FORWARD(name, ...) [__NR_##name] = sys_forward,
+#define RS_REFUSE(name, ...)  [__NR_##name] = sys_refuse,
 
 static long sys_refuse(struct rs_frame *f)
 {
@@ -34,9 +36,9 @@ static const sys_fn handlers[RS_NR_SYSCALLS] = {
 #include "../../include/rs_calls.def"
 };
 
-/* --- calls of ringside_app.h ----------------------------------------------------------------------------------------------- */
+/* --- calls of ringside_app.h ------------------------------------------------------------------ */
 
-#define BENCH_MAX	10000000ul
+#define BENCH_MAX 10000000ul
 
 static long bench(u64 op, u64 n)
 {
@@ -63,8 +65,7 @@ static long bench(u64 op, u64 n)
 			page_put(p);
 		}
 		break;
-	default:
-		return -EINVAL;
+	default: return -EINVAL;
 	}
 	return __builtin_ia32_rdtsc() - t;
 }
@@ -80,9 +81,9 @@ static long app_call(struct rs_frame *f, u64 nr)
 	return bench(ARG0(f), ARG1(f));
 }
 
-/* --- tracing ---------------------------------------------------------------------------------------------------------------- */
+/* --- tracing ---------------------------------------------------------------------------------- */
 
-#define TRACE_LINE	2048
+#define TRACE_LINE 2048
 
 static bool traced(const struct process *p, u64 nr)
 {
@@ -170,7 +171,10 @@ void trace_exit(const struct process *p, int wait_status)
 	rs_report_text(RS_CONSOLE_TRACE, &t);
 }
 
-/* The program the sandbox began with was executed by nobody's call; its line is made from what it finds on its stack. */
+/*
+ * The program the sandbox began with was executed by nobody's call; its line is made from what it
+ * finds on its stack.
+ */
 static void trace_first_exec(const struct process *p)
 {
 	struct textbuf t = { .size = TRACE_LINE };
@@ -202,11 +206,12 @@ static void trace_first_exec(const struct process *p)
 	kfree(t.buf);
 }
 
-/* --- dispatch --------------------------------------------------------------------------------------------------------------- */
+/* --- dispatch --------------------------------------------------------------------------------- */
 
 static bool comes_back(u64 nr)
 {
-	return nr != __NR_exit && nr != __NR_exit_group && nr != __NR_execve && nr != __NR_rt_sigreturn;
+	return nr != __NR_exit && nr != __NR_exit_group && nr != __NR_execve &&
+	       nr != __NR_rt_sigreturn;
 }
 
 /* Traced, not in the table, or not Linux's at all. */
@@ -227,12 +232,12 @@ static noinline long dispatch_slow(struct rs_frame *f, u64 nr)
 	return ret;
 }
 
-static bool trace_on;	/* some process is traced; set once at boot */
+static bool trace_on; /* some process is traced; set once at boot */
 
 void rs_syscall(struct rs_frame *f)
 {
 	struct thread *t = current();
-	u32 nr = (u32)f->error;		/* Linux looks at 32 bits of rax, too */
+	u32 nr = (u32)f->error; /* Linux looks at 32 bits of rax, too */
 	sys_fn fn;
 	long ret;
 
@@ -257,7 +262,10 @@ static int open_stdio(struct fd_table *files)
 	for (i = 0; i < 3; i++) {
 		if (rs_boot->stdio[i] < 0)
 			continue;
-		/* 0, 1 and 2 often are one open file of the host; each has a descriptor of its own there, so each is closed by itself. */
+		/*
+		 * 0, 1 and 2 often are one open file of the host; each has a descriptor of its own
+		 * there, so each is closed by itself.
+		 */
 		for (j = 0; j < i; j++)
 			if (rs_boot->stdio[j] == rs_boot->stdio[i])
 				break;
@@ -294,7 +302,8 @@ int syscall_process_init(struct process *p)
 			trace_on |= rs_boot->trace_mask[i] != 0;
 		}
 	}
-	list_for_each(t, &p->threads, list) {
+	list_for_each(t, &p->threads, list)
+	{
 		t->sig = kzalloc(sizeof(*t->sig));
 		if (!t->sig)
 			return -ENOMEM;
@@ -311,11 +320,15 @@ void syscall_exec_done(struct process *p)
 	if (!t->in_syscall && traced(p, __NR_execve))
 		trace_first_exec(p);
 	fd_close_on_exec(p->files);
-	/* Ignored signals stay ignored, caught ones go back to their default; the mask and what is pending stay. */
+	/*
+	 * Ignored signals stay ignored, caught ones go back to their default; the mask and what is
+	 * pending stay.
+	 */
 	for (i = 0; i < NSIG; i++) {
 		u64 handler = p->signals->act[i].handler;
 
-		p->signals->act[i] = (struct k_sigaction){ .handler = handler == SIG_IGN ? SIG_IGN : SIG_DFL };
+		p->signals->act[i] =
+			(struct k_sigaction){ .handler = handler == SIG_IGN ? SIG_IGN : SIG_DFL };
 	}
 	t->sig->alt = (struct k_stack){ .flags = SS_DISABLE };
 	t->sig->restore_mask = false;

@@ -2,9 +2,10 @@
 /*
  * files.c - calls about descriptors and names that are not plain forwarding
  *
- * Descriptor numbers are the process's own affair (dup, close-on-exec); only the open files behind them live at the host. Calls that wait for
- * several descriptors (poll, select) become one ppoll of the host with the numbers translated. Names below /proc/self are answered for the
- * sandboxed process, because to the host they would mean the host process.
+ * Descriptor numbers are the process's own affair (dup, close-on-exec); only the open files behind
+ * them live at the host. Calls that wait for several descriptors (poll, select) become one ppoll of
+ * the host with the numbers translated. Names below /proc/self are answered for the sandboxed
+ * process, because to the host they would mean the host process.
  */
 #include <asm/ioctls.h>
 #include <asm/unistd.h>
@@ -24,7 +25,7 @@ static struct fd_table *files(void)
 	return current_proc()->files;
 }
 
-/* --- open ---------------------------------------------------------------------------------------------------------------------- */
+/* --- open ------------------------------------------------------------------------------------- */
 
 static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 {
@@ -49,8 +50,13 @@ static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 			return -EACCES;
 		ret = procfs_open(&pn);
 	} else {
-		/* The terminal of the sandbox is not a program's to take. The host's descriptors never survive an exec there. */
-		ret = host_call_intr(__NR_openat, dir, gpa_of(path), flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY), mode, 0, 0);
+		/*
+		 * The terminal of the sandbox is not a program's to take. The host's descriptors
+		 * never survive an exec there.
+		 */
+		ret = host_call_intr(__NR_openat, dir, gpa_of(path),
+				     flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY), mode, 0,
+				     0);
 	}
 	if (ret < 0)
 		return ret;
@@ -75,12 +81,14 @@ long sys_creat(struct rs_frame *f)
 	return do_open(AT_FDCWD, ARG0(f), O_CREAT | O_WRONLY | O_TRUNC, (u32)ARG1(f));
 }
 
-/* --- names that may lie below /proc/self ----------------------------------------------------------------------------------------- */
+/* --- names that may lie below /proc/self ------------------------------------------------------ */
 
 /*
  * forward_path() - forwards call @nr whose path is argument @i, after the path was looked at
- * The rewritten path goes through the kernel's buffer, which forward() cannot know; so the call is made with the path's row left out.
- * @out: index of the argument that is a pointer to @size bytes to be written, -1 for none. @size 0: its length is the argument after it.
+ * The rewritten path goes through the kernel's buffer, which forward() cannot know; so the call is
+ * made with the path's row left out.
+ * @out: index of the argument that is a pointer to @size bytes to be written, -1 for none. @size 0:
+ * its length is the argument after it.
  */
 static long forward_path(u64 nr, const u64 a[6], int i, int out, u32 size)
 {
@@ -110,7 +118,8 @@ static long forward_path(u64 nr, const u64 a[6], int i, int out, u32 size)
 			return copyout(a[i + 1], path, n) ? -EFAULT : (long)n;
 		}
 		if (pn.text)
-			rs_strlcpy(path, "/proc/self/stat", PATH_SIZE);	/* any plain file of procfs looks the same */
+			rs_strlcpy(path, "/proc/self/stat",
+				   PATH_SIZE); /* any plain file of procfs looks the same */
 	}
 	memcpy(h, a, sizeof(h));
 	h[i] = gpa_of(path);
@@ -153,12 +162,12 @@ static long forward_path(u64 nr, const u64 a[6], int i, int out, u32 size)
 	return ret;
 }
 
-#define PATH_CALL(name, i, out, size)								\
-	long sys_##name(struct rs_frame *f)							\
-	{											\
-		u64 a[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f) };		\
-												\
-		return forward_path(__NR_##name, a, i, out, size);				\
+#define PATH_CALL(name, i, out, size)                                                \
+	long sys_##name(struct rs_frame *f)                                          \
+	{                                                                            \
+		u64 a[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f) }; \
+                                                                                     \
+		return forward_path(__NR_##name, a, i, out, size);                   \
 	}
 
 PATH_CALL(stat, 0, 1, 144)
@@ -171,7 +180,7 @@ PATH_CALL(faccessat2, 1, -1, 0)
 PATH_CALL(readlink, 0, 1, 0)
 PATH_CALL(readlinkat, 1, 2, 0)
 
-/* --- descriptors ---------------------------------------------------------------------------------------------------------------- */
+/* --- descriptors ------------------------------------------------------------------------------ */
 
 long sys_close(struct rs_frame *f)
 {
@@ -186,9 +195,10 @@ long sys_close_range(struct rs_frame *f)
 	u32 first = (u32)ARG0(f), last = (u32)ARG1(f), flags = (u32)ARG2(f);
 	int fd;
 
-	if (first > last || (flags & ~6u))	/* CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC */
+	if (first > last || (flags & ~6u)) /* CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC */
 		return -EINVAL;
-	for (fd = (int)min(first, (u32)FD_LIMIT_MAX); (fd = fd_next(files(), fd)) >= 0 && (u32)fd <= last; fd++) {
+	for (fd = (int)min(first, (u32)FD_LIMIT_MAX);
+	     (fd = fd_next(files(), fd)) >= 0 && (u32)fd <= last; fd++) {
 		if (flags & 4)
 			fd_set_cloexec(files(), fd, true);
 		else
@@ -276,12 +286,10 @@ static long forward_bycmd(u64 nr, u32 kind, struct rs_frame *f, long unknown)
 		return unknown;
 	size = RS_ARG_PARAM(desc);
 	switch (RS_ARG_KIND(desc)) {
-	case RS_A_NO:
-		return host_call_intr(nr, host, cmd, 0, 0, 0, 0);
+	case RS_A_NO: return host_call_intr(nr, host, cmd, 0, 0, 0, 0);
 	case RS_A_INT:
 	case RS_A_HEX:
-	case RS_A_FLAGS:
-		return host_call_intr(nr, host, cmd, (u32)arg, 0, 0, 0);
+	case RS_A_FLAGS: return host_call_intr(nr, host, cmd, (u32)arg, 0, 0, 0);
 	case RS_A_FD:
 		other = fd_host(files(), arg);
 		return other < 0 ? other : host_call_intr(nr, host, cmd, other, 0, 0, 0);
@@ -305,16 +313,11 @@ long sys_fcntl(struct rs_frame *f)
 	if (!file)
 		return -EBADF;
 	switch (cmd) {
-	case F_DUPFD:
-		return dup_from(ARG0(f), ARG2(f), false);
-	case F_DUPFD_CLOEXEC:
-		return dup_from(ARG0(f), ARG2(f), true);
-	case F_GETFD:
-		return fd_get_cloexec(files(), (u32)ARG0(f)) ? FD_CLOEXEC : 0;
-	case F_SETFD:
-		return fd_set_cloexec(files(), (u32)ARG0(f), ARG2(f) & FD_CLOEXEC);
-	case F_GETOWN:
-		return 0;
+	case F_DUPFD: return dup_from(ARG0(f), ARG2(f), false);
+	case F_DUPFD_CLOEXEC: return dup_from(ARG0(f), ARG2(f), true);
+	case F_GETFD: return fd_get_cloexec(files(), (u32)ARG0(f)) ? FD_CLOEXEC : 0;
+	case F_SETFD: return fd_set_cloexec(files(), (u32)ARG0(f), ARG2(f) & FD_CLOEXEC);
+	case F_GETOWN: return 0;
 	}
 	return forward_bycmd(__NR_fcntl, RS_A_FCNTL, f, -EINVAL);
 }
@@ -336,14 +339,10 @@ long sys_ioctl(struct rs_frame *f)
 	if (!file)
 		return -EBADF;
 	switch ((u32)ARG1(f)) {
-	case FIOCLEX:
-		return fd_set_cloexec(files(), (u32)ARG0(f), true);
-	case FIONCLEX:
-		return fd_set_cloexec(files(), (u32)ARG0(f), false);
-	case TIOCGPGRP:
-		return is_tty(file->host_fd) ? put_user_u32(ARG2(f), p->pgid) : -ENOTTY;
-	case TIOCGSID:
-		return is_tty(file->host_fd) ? put_user_u32(ARG2(f), p->sid) : -ENOTTY;
+	case FIOCLEX: return fd_set_cloexec(files(), (u32)ARG0(f), true);
+	case FIONCLEX: return fd_set_cloexec(files(), (u32)ARG0(f), false);
+	case TIOCGPGRP: return is_tty(file->host_fd) ? put_user_u32(ARG2(f), p->pgid) : -ENOTTY;
+	case TIOCGSID: return is_tty(file->host_fd) ? put_user_u32(ARG2(f), p->sid) : -ENOTTY;
 	case TIOCSPGRP:
 		if (!is_tty(file->host_fd))
 			return -ENOTTY;
@@ -354,7 +353,7 @@ long sys_ioctl(struct rs_frame *f)
 	return forward_bycmd(__NR_ioctl, RS_A_IOCTL, f, -ENOTTY);
 }
 
-/* --- waiting for descriptors ------------------------------------------------------------------------------------------------------- */
+/* --- waiting for descriptors ------------------------------------------------------------------ */
 
 struct k_pollfd {
 	s32 fd;
@@ -401,7 +400,10 @@ static long poller_wait(struct poller *w)
 {
 	long ret;
 
-	/* What is ready already counts before a signal does; and with bad numbers the answer is there. */
+	/*
+	 * What is ready already counts before a signal does; and with bad numbers the answer is
+	 * there.
+	 */
 	if (w->bad || signal_ready()) {
 		struct k_timespec keep = *w->ts;
 		bool poll_only = w->bad;
@@ -413,7 +415,8 @@ static long poller_wait(struct poller *w)
 			return ret;
 		return w->timed && !keep.sec && !keep.nsec ? 0 : -ERESTARTNOHAND;
 	}
-	ret = host_call_intr(__NR_ppoll, gpa_of(w->pfd), w->n, w->timed ? gpa_of(w->ts) : 0, 0, 0, 0);
+	ret = host_call_intr(__NR_ppoll, gpa_of(w->pfd), w->n, w->timed ? gpa_of(w->ts) : 0, 0, 0,
+			     0);
 	return ret == -ERESTARTSYS ? -ERESTARTNOHAND : ret;
 }
 
@@ -521,17 +524,19 @@ long sys_ppoll(struct rs_frame *f)
 	return ret;
 }
 
-#define SELECT_IN	(POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR)
-#define SELECT_OUT	(POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR)
-#define SELECT_EX	POLLPRI
+#define SELECT_IN  (POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR)
+#define SELECT_OUT (POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR)
+#define SELECT_EX  POLLPRI
 
-static long do_select(int n, const u64 uset[3], const struct k_timespec *timeout, struct k_timespec *left)
+static long do_select(int n, const u64 uset[3], const struct k_timespec *timeout,
+		      struct k_timespec *left)
 {
-	static const u16 events[3] = { POLLIN | POLLRDNORM | POLLRDBAND, POLLOUT | POLLWRNORM | POLLWRBAND, POLLPRI };
+	static const u16 events[3] = { POLLIN | POLLRDNORM | POLLRDBAND,
+				       POLLOUT | POLLWRNORM | POLLWRBAND, POLLPRI };
 	static const u16 result[3] = { SELECT_IN, SELECT_OUT, SELECT_EX };
 	u32 words, i, k, used = 0;
 	struct poller w = { 0 };
-	u64 *set;	/* three sets, then as long again for the answer */
+	u64 *set; /* three sets, then as long again for the answer */
 	long ret, err = 0;
 
 	if (n < 0)
@@ -585,7 +590,8 @@ static long do_select(int n, const u64 uset[3], const struct k_timespec *timeout
 			if (!asked)
 				continue;
 			for (k = 0; k < 3; k++)
-				if ((set[k * words + i / 64] >> (i % 64) & 1) && (w.pfd[used].revents & result[k])) {
+				if ((set[k * words + i / 64] >> (i % 64) & 1) &&
+				    (w.pfd[used].revents & result[k])) {
 					set[(3 + k) * words + i / 64] |= 1ull << (i % 64);
 					ret++;
 				}
@@ -688,7 +694,8 @@ long sys_epoll_pwait2(struct rs_frame *f)
 		if (!valid_time(&t))
 			return -EINVAL;
 		/* Rounded up, as a wait may be longer but not shorter. */
-		ms = t.sec > 2000000 ? 2000000000 : (int)(t.sec * 1000 + (t.nsec + 999999) / 1000000);
+		ms = t.sec > 2000000 ? 2000000000
+				     : (int)(t.sec * 1000 + (t.nsec + 999999) / 1000000);
 	}
 	ret = wait_mask(ARG4(f), ARG5(f));
 	return ret ? ret : do_epoll(f, ms);

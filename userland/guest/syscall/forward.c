@@ -2,21 +2,24 @@
 /*
  * forward.c - system calls that the host process executes
  *
- * The row of rs_calls.def says what each argument is; the functions here turn the process's numbers and pointers into what the host can use:
+ * The row of rs_calls.def says what each argument is; the functions here turn the process's numbers
+ * and pointers into what the host can use:
  *
  *	descriptors	the host's, through the descriptor table
  *	paths, strings	copied into kernel memory, so that what was checked is what is used
- *	structures	in place when they lie in one piece of guest physical memory, otherwise through a kernel buffer
- *	data buffers	in place, never copied: one piece is passed as it is, several become the call's vector form; a call that has none gets a
- *			kernel buffer
+ *	structures	in place when they lie in one piece of guest physical memory, otherwise
+ *			through a kernel buffer
+ *	data buffers	in place, never copied: one piece is passed as it is, several become the
+ *			call's vector form; a call that has none gets a kernel buffer
  *
- * In place means: the pages are made present with the right the call needs, and a reference keeps each of them until the call is back, so that
- * neither a munmap by another thread nor a copy-on-write can pull them away. Everything is prepared before the one host call and undone after it in a
- * struct fwd; a bad pointer therefore shows as EFAULT before anything has happened. As on Linux, a data buffer of which only the front is
- * there is transferred up to that point.
+ * In place means: the pages are made present with the right the call needs, and a reference keeps
+ * each of them until the call is back, so that neither a munmap by another thread nor a
+ * copy-on-write can pull them away. Everything is prepared before the one host call and undone
+ * after it in a struct fwd; a bad pointer therefore shows as EFAULT before anything has happened.
+ * As on Linux, a data buffer of which only the front is there is transferred up to that point.
  *
- * A call that comes back with EINTR is repeated unless a signal is to be handled: the host process is interrupted for signals the
- * sandboxed process ignores as well.
+ * A call that comes back with EINTR is repeated unless a signal is to be handled: the host process
+ * is interrupted for signals the sandboxed process ignores as well.
  */
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
@@ -28,10 +31,10 @@
 #include "../mm/kmalloc.h"
 #include "../../include/rs_calls.h"
 
-#define BLOCK_MAX	65536u		/* largest kernel buffer for one argument */
-#define FWD_STRINGS	3
+#define BLOCK_MAX   65536u /* largest kernel buffer for one argument */
+#define FWD_STRINGS 3
 
-/* --- the host's side -------------------------------------------------------------------------------------------------------- */
+/* --- the host's side -------------------------------------------------------------------------- */
 
 long host_call_intr(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 {
@@ -53,7 +56,7 @@ long file_host_close(int host_fd)
 	return host_call1(__NR_close, host_fd);
 }
 
-/* --- strings ---------------------------------------------------------------------------------------------------------------- */
+/* --- strings ---------------------------------------------------------------------------------- */
 
 static char *buffers[RS_NR_CPUS];
 
@@ -83,7 +86,7 @@ long host_dirfd(u64 fd)
 	return fd_host(current_proc()->files, fd);
 }
 
-/* --- read and write ---------------------------------------------------------------------------------------------------------- */
+/* --- read and write --------------------------------------------------------------------------- */
 
 /**
  * pipe_check() - a write that found no reader raises SIGPIPE
@@ -98,7 +101,9 @@ long pipe_check(long ret)
 	return ret;
 }
 
-/* The ordinary case has one descriptor and one piece, and goes to the host with nothing else done. */
+/*
+ * The ordinary case has one descriptor and one piece, and goes to the host with nothing else done.
+ */
 static always_inline long rw(u64 nr, u64 vector_nr, u64 fd, u64 va, u64 len, bool write, u64 pos)
 {
 	struct user_seg seg;
@@ -154,14 +159,14 @@ long sys_pwrite64(struct rs_frame *f)
 	return rw(__NR_pwrite64, __NR_pwritev, ARG0(f), ARG1(f), ARG2(f), false, ARG3(f));
 }
 
-/* --- everything else ---------------------------------------------------------------------------------------------------------- */
+/* --- everything else -------------------------------------------------------------------------- */
 
 /* One pointer argument in flight: in place (seg), or through a kernel buffer. */
 struct fwd_ptr {
 	u64 va;
 	u32 len;
 	bool out;
-	bool result_len;	/* the call's result says how much of the buffer was written */
+	bool result_len; /* the call's result says how much of the buffer was written */
 	struct user_seg seg;
 	void *buf;
 };
@@ -172,7 +177,7 @@ struct fwd {
 	struct fwd_ptr ptr[6];
 	int nptr, nstr;
 	struct pieces pieces;
-	int fdpair;		/* index into ptr, -1 */
+	int fdpair; /* index into ptr, -1 */
 };
 
 static void fwd_release(struct fwd *w)
@@ -297,7 +302,9 @@ long install_host_fd(long host, bool cloexec, struct refstr *name)
 	return fd;
 }
 
-/* Whether the new descriptor of call @nr has the close-on-exec mark. The host's own always has it. */
+/*
+ * Whether the new descriptor of call @nr has the close-on-exec mark. The host's own always has it.
+ */
 static bool wants_cloexec(u64 nr, const u64 *a)
 {
 	switch (nr) {
@@ -306,14 +313,11 @@ static bool wants_cloexec(u64 nr, const u64 *a)
 	case __NR_timerfd_create:
 	case __NR_socket:
 	case __NR_socketpair:
-		return a[1] & O_CLOEXEC;	/* equal to SOCK_CLOEXEC, EFD_CLOEXEC, TFD_CLOEXEC */
-	case __NR_memfd_create:
-		return a[1] & 1;		/* MFD_CLOEXEC */
+		return a[1] & O_CLOEXEC; /* equal to SOCK_CLOEXEC, EFD_CLOEXEC, TFD_CLOEXEC */
+	case __NR_memfd_create: return a[1] & 1; /* MFD_CLOEXEC */
 	case __NR_inotify_init1:
-	case __NR_epoll_create1:
-		return a[0] & O_CLOEXEC;
-	case __NR_accept4:
-		return a[3] & O_CLOEXEC;
+	case __NR_epoll_create1: return a[0] & O_CLOEXEC;
+	case __NR_accept4: return a[3] & O_CLOEXEC;
 	}
 	return false;
 }
@@ -330,21 +334,14 @@ static long fwd_arg(struct fwd *w, u64 nr, const u64 *a, int i, u32 desc)
 
 	w->arg[i] = 0;
 	switch (RS_ARG_KIND(desc)) {
-	case RS_A_NO:
-		return 0;
-	case RS_A_INT:
-		w->arg[i] = (u64)(s64)(s32)a[i];
-		return 0;
+	case RS_A_NO: return 0;
+	case RS_A_INT: w->arg[i] = (u64)(s64)(s32)a[i]; return 0;
 	case RS_A_LONG:
 	case RS_A_UINT:
 	case RS_A_HEX:
 	case RS_A_IOCTL:
-	case RS_A_FCNTL:
-		w->arg[i] = a[i];
-		return 0;
-	case RS_A_FLAGS:
-		w->arg[i] = (u32)a[i];
-		return 0;
+	case RS_A_FCNTL: w->arg[i] = a[i]; return 0;
+	case RS_A_FLAGS: w->arg[i] = (u32)a[i]; return 0;
 	case RS_A_DFD:
 		if ((int)a[i] == AT_FDCWD) {
 			w->arg[i] = (u64)(s64)AT_FDCWD;
@@ -367,16 +364,11 @@ static long fwd_arg(struct fwd *w, u64 nr, const u64 *a, int i, u32 desc)
 			err = -ERANGE;
 		w->arg[i] = err ? 0 : gpa_of(s);
 		return err;
-	case RS_A_IN:
-		return fwd_block(w, a[i], param, true, false, false, &w->arg[i]);
-	case RS_A_OUT:
-		return fwd_block(w, a[i], param, false, true, false, &w->arg[i]);
-	case RS_A_INOUT:
-		return fwd_block(w, a[i], param, true, true, false, &w->arg[i]);
-	case RS_A_OFFP:
-		return fwd_block(w, a[i], 8, true, true, false, &w->arg[i]);
-	case RS_A_LENP:
-		return fwd_block(w, a[i], 4, true, true, false, &w->arg[i]);
+	case RS_A_IN: return fwd_block(w, a[i], param, true, false, false, &w->arg[i]);
+	case RS_A_OUT: return fwd_block(w, a[i], param, false, true, false, &w->arg[i]);
+	case RS_A_INOUT: return fwd_block(w, a[i], param, true, true, false, &w->arg[i]);
+	case RS_A_OFFP: return fwd_block(w, a[i], 8, true, true, false, &w->arg[i]);
+	case RS_A_LENP: return fwd_block(w, a[i], 4, true, true, false, &w->arg[i]);
 	case RS_A_BLKOUTP:
 		if (!a[i] || !a[param])
 			return 0;
@@ -396,13 +388,15 @@ static long fwd_arg(struct fwd *w, u64 nr, const u64 *a, int i, u32 desc)
 		/* fallthrough */
 	case RS_A_BLKIN:
 		if (a[i] && a[param] > BLOCK_MAX)
-			return nr == __NR_setxattr || nr == __NR_lsetxattr || nr == __NR_fsetxattr ? -E2BIG : -EINVAL;
+			return nr == __NR_setxattr || nr == __NR_lsetxattr || nr == __NR_fsetxattr
+				       ? -E2BIG
+				       : -EINVAL;
 		if (a[i] && !a[param])
 			w->arg[i] = 0;
 		return fwd_block(w, a[i], a[param], true, false, false, &w->arg[i]);
 	case RS_A_BUFOUT:
 		len = min(a[param], (u64)BLOCK_MAX);
-		w->arg[param] = len;	/* the length follows its buffer in every row */
+		w->arg[param] = len; /* the length follows its buffer in every row */
 		if (len && !user_range_ok(a[i], len))
 			return -EFAULT;
 		return fwd_block(w, a[i], len, false, true, true, &w->arg[i]);
@@ -442,7 +436,8 @@ static long fwd_arg(struct fwd *w, u64 nr, const u64 *a, int i, u32 desc)
 			if ((s64)v[1] < 0 || (total += v[1]) > 0x7fffffffffffffff)
 				return -EINVAL;
 			if (more && v[1])
-				more = pieces_add(&w->pieces, v[0], v[1], RS_ARG_KIND(desc) == RS_A_IOVOUT, &err);
+				more = pieces_add(&w->pieces, v[0], v[1],
+						  RS_ARG_KIND(desc) == RS_A_IOVOUT, &err);
 			if (err)
 				return err;
 		}
@@ -456,12 +451,15 @@ static long fwd_arg(struct fwd *w, u64 nr, const u64 *a, int i, u32 desc)
 	}
 }
 
-/* Order matters for BUFOUT and arrays: they shorten an argument that follows, which must not be overwritten by its own turn. */
+/*
+ * Order matters for BUFOUT and arrays: they shorten an argument that follows, which must not be
+ * overwritten by its own turn.
+ */
 long forward(u64 nr, const u64 a[6])
 {
 	const struct rs_sysrow *row = &rs_sysrows[nr];
 	struct fwd w;
-	u64 set = 0;	/* arguments already given a value by an earlier one */
+	u64 set = 0; /* arguments already given a value by an earlier one */
 	long ret = 0;
 	int i;
 
@@ -485,7 +483,8 @@ long forward(u64 nr, const u64 a[6])
 	}
 	/* An array's count may stand before it (getgroups). */
 	if (!ret) {
-		ret = host_call_intr(nr, w.arg[0], w.arg[1], w.arg[2], w.arg[3], w.arg[4], w.arg[5]);
+		ret = host_call_intr(nr, w.arg[0], w.arg[1], w.arg[2], w.arg[3], w.arg[4],
+				     w.arg[5]);
 		if (ret >= 0)
 			ret = fwd_copy_back(&w, ret);
 		if (ret >= 0 && row->ret == RS_R_FD)
@@ -494,8 +493,10 @@ long forward(u64 nr, const u64 a[6])
 			ret = install_pair(&w, a[nr == __NR_pipe2 ? 0 : 3], wants_cloexec(nr, a));
 	}
 	fwd_release(&w);
-	if (unlikely(ret == -EPIPE) && (nr == __NR_writev || nr == __NR_pwritev || nr == __NR_pwritev2 || nr == __NR_sendfile ||
-					nr == __NR_splice || nr == __NR_tee || nr == __NR_copy_file_range))
+	if (unlikely(ret == -EPIPE) &&
+	    (nr == __NR_writev || nr == __NR_pwritev || nr == __NR_pwritev2 ||
+	     nr == __NR_sendfile || nr == __NR_splice || nr == __NR_tee ||
+	     nr == __NR_copy_file_range))
 		pipe_check(ret);
 	return ret;
 }

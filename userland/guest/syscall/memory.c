@@ -2,7 +2,8 @@
 /*
  * memory.c - calls about the address space: the arguments' way to mm/
  *
- * mm/ checks addresses and rights; what is decided here is only what a descriptor or a length in C's types means.
+ * mm/ checks addresses and rights; what is decided here is only what a descriptor or a length in
+ * C's types means.
  */
 #include <linux/mman.h>
 #include "syscall.h"
@@ -17,7 +18,12 @@ long sys_mmap(struct rs_frame *f)
 {
 	struct process *p = current_proc();
 	struct mmap_req req = {
-		.addr = ARG0(f), .len = ARG1(f), .prot = (u32)ARG2(f), .flags = (u32)ARG3(f), .host_fd = -1, .offset = ARG5(f),
+		.addr = ARG0(f),
+		.len = ARG1(f),
+		.prot = (u32)ARG2(f),
+		.flags = (u32)ARG3(f),
+		.host_fd = -1,
+		.offset = ARG5(f),
 	};
 
 	if (!(req.flags & MAP_ANONYMOUS)) {
@@ -77,7 +83,10 @@ long sys_mincore(struct rs_frame *f)
 	return 0;
 }
 
-/* The arena is the sandbox's own and is not swapped: everything is locked as far as a program can tell. */
+/*
+ * The arena is the sandbox's own and is not swapped: everything is locked as far as a program can
+ * tell.
+ */
 static long lock_range(u64 addr, u64 len)
 {
 	u64 end = ALIGN_UP(addr + len, PAGE_SIZE);
@@ -102,7 +111,7 @@ long sys_mlock(struct rs_frame *f)
 
 long sys_mlock2(struct rs_frame *f)
 {
-	if (ARG2(f) & ~1ull)	/* MLOCK_ONFAULT */
+	if (ARG2(f) & ~1ull) /* MLOCK_ONFAULT */
 		return -EINVAL;
 	return lock_range(ARG0(f), ARG1(f));
 }
@@ -123,7 +132,10 @@ long sys_munlockall(struct rs_frame *f)
 	return 0;
 }
 
-/* One thread runs at a time, so a barrier on "the others" has nobody to reach; registrations succeed. */
+/*
+ * One thread runs at a time, so a barrier on "the others" has nobody to reach; registrations
+ * succeed.
+ */
 long sys_membarrier(struct rs_frame *f)
 {
 	u32 cmd = (u32)ARG0(f);

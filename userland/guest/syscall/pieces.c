@@ -2,7 +2,8 @@
 /*
  * pieces.c - data of a process as a list of guest physical pieces
  *
- * The list begins in the structure itself and moves to one allocation of the largest size when that is not enough; it never grows twice.
+ * The list begins in the structure itself and moves to one allocation of the largest size when that
+ * is not enough; it never grows twice.
  */
 #include "pieces.h"
 #include "../lib/string.h"

@@ -2,17 +2,17 @@
 /*
  * pieces.h - data of a process as a list of guest physical pieces
  *
- * Pieces have the layout of struct iovec with GPAs for addresses, so the host can be given the array itself. Pages are referenced from
- * pieces_add() to pieces_put().
+ * Pieces have the layout of struct iovec with GPAs for addresses, so the host can be given the
+ * array itself. Pages are referenced from pieces_add() to pieces_put().
  */
 #ifndef RS_SYSCALL_PIECES_H
 #define RS_SYSCALL_PIECES_H
 
 #include "../mm/uaccess.h"
 
-#define SEGS_INLINE	16		/* pieces without an allocation */
-#define SEGS_MAX	1024		/* IOV_MAX */
-#define TRANSFER_MAX	(64ul << 20)	/* bytes held at once by one call; a longer one is cut short, as Linux does at 2 GiB */
+#define SEGS_INLINE  16		  /* pieces without an allocation */
+#define SEGS_MAX     1024	  /* IOV_MAX */
+#define TRANSFER_MAX (64ul << 20) /* bytes of one call; longer ones are cut short */
 
 struct pieces {
 	struct user_seg *seg;
@@ -33,7 +33,8 @@ static inline void pieces_init(struct pieces *p)
 void pieces_put(struct pieces *p);
 /**
  * pieces_add() - translates one more buffer; true when all of it is in
- * False: the rest is not there or does not fit, so nothing may be added after it. *@err is set only when the list is still empty.
+ * False: the rest is not there or does not fit, so nothing may be added after it. *@err is set only
+ * when the list is still empty.
  */
 bool pieces_add(struct pieces *p, u64 va, u64 len, bool write, long *err);
 

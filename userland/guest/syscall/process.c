@@ -2,8 +2,9 @@
 /*
  * process.c - identity, limits and settings of a process, its end, its exec
  *
- * Ids are the sandbox's own (boot page): they say who the program is to itself. The host process checks rights with its own ids, so nothing
- * here grants anything; changing to an id that the process has already is allowed, anything else is EPERM as for an unprivileged user.
+ * Ids are the sandbox's own (boot page): they say who the program is to itself. The host process
+ * checks rights with its own ids, so nothing here grants anything; changing to an id that the
+ * process has already is allowed, anything else is EPERM as for an unprivileged user.
  */
 #include <asm/prctl.h>
 #include <asm/unistd.h>
@@ -22,13 +23,13 @@ bool pid_is_self(int pid)
 	return !pid || pid == (int)current_proc()->pid;
 }
 
-/* --- identity ---------------------------------------------------------------------------------------------------------------- */
+/* --- identity --------------------------------------------------------------------------------- */
 
-#define GETTER(name, what)				\
-	long sys_##name(struct rs_frame *f)		\
-	{						\
-		(void)f;				\
-		return what;				\
+#define GETTER(name, what)                  \
+	long sys_##name(struct rs_frame *f) \
+	{                                   \
+		(void)f;                    \
+		return what;                \
 	}
 
 GETTER(getpid, current_proc()->pid)
@@ -60,9 +61,9 @@ long sys_setpgid(struct rs_frame *f)
 	if (!pid_is_self((int)ARG0(f)))
 		return -ESRCH;
 	if (p->sid == p->pid)
-		return -EPERM;		/* a session leader keeps its group */
+		return -EPERM; /* a session leader keeps its group */
 	if (pgid && pgid != (int)p->pid && pgid != (int)p->pgid)
-		return -EPERM;		/* no such group in this session */
+		return -EPERM; /* no such group in this session */
 	p->pgid = pgid ? (u32)pgid : p->pid;
 	return 0;
 }
@@ -108,7 +109,8 @@ static long set_uids(u32 r, u32 e, u32 s)
 {
 	struct process *p = current_proc();
 
-	if (!may_be(r, p->uid, p->euid, p->suid) || !may_be(e, p->uid, p->euid, p->suid) || !may_be(s, p->uid, p->euid, p->suid))
+	if (!may_be(r, p->uid, p->euid, p->suid) || !may_be(e, p->uid, p->euid, p->suid) ||
+	    !may_be(s, p->uid, p->euid, p->suid))
 		return -EPERM;
 	if (r != (u32)-1)
 		p->uid = r;
@@ -123,7 +125,8 @@ static long set_gids(u32 r, u32 e, u32 s)
 {
 	struct process *p = current_proc();
 
-	if (!may_be(r, p->gid, p->egid, p->sgid) || !may_be(e, p->gid, p->egid, p->sgid) || !may_be(s, p->gid, p->egid, p->sgid))
+	if (!may_be(r, p->gid, p->egid, p->sgid) || !may_be(e, p->gid, p->egid, p->sgid) ||
+	    !may_be(s, p->gid, p->egid, p->sgid))
 		return -EPERM;
 	if (r != (u32)-1)
 		p->gid = r;
@@ -202,7 +205,8 @@ long sys_capget(struct rs_frame *f)
 		return -EFAULT;
 	if (h.version == _LINUX_CAPABILITY_VERSION_1) {
 		n = 1;
-	} else if (h.version != _LINUX_CAPABILITY_VERSION_2 && h.version != _LINUX_CAPABILITY_VERSION_3) {
+	} else if (h.version != _LINUX_CAPABILITY_VERSION_2 &&
+		   h.version != _LINUX_CAPABILITY_VERSION_3) {
 		if (put_user_u32(ARG0(f), _LINUX_CAPABILITY_VERSION_3))
 			return -EFAULT;
 		return ARG1(f) ? -EINVAL : 0;
@@ -221,16 +225,20 @@ long sys_capset(struct rs_frame *f)
 
 	if (copyin(&h, ARG0(f), sizeof(h)))
 		return -EFAULT;
-	if (h.version != _LINUX_CAPABILITY_VERSION_1 && h.version != _LINUX_CAPABILITY_VERSION_2 && h.version != _LINUX_CAPABILITY_VERSION_3)
+	if (h.version != _LINUX_CAPABILITY_VERSION_1 && h.version != _LINUX_CAPABILITY_VERSION_2 &&
+	    h.version != _LINUX_CAPABILITY_VERSION_3)
 		return -EINVAL;
 	if (copyin(d, ARG1(f), h.version == _LINUX_CAPABILITY_VERSION_1 ? sizeof(d[0]) : sizeof(d)))
 		return -EFAULT;
-	return d[0].effective | d[0].permitted | d[0].inheritable | d[1].effective | d[1].permitted | d[1].inheritable ? -EPERM : 0;
+	return d[0].effective | d[0].permitted | d[0].inheritable | d[1].effective |
+			       d[1].permitted | d[1].inheritable
+		       ? -EPERM
+		       : 0;
 }
 
-/* --- limits ------------------------------------------------------------------------------------------------------------------ */
+/* --- limits ----------------------------------------------------------------------------------- */
 
-#define RLIM_INF	(~0ull)
+#define RLIM_INF (~0ull)
 
 struct rlimit64_k {
 	u64 cur, max;
@@ -246,27 +254,20 @@ static long limit_get(u32 which, struct rlimit64_k *r)
 		r->cur = p->files->limit;
 		r->max = p->files->hard_limit;
 		return 0;
-	case RLIMIT_STACK:
-		r->cur = p->mm->limit_stack;
-		return 0;
-	case RLIMIT_AS:
-		r->cur = p->mm->limit_as;
-		return 0;
-	case RLIMIT_DATA:
-		r->cur = p->mm->limit_data;
-		return 0;
-	case RLIMIT_CORE:
-		r->cur = r->max = 0;
-		return 0;
+	case RLIMIT_STACK: r->cur = p->mm->limit_stack; return 0;
+	case RLIMIT_AS: r->cur = p->mm->limit_as; return 0;
+	case RLIMIT_DATA: r->cur = p->mm->limit_data; return 0;
+	case RLIMIT_CORE: r->cur = r->max = 0; return 0;
 	case RLIMIT_NICE:
-	case RLIMIT_RTPRIO:
-		r->cur = r->max = 0;
-		return 0;
+	case RLIMIT_RTPRIO: r->cur = r->max = 0; return 0;
 	}
 	return which < RLIM_NLIMITS ? 0 : -EINVAL;
 }
 
-/* Limits that the guest kernel keeps are set; the others are the host process's and only accept what they are. */
+/*
+ * Limits that the guest kernel keeps are set; the others are the host process's and only accept
+ * what they are.
+ */
 static long limit_set(u32 which, const struct rlimit64_k *r)
 {
 	struct process *p = current_proc();
@@ -284,15 +285,9 @@ static long limit_set(u32 which, const struct rlimit64_k *r)
 		p->files->limit = (u32)r->cur;
 		p->files->hard_limit = (u32)r->max;
 		break;
-	case RLIMIT_STACK:
-		p->mm->limit_stack = r->cur;
-		break;
-	case RLIMIT_AS:
-		p->mm->limit_as = r->cur;
-		break;
-	case RLIMIT_DATA:
-		p->mm->limit_data = r->cur;
-		break;
+	case RLIMIT_STACK: p->mm->limit_stack = r->cur; break;
+	case RLIMIT_AS: p->mm->limit_as = r->cur; break;
+	case RLIMIT_DATA: p->mm->limit_data = r->cur; break;
 	}
 	return 0;
 }
@@ -329,20 +324,22 @@ long sys_setrlimit(struct rs_frame *f)
 	return ARG1(f) ? prlimit((u32)ARG0(f), ARG1(f), 0) : -EFAULT;
 }
 
-/* --- scheduling -------------------------------------------------------------------------------------------------------------- */
+/* --- scheduling ------------------------------------------------------------------------------- */
 
 long sys_getpriority(struct rs_frame *f)
 {
 	if ((u32)ARG0(f) > 2)
 		return -EINVAL;
-	return 20;	/* nice 0, as the system call encodes it */
+	return 20; /* nice 0, as the system call encodes it */
 }
 
 long sys_setpriority(struct rs_frame *f)
 {
 	if ((u32)ARG0(f) > 2)
 		return -EINVAL;
-	return (int)ARG2(f) < 0 ? -EACCES : 0;	/* being nicer to the others of the sandbox costs nothing to promise */
+	return (int)ARG2(f) < 0
+		       ? -EACCES
+		       : 0; /* being nicer to the others of the sandbox costs nothing to promise */
 }
 
 long sys_sched_yield(struct rs_frame *f)
@@ -375,7 +372,7 @@ long sys_sched_setaffinity(struct rs_frame *f)
 
 long sys_sched_getscheduler(struct rs_frame *f)
 {
-	return pid_is_self((int)ARG0(f)) ? 0 : -ESRCH;	/* SCHED_OTHER */
+	return pid_is_self((int)ARG0(f)) ? 0 : -ESRCH; /* SCHED_OTHER */
 }
 
 long sys_sched_getparam(struct rs_frame *f)
@@ -389,8 +386,11 @@ long sys_sched_getparam(struct rs_frame *f)
 static long priority(u32 policy, long fifo)
 {
 	switch (policy) {
-	case 0: case 3: case 5: return 0;
-	case 1: case 2: return fifo;
+	case 0:
+	case 3:
+	case 5: return 0;
+	case 1:
+	case 2: return fifo;
 	}
 	return -EINVAL;
 }
@@ -407,12 +407,13 @@ long sys_sched_get_priority_min(struct rs_frame *f)
 
 long sys_getcpu(struct rs_frame *f)
 {
-	if ((ARG0(f) && put_user_u32(ARG0(f), this_cpu()->id)) || (ARG1(f) && put_user_u32(ARG1(f), 0)))
+	if ((ARG0(f) && put_user_u32(ARG0(f), this_cpu()->id)) ||
+	    (ARG1(f) && put_user_u32(ARG1(f), 0)))
 		return -EFAULT;
 	return 0;
 }
 
-/* --- settings ---------------------------------------------------------------------------------------------------------------- */
+/* --- settings --------------------------------------------------------------------------------- */
 
 long sys_arch_prctl(struct rs_frame *f)
 {
@@ -428,10 +429,8 @@ long sys_arch_prctl(struct rs_frame *f)
 		else
 			set_user_gs_base(a);
 		return 0;
-	case ARCH_GET_FS:
-		return put_user_u64(a, user_fs_base());
-	case ARCH_GET_GS:
-		return put_user_u64(a, user_gs_base());
+	case ARCH_GET_FS: return put_user_u64(a, user_fs_base());
+	case ARCH_GET_GS: return put_user_u64(a, user_gs_base());
 	}
 	return -EINVAL;
 }
@@ -453,36 +452,29 @@ long sys_prctl(struct rs_frame *f)
 		}
 		memcpy(p->comm, name, sizeof(name));
 		return 0;
-	case PR_GET_NAME:
-		return copyout(ARG1(f), p->comm, sizeof(p->comm));
-	case PR_GET_DUMPABLE:
-		return p->dumpable;
+	case PR_GET_NAME: return copyout(ARG1(f), p->comm, sizeof(p->comm));
+	case PR_GET_DUMPABLE: return p->dumpable;
 	case PR_SET_DUMPABLE:
 		if (ARG1(f) > 1)
 			return -EINVAL;
 		p->dumpable = ARG1(f);
 		return 0;
 	case PR_SET_PDEATHSIG:
-		return ARG1(f) > NSIG ? -EINVAL : 0;	/* the sandbox ends with its host process anyway */
-	case PR_GET_PDEATHSIG:
-		return put_user_u32(ARG1(f), 0);
+		return ARG1(f) > NSIG ? -EINVAL
+				      : 0; /* the sandbox ends with its host process anyway */
+	case PR_GET_PDEATHSIG: return put_user_u32(ARG1(f), 0);
 	case PR_SET_NO_NEW_PRIVS:
 		if (ARG1(f) != 1 || ARG2(f) || ARG3(f) || ARG4(f))
 			return -EINVAL;
 		p->no_new_privs = true;
 		return 0;
-	case PR_GET_NO_NEW_PRIVS:
-		return p->no_new_privs;
-	case PR_GET_TIMERSLACK:
-		return 50000;
+	case PR_GET_NO_NEW_PRIVS: return p->no_new_privs;
+	case PR_GET_TIMERSLACK: return 50000;
 	case PR_SET_TIMERSLACK:
 	case PR_SET_CHILD_SUBREAPER:
-	case PR_SET_THP_DISABLE:
-		return 0;
-	case PR_GET_SECCOMP:
-		return 0;
-	case PR_CAPBSET_READ:
-		return ARG1(f) > CAP_LAST_CAP ? -EINVAL : 0;
+	case PR_SET_THP_DISABLE: return 0;
+	case PR_GET_SECCOMP: return 0;
+	case PR_CAPBSET_READ: return ARG1(f) > CAP_LAST_CAP ? -EINVAL : 0;
 	}
 	return -EINVAL;
 }
@@ -495,7 +487,7 @@ long sys_set_tid_address(struct rs_frame *f)
 
 long sys_set_robust_list(struct rs_frame *f)
 {
-	if (ARG1(f) != 24)	/* sizeof(struct robust_list_head) */
+	if (ARG1(f) != 24) /* sizeof(struct robust_list_head) */
 		return -EINVAL;
 	current()->robust_list = ARG0(f);
 	current()->robust_len = ARG1(f);
@@ -508,7 +500,8 @@ long sys_get_robust_list(struct rs_frame *f)
 
 	if (!pid_is_self((int)ARG0(f)))
 		return -ESRCH;
-	if (put_user_u64(ARG2(f), t->robust_len ? t->robust_len : 24) || put_user_u64(ARG1(f), t->robust_list))
+	if (put_user_u64(ARG2(f), t->robust_len ? t->robust_len : 24) ||
+	    put_user_u64(ARG1(f), t->robust_list))
 		return -EFAULT;
 	return 0;
 }
@@ -518,7 +511,7 @@ long sys_personality(struct rs_frame *f)
 	return (u32)ARG0(f) == 0xffffffff || !(u32)ARG0(f) ? 0 : -EINVAL;
 }
 
-/* --- end, exec, children ------------------------------------------------------------------------------------------------------ */
+/* --- end, exec, children ---------------------------------------------------------------------- */
 
 static void exit_with(int status)
 {

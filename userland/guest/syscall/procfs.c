@@ -2,9 +2,11 @@
 /*
  * procfs.c - names below /proc/self and /dev/fd
  *
- * To the host, /proc/self is the host process: its mappings, its descriptors, its memory. So these names are answered here, for the sandboxed
- * process: as text made on open (and put into a memfd, so that reading, seeking and passing on work as with any file), as the program's own
- * path, or as the host's descriptor behind a number. What is not known is ENOENT rather than the host process's.
+ * To the host, /proc/self is the host process: its mappings, its descriptors, its memory. So these
+ * names are answered here, for the sandboxed process: as text made on open (and put into a memfd,
+ * so that reading, seeking and passing on work as with any file), as the program's own path, or as
+ * the host's descriptor behind a number. What is not known is ENOENT rather than the host
+ * process's.
  */
 #include <asm/unistd.h>
 #include "procfs.h"
@@ -13,7 +15,7 @@
 #include "../mm/kmalloc.h"
 #include "../mm/page_alloc.h"
 
-#define TEXT_ROOM	(256ul << 10)
+#define TEXT_ROOM (256ul << 10)
 
 bool procfs_parse_fd(const char *s, u32 *fd)
 {
@@ -69,8 +71,8 @@ static void text_statm(struct textbuf *t)
 {
 	struct mm *mm = current_proc()->mm;
 
-	text_printf(t, "%lu %lu 0 0 0 %lu 0\n", (unsigned long)(mm->total >> PAGE_SHIFT), (unsigned long)mm->pt.mapped,
-		    (unsigned long)(mm->total >> PAGE_SHIFT));
+	text_printf(t, "%lu %lu 0 0 0 %lu 0\n", (unsigned long)(mm->total >> PAGE_SHIFT),
+		    (unsigned long)mm->pt.mapped, (unsigned long)(mm->total >> PAGE_SHIFT));
 }
 
 static void text_stat(struct textbuf *t)
@@ -78,8 +80,9 @@ static void text_stat(struct textbuf *t)
 	struct process *p = current_proc();
 	int i;
 
-	text_printf(t, "%u (%s) R %u %u %u 0 -1 0 0 0 0 0 0 0 0 0 20 0 %u 0 0 %lu %lu", p->pid, p->comm, p->ppid, p->pgid, p->sid, p->nthreads,
-		    (unsigned long)p->mm->total, (unsigned long)p->mm->pt.mapped);
+	text_printf(t, "%u (%s) R %u %u %u 0 -1 0 0 0 0 0 0 0 0 0 20 0 %u 0 0 %lu %lu", p->pid,
+		    p->comm, p->ppid, p->pgid, p->sid, p->nthreads, (unsigned long)p->mm->total,
+		    (unsigned long)p->mm->pt.mapped);
 	for (i = 25; i <= 52; i++)
 		text_printf(t, " 0");
 	text_putc(t, '\n');
@@ -89,33 +92,47 @@ static void text_status(struct textbuf *t)
 {
 	struct process *p = current_proc();
 
-	text_printf(t, "Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nTgid:\t%u\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n", p->comm, p->umask, p->pid,
-		    p->pid, p->ppid);
-	text_printf(t, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t%u\n", p->uid, p->euid, p->suid, p->fsuid, p->gid, p->egid, p->sgid,
-		    p->fsgid, p->files->size);
-	text_printf(t, "VmSize:\t%8lu kB\nVmRSS:\t%8lu kB\nVmPTE:\t%8lu kB\nThreads:\t%u\n", (unsigned long)(p->mm->total >> 10),
-		    (unsigned long)(p->mm->pt.mapped << (PAGE_SHIFT - 10)), (unsigned long)(p->mm->pt.tables << (PAGE_SHIFT - 10)), p->nthreads);
-	text_printf(t, "CapInh:\t%016x\nCapPrm:\t%016x\nCapEff:\t%016x\nNoNewPrivs:\t%d\n", 0, 0, 0, p->no_new_privs);
+	text_printf(t,
+		    "Name:\t%s\nUmask:\t%04o\nState:\tR "
+		    "(running)\nTgid:\t%u\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n",
+		    p->comm, p->umask, p->pid, p->pid, p->ppid);
+	text_printf(t, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t%u\n", p->uid, p->euid,
+		    p->suid, p->fsuid, p->gid, p->egid, p->sgid, p->fsgid, p->files->size);
+	text_printf(t, "VmSize:\t%8lu kB\nVmRSS:\t%8lu kB\nVmPTE:\t%8lu kB\nThreads:\t%u\n",
+		    (unsigned long)(p->mm->total >> 10),
+		    (unsigned long)(p->mm->pt.mapped << (PAGE_SHIFT - 10)),
+		    (unsigned long)(p->mm->pt.tables << (PAGE_SHIFT - 10)), p->nthreads);
+	text_printf(t, "CapInh:\t%016x\nCapPrm:\t%016x\nCapEff:\t%016x\nNoNewPrivs:\t%d\n", 0, 0, 0,
+		    p->no_new_privs);
 }
 
 static void text_meminfo(struct textbuf *t)
 {
-	unsigned long total = pages_total() << (PAGE_SHIFT - 10), avail = pages_free() << (PAGE_SHIFT - 10);
+	unsigned long total = pages_total() << (PAGE_SHIFT - 10), avail = pages_free()
+									  << (PAGE_SHIFT - 10);
 
-	text_printf(t, "MemTotal:       %8lu kB\nMemFree:        %8lu kB\nMemAvailable:   %8lu kB\n", total, avail, avail);
-	text_printf(t, "Buffers:        %8d kB\nCached:         %8d kB\nSwapTotal:      %8d kB\nSwapFree:       %8d kB\n", 0, 0, 0, 0);
+	text_printf(t,
+		    "MemTotal:       %8lu kB\nMemFree:        %8lu kB\nMemAvailable:   %8lu kB\n",
+		    total, avail, avail);
+	text_printf(t,
+		    "Buffers:        %8d kB\nCached:         %8d kB\nSwapTotal:      %8d "
+		    "kB\nSwapFree:       %8d kB\n",
+		    0, 0, 0, 0);
 }
 
 static const struct {
 	const char *name;
 	void (*text)(struct textbuf *t);
 } self_files[] = {
-	{ "maps", text_maps }, { "comm", text_comm }, { "cmdline", text_cmdline }, { "environ", text_environ }, { "statm", text_statm },
-	{ "stat", text_stat }, { "status", text_status },
+	{ "maps", text_maps },	     { "comm", text_comm },   { "cmdline", text_cmdline },
+	{ "environ", text_environ }, { "statm", text_statm }, { "stat", text_stat },
+	{ "status", text_status },
 };
 
 /* The host's /proc/self shows these of any process of the machine alike. */
-static const char *const harmless[] = { "mounts", "mountinfo", "mountstats", "cgroup", "cwd", "root", "fd", "fdinfo", "limits", "oom_score_adj" };
+static const char *const harmless[] = { "mounts", "mountinfo",	  "mountstats", "cgroup",
+					"cwd",	  "root",	  "fd",		"fdinfo",
+					"limits", "oom_score_adj" };
 
 static const char *after(const char *path, const char *prefix)
 {

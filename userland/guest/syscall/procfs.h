@@ -10,14 +10,16 @@
 
 /** struct proc_name - what procfs_resolve() found */
 struct proc_name {
-	void (*text)(struct textbuf *t);	/* a file whose contents the guest kernel makes; NULL otherwise */
-	bool exe;				/* /proc/self/exe: the path was replaced by the program's */
+	void (*text)(struct textbuf
+			     *t); /* a file whose contents the guest kernel makes; NULL otherwise */
+	bool exe;		  /* /proc/self/exe: the path was replaced by the program's */
 };
 
 /**
- * procfs_resolve() - looks at @path (path_buffer(), PATH_SIZE bytes), which it may rewrite into what the host has to be asked for
- * 0, or -ENOENT for a name that would tell about the host process. Only absolute names as written are recognised; what gets there by symbolic
- * links or relative to a directory is the host's to decide (Landlock).
+ * procfs_resolve() - looks at @path (path_buffer(), PATH_SIZE bytes), which it may rewrite into
+ * what the host has to be asked for 0, or -ENOENT for a name that would tell about the host
+ * process. Only absolute names as written are recognised; what gets there by symbolic links or
+ * relative to a directory is the host's to decide (Landlock).
  */
 long procfs_resolve(char *path, struct proc_name *pn);
 /** procfs_open() - a new host descriptor from which the text of @pn can be read, or -errno */

@@ -5,14 +5,17 @@
  * The layout is Linux's for x86-64, since C libraries, unwinders and programs look into it:
  *
  *	(high)	the interrupted stack, 128 bytes of red zone, or the top of the alternate stack
- *		extended state: FXSAVE or XSAVE area, aligned to 64, followed by FP_XSTATE_MAGIC2 if XSAVE
- *	(low)	struct frame: return address (the restorer), ucontext, siginfo; its address is 8 below a multiple of 16, as after a call
+ *		extended state: FXSAVE or XSAVE area, aligned to 64; FP_XSTATE_MAGIC2 after XSAVE
+ *	(low)	struct frame: return address (the restorer), ucontext, siginfo; its address is 8
+ *		below a multiple of 16, as after a call
  *
- * Vector registers are the process's own all the while (the kernel does not use them), so saving is one XSAVE into a kernel buffer and a copy.
+ * Vector registers are the process's own all the while (the kernel does not use them), so saving is
+ * one XSAVE into a kernel buffer and a copy.
  *
- * sigreturn trusts nothing: selectors and privileged flags are ours whatever the frame says, rip has to be an address of ring 3, and the
- * extended state is copied into the kernel, its header cleaned of every bit that would fault, before XRSTOR sees it. Whatever is left
- * makes at worst the process fault.
+ * sigreturn trusts nothing: selectors and privileged flags are ours whatever the frame says, rip
+ * has to be an address of ring 3, and the extended state is copied into the kernel, its header
+ * cleaned of every bit that would fault, before XRSTOR sees it. Whatever is left makes at worst the
+ * process fault.
  */
 #include "signal.h"
 #include "syscall.h"
@@ -20,18 +23,18 @@
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 
-#define RED_ZONE		128
-#define FXSAVE_SIZE		512
-#define XSAVE_HEADER		64
-#define SW_RESERVED		464	/* offset in the FXSAVE area that hardware leaves to software */
-#define FXSAVE_MXCSR		24
-#define FXSAVE_MXCSR_MASK	28
-#define FP_XSTATE_MAGIC1	0x46505853u
-#define FP_XSTATE_MAGIC2	0x46505845u
+#define RED_ZONE	     128
+#define FXSAVE_SIZE	     512
+#define XSAVE_HEADER	     64
+#define SW_RESERVED	     464 /* offset in the FXSAVE area that hardware leaves to software */
+#define FXSAVE_MXCSR	     24
+#define FXSAVE_MXCSR_MASK    28
+#define FP_XSTATE_MAGIC1     0x46505853u
+#define FP_XSTATE_MAGIC2     0x46505845u
 
-#define UC_FP_XSTATE		0x1
-#define UC_SIGCONTEXT_SS	0x2
-#define UC_STRICT_RESTORE_SS	0x4
+#define UC_FP_XSTATE	     0x1
+#define UC_SIGCONTEXT_SS     0x2
+#define UC_STRICT_RESTORE_SS 0x4
 
 struct sw_reserved {
 	u32 magic1, extended_size;
@@ -40,7 +43,8 @@ struct sw_reserved {
 };
 
 struct sigcontext_k {
-	u64 r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags;
+	u64 r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip,
+		rflags;
 	u16 cs, gs, fs, ss;
 	u64 err, trapno, oldmask, cr2, fpstate, reserved[8];
 };
@@ -59,9 +63,11 @@ struct frame {
 _Static_assert(sizeof(struct sw_reserved) == 48, "struct _fpx_sw_bytes");
 _Static_assert(sizeof(struct sigcontext_k) == 256, "struct sigcontext");
 _Static_assert(sizeof(struct k_siginfo) == 128, "siginfo_t");
-_Static_assert(offsetof(struct frame, uc.mc) == 48 && offsetof(struct frame, uc.sigmask) == 304, "struct ucontext");
+_Static_assert(offsetof(struct frame, uc.mc) == 48 && offsetof(struct frame, uc.sigmask) == 304,
+	       "struct ucontext");
 _Static_assert(sizeof(struct frame) == 440, "struct rt_sigframe");
-_Static_assert(sizeof(struct k_sigaction) == 32 && sizeof(struct k_stack) == 24, "sigaction, stack_t");
+_Static_assert(sizeof(struct k_sigaction) == 32 && sizeof(struct k_stack) == 24,
+	       "sigaction, stack_t");
 
 bool sigframe_position(u64 sp, u64 xstate, u64 frame_size, u64 *frame, u64 *fpstate)
 {
@@ -89,7 +95,10 @@ static u8 *xstate_buffer(void)
 static void xstate_save(u8 *buf)
 {
 	if (cpu_has.xcr0)
-		asm volatile("xsave64 (%0)" : : "r"(buf), "a"((u32)cpu_has.xcr0), "d"((u32)(cpu_has.xcr0 >> 32)) : "memory");
+		asm volatile("xsave64 (%0)"
+			     :
+			     : "r"(buf), "a"((u32)cpu_has.xcr0), "d"((u32)(cpu_has.xcr0 >> 32))
+			     : "memory");
 	else
 		asm volatile("fxsave64 (%0)" : : "r"(buf) : "memory");
 }
@@ -105,18 +114,20 @@ static bool xstate_restore(const u8 *buf)
 			     ".pushsection .text.unlikely\n"
 			     "3: movl $1, %0\n"
 			     "jmp 2b\n"
-			     ".popsection\n"
-			     EXTABLE(1b, 3b)
-			     : "+r"(bad) : "r"(buf), "a"((u32)cpu_has.xcr0), "d"((u32)(cpu_has.xcr0 >> 32)) : "memory");
+			     ".popsection\n" EXTABLE(1b, 3b)
+			     : "+r"(bad)
+			     : "r"(buf), "a"((u32)cpu_has.xcr0), "d"((u32)(cpu_has.xcr0 >> 32))
+			     : "memory");
 	else
 		asm volatile("1: fxrstor64 (%1)\n"
 			     "2:\n"
 			     ".pushsection .text.unlikely\n"
 			     "3: movl $1, %0\n"
 			     "jmp 2b\n"
-			     ".popsection\n"
-			     EXTABLE(1b, 3b)
-			     : "+r"(bad) : "r"(buf) : "memory");
+			     ".popsection\n" EXTABLE(1b, 3b)
+			     : "+r"(bad)
+			     : "r"(buf)
+			     : "memory");
 	return !bad;
 }
 #else
@@ -183,9 +194,13 @@ static long get_xstate(u64 va)
 	mask = mxcsr_mask();
 	if (copyin(&sw, va + SW_RESERVED, sizeof(sw)))
 		return -EFAULT;
-	/* Only a state of exactly our layout is taken whole; of anything else the part that never changed. */
+	/*
+	 * Only a state of exactly our layout is taken whole; of anything else the part that never
+	 * changed.
+	 */
 	if (cpu_has.xcr0 && sw.magic1 == FP_XSTATE_MAGIC1 && sw.xstate_size == cpu_has.xsave_size &&
-	    sw.extended_size == cpu_has.xsave_size + 4 && !get_user_u32(&magic2, va + cpu_has.xsave_size) && magic2 == FP_XSTATE_MAGIC2)
+	    sw.extended_size == cpu_has.xsave_size + 4 &&
+	    !get_user_u32(&magic2, va + cpu_has.xsave_size) && magic2 == FP_XSTATE_MAGIC2)
 		full = true;
 	if (copyin(buf, va, full ? cpu_has.xsave_size : FXSAVE_SIZE))
 		return -EFAULT;
@@ -196,21 +211,24 @@ static long get_xstate(u64 va)
 		if (full)
 			memcpy(&header[0], buf + FXSAVE_SIZE, 8);
 		else
-			header[0] = 3;		/* x87 and SSE from memory, the rest initial */
+			header[0] = 3; /* x87 and SSE from memory, the rest initial */
 		header[0] &= cpu_has.xcr0;
-		memcpy(buf + FXSAVE_SIZE, header, sizeof(header));	/* no compaction, reserved words 0 */
+		memcpy(buf + FXSAVE_SIZE, header,
+		       sizeof(header)); /* no compaction, reserved words 0 */
 	}
 	return xstate_restore(buf) ? 0 : -EFAULT;
 }
 
-long sigframe_build(struct rs_frame *f, const struct k_sigaction *act, const struct k_siginfo *info, u64 mask, struct signal_thread *st,
-		    const struct fault_info *fault)
+long sigframe_build(struct rs_frame *f, const struct k_sigaction *act, const struct k_siginfo *info,
+		    u64 mask, struct signal_thread *st, const struct fault_info *fault)
 {
 	struct frame s;
 	bool on = sigframe_on_altstack(st, f->rsp), alt = false;
 	u64 sp = f->rsp - RED_ZONE, at, fp;
 
-	/* Without a restorer a handler could not return: Linux on x86-64 has no other way either. */
+	/*
+	 * Without a restorer a handler could not return: Linux on x86-64 has no other way either.
+	 */
 	if (!(act->flags & SA_RESTORER) || act->handler >= USER_TOP)
 		return -EFAULT;
 	if ((act->flags & SA_ONSTACK) && !(st->alt.flags & SS_DISABLE) && !on) {
@@ -229,9 +247,28 @@ long sigframe_build(struct rs_frame *f, const struct k_sigaction *act, const str
 	s.uc.sigmask = mask;
 	s.info = *info;
 	s.uc.mc = (struct sigcontext_k){
-		.r8 = f->r8, .r9 = f->r9, .r10 = f->r10, .r11 = f->r11, .r12 = f->r12, .r13 = f->r13, .r14 = f->r14, .r15 = f->r15,
-		.rdi = f->rdi, .rsi = f->rsi, .rbp = f->rbp, .rbx = f->rbx, .rdx = f->rdx, .rax = f->rax, .rcx = f->rcx,
-		.rsp = f->rsp, .rip = f->rip, .rflags = f->rflags, .cs = USER_CS, .ss = USER_SS, .oldmask = mask, .fpstate = fp,
+		.r8 = f->r8,
+		.r9 = f->r9,
+		.r10 = f->r10,
+		.r11 = f->r11,
+		.r12 = f->r12,
+		.r13 = f->r13,
+		.r14 = f->r14,
+		.r15 = f->r15,
+		.rdi = f->rdi,
+		.rsi = f->rsi,
+		.rbp = f->rbp,
+		.rbx = f->rbx,
+		.rdx = f->rdx,
+		.rax = f->rax,
+		.rcx = f->rcx,
+		.rsp = f->rsp,
+		.rip = f->rip,
+		.rflags = f->rflags,
+		.cs = USER_CS,
+		.ss = USER_SS,
+		.oldmask = mask,
+		.fpstate = fp,
 	};
 	if (fault) {
 		s.uc.mc.err = fault->error;
@@ -285,12 +322,18 @@ long sigframe_return(struct rs_frame *f, u64 *mask, struct signal_thread *st)
 	frame_set_flags(f, c->rflags);
 	f->vector = RS_VECTOR_RESTORED;
 	*mask = s.uc.sigmask;
-	/* As sigaltstack would, errors being nobody's to see: it takes back what an armed stack lost on entry. */
+	/*
+	 * As sigaltstack would, errors being nobody's to see: it takes back what an armed stack
+	 * lost on entry.
+	 */
 	if (!sigframe_on_altstack(st, f->rsp)) {
 		if ((u32)alt->flags & SS_DISABLE)
 			st->alt = (struct k_stack){ .flags = SS_DISABLE };
-		else if (!((u32)alt->flags & ~(SS_ONSTACK | SS_AUTODISARM)) && alt->size >= MINSIGSTKSZ)
-			st->alt = (struct k_stack){ .sp = alt->sp, .size = alt->size, .flags = alt->flags & ~SS_ONSTACK };
+		else if (!((u32)alt->flags & ~(SS_ONSTACK | SS_AUTODISARM)) &&
+			 alt->size >= MINSIGSTKSZ)
+			st->alt = (struct k_stack){ .sp = alt->sp,
+						    .size = alt->size,
+						    .flags = alt->flags & ~SS_ONSTACK };
 	}
 	return 0;
 }

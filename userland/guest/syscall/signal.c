@@ -2,23 +2,28 @@
 /*
  * signal.c - raising, blocking, waiting for and delivering signals
  *
- * A signal becomes pending (signal_raise(), signal_take_host()), and the thread's work flag sends it through signal_deliver() before ring 3 runs
- * again. There, in one loop: the lowest pending signal that is not blocked is taken; an ignored one is dropped, a default action carried
- * out, a handler entered by building its frame (several frames nest if several signals are pending, the last one built runs first).
+ * A signal becomes pending (signal_raise(), signal_take_host()), and the thread's work flag sends
+ * it through signal_deliver() before ring 3 runs again. There, in one loop: the lowest pending
+ * signal that is not blocked is taken; an ignored one is dropped, a default action carried out, a
+ * handler entered by building its frame (several frames nest if several signals are pending, the
+ * last one built runs first).
  *
- * A call that was cut short leaves -ERESTARTSYS or -ERESTARTNOHAND in rax. The first handler decides: with SA_RESTART (and ERESTARTSYS) the
- * frame saves a rip that points at the SYSCALL again, otherwise rax becomes EINTR. Without any handler the call starts again.
+ * A call that was cut short leaves -ERESTARTSYS or -ERESTARTNOHAND in rax. The first handler
+ * decides: with SA_RESTART (and ERESTARTSYS) the frame saves a rip that points at the SYSCALL
+ * again, otherwise rax becomes EINTR. Without any handler the call starts again.
  *
- * The mask of sigsuspend, ppoll and the like is in force from the call until here; saved_mask is what the frame of the first handler
- * restores, or what is put back at once when none runs.
+ * The mask of sigsuspend, ppoll and the like is in force from the call until here; saved_mask is
+ * what the frame of the first handler restores, or what is put back at once when none runs.
  */
 #include "signal.h"
 #include "syscall.h"
 
-#define UNBLOCKABLE	(SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
-#define STOP_SIGNALS	(SIGBIT(SIGSTOP) | SIGBIT(SIGTSTP) | SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))
+#define UNBLOCKABLE	   (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
+#define STOP_SIGNALS	   (SIGBIT(SIGSTOP) | SIGBIT(SIGTSTP) | SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))
 #define IGNORED_BY_DEFAULT (SIGBIT(SIGCHLD) | SIGBIT(SIGCONT) | SIGBIT(SIGURG) | SIGBIT(SIGWINCH))
-#define SA_KNOWN	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND)
+#define SA_KNOWN                                                                            \
+	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_RESTART | \
+	 SA_NODEFER | SA_RESETHAND)
 
 static bool ignored(const struct signal_process *sp, int sig)
 {
@@ -27,7 +32,7 @@ static bool ignored(const struct signal_process *sp, int sig)
 	return h == SIG_IGN || (h == SIG_DFL && (IGNORED_BY_DEFAULT & SIGBIT(sig)));
 }
 
-/* --- raising ----------------------------------------------------------------------------------------------------------------- */
+/* --- raising ---------------------------------------------------------------------------------- */
 
 void signal_raise(struct process *p, const struct k_siginfo *info)
 {
@@ -97,7 +102,7 @@ static void set_mask(u64 mask)
 		t->work |= THREAD_WORK_SIGNAL;
 }
 
-/* --- delivery ---------------------------------------------------------------------------------------------------------------- */
+/* --- delivery --------------------------------------------------------------------------------- */
 
 static void __noreturn die(int sig, const struct fault_info *fault)
 {
@@ -107,11 +112,12 @@ static void __noreturn die(int sig, const struct fault_info *fault)
 
 static void rewind_call(struct rs_frame *f)
 {
-	f->rax = f->error;	/* the number */
-	f->rip -= 2;		/* the length of SYSCALL */
+	f->rax = f->error; /* the number */
+	f->rip -= 2;	   /* the length of SYSCALL */
 }
 
-static void enter_handler(struct rs_frame *f, int sig, const struct k_siginfo *info, const struct fault_info *fault)
+static void enter_handler(struct rs_frame *f, int sig, const struct k_siginfo *info,
+			  const struct fault_info *fault)
 {
 	struct thread *t = current();
 	struct signal_thread *st = t->sig;
@@ -151,7 +157,10 @@ void signal_deliver(struct rs_frame *f)
 		if (!ready) {
 			if (!st->restore_mask)
 				break;
-			/* No handler ran under the temporary mask; under the old one some may have to. */
+			/*
+			 * No handler ran under the temporary mask; under the old one some may have
+			 * to.
+			 */
 			st->restore_mask = false;
 			st->blocked = st->saved_mask;
 			continue;
@@ -194,7 +203,8 @@ void signal_fault(struct rs_frame *f)
 
 	trace_signal(t->proc, fault.sig, fault.code, fault.addr);
 	/* A fault cannot wait or be ignored: the instruction would only fault again. */
-	if (act->handler == SIG_DFL || act->handler == SIG_IGN || (t->sig->blocked & SIGBIT(fault.sig)))
+	if (act->handler == SIG_DFL || act->handler == SIG_IGN ||
+	    (t->sig->blocked & SIGBIT(fault.sig)))
 		die(fault.sig, &fault);
 	enter_handler(f, fault.sig, &info, &fault);
 }
@@ -207,7 +217,7 @@ void rs_return_to_user(struct rs_frame *f)
 	while (current()->work);
 }
 
-/* --- calls ------------------------------------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 long sys_rt_sigaction(struct rs_frame *f)
 {
@@ -245,17 +255,10 @@ long sys_rt_sigprocmask(struct rs_frame *f)
 		if (get_user_u64(&set, ARG1(f)))
 			return -EFAULT;
 		switch ((int)ARG0(f)) {
-		case 0:
-			new = old | set;
-			break;
-		case 1:
-			new = old & ~set;
-			break;
-		case 2:
-			new = set;
-			break;
-		default:
-			return -EINVAL;
+		case 0: new = old | set; break;
+		case 1: new = old & ~set; break;
+		case 2: new = set; break;
+		default: return -EINVAL;
 		}
 	}
 	if (ARG2(f) && put_user_u64(ARG2(f), old))
@@ -270,13 +273,20 @@ long sys_rt_sigreturn(struct rs_frame *f)
 	struct thread *t = current();
 	u64 mask;
 
-	/* Whatever becomes of it, the registers are not those of a call any more: nothing of them is a restart code. */
+	/*
+	 * Whatever becomes of it, the registers are not those of a call any more: nothing of them
+	 * is a restart code.
+	 */
 	f->vector = VEC_GP;
 	if (!sigframe_return(f, &mask, t->sig)) {
 		set_mask(mask);
 		return f->rax;
 	}
-	t->fault = (struct fault_info){ .vector = VEC_GP, .addr = f->rip, .cause = FAULT_OTHER, .sig = SIGSEGV, .code = SI_KERNEL };
+	t->fault = (struct fault_info){ .vector = VEC_GP,
+					.addr = f->rip,
+					.cause = FAULT_OTHER,
+					.sig = SIGSEGV,
+					.code = SI_KERNEL };
 	signal_fault(f);
 	return f->rax;
 }
@@ -438,7 +448,7 @@ long sys_sigaltstack(struct rs_frame *f)
 			return -EFAULT;
 		if (on)
 			return -EPERM;
-		mode = (u32)new.flags & ~SS_AUTODISARM;
+		mode = (u32) new.flags & ~SS_AUTODISARM;
 		if (mode != 0 && mode != SS_ONSTACK && mode != SS_DISABLE)
 			return -EINVAL;
 		if (mode == SS_DISABLE) {

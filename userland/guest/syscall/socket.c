@@ -2,11 +2,14 @@
 /*
  * socket.c - messages: sendmsg, recvmsg, and sendto and recvfrom of memory that is not in one piece
  *
- * A message has up to three things behind pointers: an address, data in pieces, control data. Address and control data are small and go
- * through one kernel buffer together with the struct msghdr itself; the data stays where it is. Descriptors travel in control data
- * (SCM_RIGHTS): outgoing numbers become the host's, incoming ones get numbers of the process. No other kind of control data holds any.
+ * A message has up to three things behind pointers: an address, data in pieces, control data.
+ * Address and control data are small and go through one kernel buffer together with the struct
+ * msghdr itself; the data stays where it is. Descriptors travel in control data (SCM_RIGHTS):
+ * outgoing numbers become the host's, incoming ones get numbers of the process. No other kind of
+ * control data holds any.
  *
- * An address could name a socket outside the sandbox, so it needs --net host; a socket pair has no use for one.
+ * An address could name a socket outside the sandbox, so it needs --net host; a socket pair has no
+ * use for one.
  */
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
@@ -16,15 +19,15 @@
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 
-#define NAME_MAX_LEN	128
-#define CONTROL_MAX	4096
-#define MMSGHDR_SIZE	64	/* struct mmsghdr: struct msghdr, a 32-bit length, padding */
-#define MSG_DONTWAIT	0x40
-#define MSG_NOSIGNAL	0x4000
-#define MSG_WAITFORONE	0x10000
+#define NAME_MAX_LEN	 128
+#define CONTROL_MAX	 4096
+#define MMSGHDR_SIZE	 64 /* struct mmsghdr: struct msghdr, a 32-bit length, padding */
+#define MSG_DONTWAIT	 0x40
+#define MSG_NOSIGNAL	 0x4000
+#define MSG_WAITFORONE	 0x10000
 #define MSG_CMSG_CLOEXEC 0x40000000
-#define SOL_SOCKET	1
-#define SCM_RIGHTS	1
+#define SOL_SOCKET	 1
+#define SCM_RIGHTS	 1
 
 struct k_msghdr {
 	u64 name;
@@ -87,7 +90,7 @@ static long to_host(s32 *fd, void *ctx)
 static long to_process(s32 *fd, void *ctx)
 {
 	*fd = (s32)install_host_fd(*fd, *(bool *)ctx, NULL);
-	return 0;	/* one that found no number is -errno there; the others are of use all the same */
+	return 0; /* one that found no number is -errno there; the others are of use all the same */
 }
 
 static bool net_allowed(u64 nr)
@@ -181,7 +184,10 @@ long sys_sendmsg(struct rs_frame *f)
 	return host < 0 ? host : send_one(host, ARG1(f), (u32)ARG2(f));
 }
 
-/* One after the other. As on Linux an error counts only if it meets the first; later ones show at the next call. */
+/*
+ * One after the other. As on Linux an error counts only if it meets the first; later ones show at
+ * the next call.
+ */
 long sys_sendmmsg(struct rs_frame *f)
 {
 	int host = fd_host(current_proc()->files, ARG0(f));
@@ -192,7 +198,9 @@ long sys_sendmmsg(struct rs_frame *f)
 		return host;
 	for (i = 0; i < n; i++) {
 		ret = send_one(host, ARG1(f) + i * (u64)MMSGHDR_SIZE, (u32)ARG3(f));
-		if (ret >= 0 && put_user_u32(ARG1(f) + i * (u64)MMSGHDR_SIZE + sizeof(struct k_msghdr), (u32)ret))
+		if (ret >= 0 &&
+		    put_user_u32(ARG1(f) + i * (u64)MMSGHDR_SIZE + sizeof(struct k_msghdr),
+				 (u32)ret))
 			ret = -EFAULT;
 		if (ret < 0)
 			break;
@@ -244,7 +252,9 @@ static long do_recvmsg(int host, struct k_msghdr *u, struct pieces *p, u32 flags
 		u64 clen = m->hdr.control ? min(m->hdr.controllen, (u64)CONTROL_MAX) : 0;
 
 		each_fd(m->control, clen, to_process, &cloexec);
-		if (u->name && m->hdr.name && copyout(u->name, m->name, min(min(m->hdr.namelen, u->namelen), (u32)NAME_MAX_LEN)))
+		if (u->name && m->hdr.name &&
+		    copyout(u->name, m->name,
+			    min(min(m->hdr.namelen, u->namelen), (u32)NAME_MAX_LEN)))
 			ret = -EFAULT;
 		if (clen && copyout(u->control, m->control, min(clen, u->controllen)))
 			ret = -EFAULT;
@@ -268,9 +278,10 @@ static long receive_one(int host, u64 umsg, u32 flags)
 	ret = gather(&p, u.iov, u.iovlen, true);
 	if (!ret) {
 		ret = do_recvmsg(host, &u, &p, flags);
-		if (ret >= 0 && (put_user_u32(umsg + offsetof(struct k_msghdr, namelen), u.namelen) ||
-				 put_user_u64(umsg + offsetof(struct k_msghdr, controllen), u.controllen) ||
-				 put_user_u32(umsg + offsetof(struct k_msghdr, flags), u.flags)))
+		if (ret >= 0 &&
+		    (put_user_u32(umsg + offsetof(struct k_msghdr, namelen), u.namelen) ||
+		     put_user_u64(umsg + offsetof(struct k_msghdr, controllen), u.controllen) ||
+		     put_user_u32(umsg + offsetof(struct k_msghdr, flags), u.flags)))
 			ret = -EFAULT;
 	}
 	pieces_put(&p);
@@ -284,7 +295,10 @@ long sys_recvmsg(struct rs_frame *f)
 	return host < 0 ? host : receive_one(host, ARG1(f), (u32)ARG2(f));
 }
 
-/* The timeout of this call is only looked at between messages on Linux; here, the messages that are there are taken after the first. */
+/*
+ * The timeout of this call is only looked at between messages on Linux; here, the messages that are
+ * there are taken after the first.
+ */
 long sys_recvmmsg(struct rs_frame *f)
 {
 	int host = fd_host(current_proc()->files, ARG0(f));
@@ -295,7 +309,9 @@ long sys_recvmmsg(struct rs_frame *f)
 		return host;
 	for (i = 0; i < n; i++) {
 		ret = receive_one(host, ARG1(f) + i * (u64)MMSGHDR_SIZE, flags);
-		if (ret >= 0 && put_user_u32(ARG1(f) + i * (u64)MMSGHDR_SIZE + sizeof(struct k_msghdr), (u32)ret))
+		if (ret >= 0 &&
+		    put_user_u32(ARG1(f) + i * (u64)MMSGHDR_SIZE + sizeof(struct k_msghdr),
+				 (u32)ret))
 			ret = -EFAULT;
 		if (ret < 0)
 			break;

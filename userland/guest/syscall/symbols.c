@@ -2,9 +2,11 @@
 /*
  * symbols.c - numbers of Linux's interface as names
  *
- * A set is an array of (mask, value, name), in the order in which names are printed. An entry applies when the number's bits under the
- * entry's mask are its value; those bits are then taken away, so that a field of several bits (O_ACCMODE) and single flags stand in one
- * array. An enumeration is a set whose masks are all ones. What is left at the end is printed in hexadecimal: nothing is hidden.
+ * A set is an array of (mask, value, name), in the order in which names are printed. An entry
+ * applies when the number's bits under the entry's mask are its value; those bits are then taken
+ * away, so that a field of several bits (O_ACCMODE) and single flags stand in one array. An
+ * enumeration is a set whose masks are all ones. What is left at the end is printed in hexadecimal:
+ * nothing is hidden.
  */
 #include <asm/unistd.h>
 #include <asm/ioctls.h>
@@ -148,7 +150,10 @@ void text_set(struct textbuf *t, unsigned int set, u64 v)
 		return;
 	}
 	for (s = sets[set]; s->name; s++) {
-		/* A field whose value is 0 has no bits to recognise it by, so it is only looked at before anything was printed. */
+		/*
+		 * A field whose value is 0 has no bits to recognise it by, so it is only looked at
+		 * before anything was printed.
+		 */
 		if ((v & s->mask) != s->value || (!s->value && any))
 			continue;
 		text_printf(t, "%s%s", any ? "|" : "", s->name);

@@ -8,7 +8,10 @@
 #include "../lib/types.h"
 #include "../lib/printf.h"
 
-/** text_set() - @v as the names of set @set (enum rs_set): "O_RDONLY|O_CLOEXEC"; what has no name follows in hexadecimal */
+/**
+ * text_set() - @v as the names of set @set (enum rs_set): "O_RDONLY|O_CLOEXEC"; what has no name
+ * follows in hexadecimal
+ */
 void text_set(struct textbuf *t, unsigned int set, u64 v);
 /** text_error() - errno @e (positive) as "ENOENT (No such file or directory)" */
 void text_error(struct textbuf *t, int e);
@@ -18,7 +21,10 @@ const char *errno_name(int e);
 const char *signal_name(int sig);
 /** syscall_name() - "openat", NULL when @nr is not in rs_calls.def */
 const char *syscall_name(u64 nr);
-/** syscall_name_any() - the same, and the names of some that programs try although they are not there */
+/**
+ * syscall_name_any() - the same, and the names of some that programs try although they are not
+ * there
+ */
 const char *syscall_name_any(u64 nr);
 
 #endif

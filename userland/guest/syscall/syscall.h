@@ -2,8 +2,9 @@
 /*
  * syscall.h - what the files of this directory share
  *
- * A handler takes the frame of the call and returns what goes into rax. Arguments are read from the frame with ARG0() .. ARG5(), so that a
- * call that needs none moves none. A handler that returns one of the -ERESTART codes is resolved before ring 3 sees it (signal.c).
+ * A handler takes the frame of the call and returns what goes into rax. Arguments are read from the
+ * frame with ARG0() .. ARG5(), so that a call that needs none moves none. A handler that returns
+ * one of the -ERESTART codes is resolved before ring 3 sees it (signal.c).
  */
 #ifndef RS_SYSCALL_SYSCALL_H
 #define RS_SYSCALL_SYSCALL_H
@@ -16,17 +17,18 @@
 #include "../proc/proc.h"
 #include "../fs/fd.h"
 
-#define ARG0(f)		((f)->rdi)
-#define ARG1(f)		((f)->rsi)
-#define ARG2(f)		((f)->rdx)
-#define ARG3(f)		((f)->r10)
-#define ARG4(f)		((f)->r8)
-#define ARG5(f)		((f)->r9)
+#define ARG0(f) ((f)->rdi)
+#define ARG1(f) ((f)->rsi)
+#define ARG2(f) ((f)->rdx)
+#define ARG3(f) ((f)->r10)
+#define ARG4(f) ((f)->r8)
+#define ARG5(f) ((f)->r9)
 
 /* Internal results, Linux's numbers; ring 3 never sees them. */
-#define ERESTARTSYS	512	/* again after a handler with SA_RESTART or without any handler; otherwise EINTR */
-#define ERESTARTNOHAND	514	/* again if no handler runs; otherwise EINTR */
-#define IS_RESTART(ret)	((u64)(ret) + 514 <= 2)
+#define ERESTARTSYS \
+	512 /* again after a handler with SA_RESTART or without any handler; otherwise EINTR */
+#define ERESTARTNOHAND	514 /* again if no handler runs; otherwise EINTR */
+#define IS_RESTART(ret) ((u64)(ret) + 514 <= 2)
 
 typedef long (*sys_fn)(struct rs_frame *f);
 
@@ -37,8 +39,8 @@ struct trace_state {
 };
 
 /* One handler for each row of class GUEST and SPECIAL. */
-#define RS_GUEST(name, ...)	long sys_##name(struct rs_frame *f);
-#define RS_SPECIAL(name, ...)	long sys_##name(struct rs_frame *f);
+#define RS_GUEST(name, ...)   long sys_##name(struct rs_frame *f);
+#define RS_SPECIAL(name, ...) long sys_##name(struct rs_frame *f);
 #define RS_FORWARD(...)
 #define RS_REFUSE(...)
 #include "../../include/rs_calls.h"
@@ -49,7 +51,10 @@ struct trace_state {
 #undef RS_REFUSE
 
 /* dispatch.c */
-/** trace_signal() - "--- SIGINT {...} ---"; trace_exit() - "+++ exited with 0 +++"; nothing unless the process is traced */
+/**
+ * trace_signal() - "--- SIGINT {...} ---"; trace_exit() - "+++ exited with 0 +++"; nothing unless
+ * the process is traced
+ */
 void trace_signal(const struct process *p, int sig, int code, u64 addr);
 void trace_exit(const struct process *p, int wait_status);
 /** trace_entry() - the line of the running call, before it ends the process */
@@ -58,28 +63,39 @@ void trace_entry(struct rs_frame *f);
 /* forward.c */
 /**
  * forward() - executes call @nr in the host process, translating @a as the row of @nr says
- * Result as of the call, or -ERESTARTSYS when a signal came first. Descriptors in, descriptors out: those of the process.
+ * Result as of the call, or -ERESTARTSYS when a signal came first. Descriptors in, descriptors out:
+ * those of the process.
  */
 long forward(u64 nr, const u64 a[6]);
 long sys_forward(struct rs_frame *f);
 /**
- * host_call_intr() - host_call() that may block: after -EINTR it returns -ERESTARTSYS if a signal has to be handled, else tries again
+ * host_call_intr() - host_call() that may block: after -EINTR it returns -ERESTARTSYS if a signal
+ * has to be handled, else tries again
  * The arguments must still be valid then.
  */
 long host_call_intr(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5);
 long pipe_check(long ret);
-/** install_host_fd() - the lowest free number of the process for a new host descriptor; closed again when there is none */
+/**
+ * install_host_fd() - the lowest free number of the process for a new host descriptor; closed again
+ * when there is none
+ */
 long install_host_fd(long host, bool cloexec, struct refstr *name);
-/** path_buffer() - this CPU's buffer 0 or 1 of PATH_SIZE bytes; contents last until the next call of a path; NULL without memory */
+/**
+ * path_buffer() - this CPU's buffer 0 or 1 of PATH_SIZE bytes; contents last until the next call of
+ * a path; NULL without memory
+ */
 char *path_buffer(int i);
-#define PATH_SIZE	4096
+#define PATH_SIZE 4096
 /** path_in() - a path of the process into @buf (path_buffer()); 0, -EFAULT, -ENAMETOOLONG */
 long path_in(char *buf, u64 va);
 /** host_dirfd() - host descriptor for a dirfd argument, AT_FDCWD as it is; -EBADF */
 long host_dirfd(u64 fd);
 
 /* time.c */
-/** sleep_for_signal() - until a signal is ready (-EINTR), or the timespec at @timeout_va (0: none) is over (0) */
+/**
+ * sleep_for_signal() - until a signal is ready (-EINTR), or the timespec at @timeout_va (0: none)
+ * is over (0)
+ */
 long sleep_for_signal(u64 timeout_va);
 
 /* process.c */

@@ -9,16 +9,22 @@
 #include "table.h"
 #include "../../include/rs_calls.h"
 
-#define RS_GUEST(name, ret, ...)		[__NR_##name] = { RS_CLASS_GUEST, RS_P_IO, ret, 0, { __VA_ARGS__ } },
-#define IS_NUMBER(d)	(RS_ARG_KIND(d) == RS_A_NO || RS_ARG_KIND(d) == RS_A_INT || RS_ARG_KIND(d) == RS_A_LONG || RS_ARG_KIND(d) == RS_A_UINT || \
-			 RS_ARG_KIND(d) == RS_A_HEX || RS_ARG_KIND(d) == RS_A_FLAGS)
-#define IS_PLAIN(policy, ret, a, b, c, d, e, f) \
-	(policy == RS_P_IO && ret == RS_R_INT && RS_ARG_KIND(a) == RS_A_FD && IS_NUMBER(b) && IS_NUMBER(c) && IS_NUMBER(d) && \
-	 IS_NUMBER(e) && IS_NUMBER(f))
-#define RS_FORWARD(name, policy, ret, ...) \
-	[__NR_##name] = { RS_CLASS_FORWARD, policy, ret, IS_PLAIN(policy, ret, __VA_ARGS__), { __VA_ARGS__ } },
-#define RS_SPECIAL(name, policy, ret, ...)	[__NR_##name] = { RS_CLASS_SPECIAL, policy, ret, 0, { __VA_ARGS__ } },
-#define RS_REFUSE(name, policy)			[__NR_##name] = { RS_CLASS_REFUSE, policy, 0, 0, { 0 } },
+#define RS_GUEST(name, ret, ...) \
+	[__NR_##name] = { RS_CLASS_GUEST, RS_P_IO, ret, 0, { __VA_ARGS__ } },
+#define IS_NUMBER(d)                                                                               \
+	(RS_ARG_KIND(d) == RS_A_NO || RS_ARG_KIND(d) == RS_A_INT || RS_ARG_KIND(d) == RS_A_LONG || \
+	 RS_ARG_KIND(d) == RS_A_UINT || RS_ARG_KIND(d) == RS_A_HEX ||                              \
+	 RS_ARG_KIND(d) == RS_A_FLAGS)
+#define IS_PLAIN(policy, ret, a, b, c, d, e, f)                                               \
+	(policy == RS_P_IO && ret == RS_R_INT && RS_ARG_KIND(a) == RS_A_FD && IS_NUMBER(b) && \
+	 IS_NUMBER(c) && IS_NUMBER(d) && IS_NUMBER(e) && IS_NUMBER(f))
+#define RS_FORWARD(name, policy, ret, ...)                                                         \
+	[__NR_##name] = {                                                                          \
+		RS_CLASS_FORWARD, policy, ret, IS_PLAIN(policy, ret, __VA_ARGS__), { __VA_ARGS__ } \
+	},
+#define RS_SPECIAL(name, policy, ret, ...) \
+	[__NR_##name] = { RS_CLASS_SPECIAL, policy, ret, 0, { __VA_ARGS__ } },
+#define RS_REFUSE(name, policy) [__NR_##name] = { RS_CLASS_REFUSE, policy, 0, 0, { 0 } },
 
 const struct rs_sysrow rs_sysrows[RS_NR_SYSCALLS] = {
 #include "../../include/rs_calls.def"
@@ -27,8 +33,8 @@ const struct rs_sysrow rs_sysrows[RS_NR_SYSCALLS] = {
 static const struct {
 	u32 kind, cmd, desc;
 } bycmd[] = {
-#define RS_IOCTL(cmd, desc)	{ RS_A_IOCTL, (u32)(cmd), desc },
-#define RS_FCNTL(cmd, desc)	{ RS_A_FCNTL, (u32)(cmd), desc },
+#define RS_IOCTL(cmd, desc) { RS_A_IOCTL, (u32)(cmd), desc },
+#define RS_FCNTL(cmd, desc) { RS_A_FCNTL, (u32)(cmd), desc },
 #include "../../include/rs_ioctls.def"
 };
 

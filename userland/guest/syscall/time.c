@@ -2,8 +2,9 @@
 /*
  * time.c - sleeping: nanosleep and futex
  *
- * With one thread nobody else can wake a sleeper, so every sleep is RS_CALL_IDLE: the host waits until the time is over or a signal is pending.
- * A sleep is kept as a deadline on the monotonic clock, so that signals which the process ignores do not lengthen it.
+ * With one thread nobody else can wake a sleeper, so every sleep is RS_CALL_IDLE: the host waits
+ * until the time is over or a signal is pending. A sleep is kept as a deadline on the monotonic
+ * clock, so that signals which the process ignores do not lengthen it.
  */
 #include <asm/unistd.h>
 #include <linux/futex.h>
@@ -14,11 +15,11 @@
 /* Clocks of Linux; its header for them does not go together with a C library's. */
 #define CLOCK_REALTIME		0
 #define CLOCK_MONOTONIC		1
-#define CLOCK_THREAD_CPUTIME_ID	3
+#define CLOCK_THREAD_CPUTIME_ID 3
 #define CLOCK_BOOTTIME		7
 
-#define NSEC		1000000000ull
-#define FOREVER		(~0ull)
+#define NSEC			1000000000ull
+#define FOREVER			(~0ull)
 
 struct k_timespec {
 	s64 sec, nsec;
@@ -113,8 +114,8 @@ long sys_clock_nanosleep(struct rs_frame *f)
 }
 
 /*
- * A waiter whose value still matches would sleep until somebody wakes it, and there is nobody: it sleeps until its timeout or a signal.
- * A waker finds no sleepers.
+ * A waiter whose value still matches would sleep until somebody wakes it, and there is nobody: it
+ * sleeps until its timeout or a signal. A waker finds no sleepers.
  */
 long sys_futex(struct rs_frame *f)
 {
@@ -130,17 +131,14 @@ long sys_futex(struct rs_frame *f)
 		if (cmd == FUTEX_WAKE_BITSET && !(u32)ARG5(f))
 			return -EINVAL;
 		/* fallthrough */
-	case FUTEX_REQUEUE:
-		return user_range_ok(addr, 4) ? 0 : -EFAULT;
+	case FUTEX_REQUEUE: return user_range_ok(addr, 4) ? 0 : -EFAULT;
 	case FUTEX_CMP_REQUEUE:
 		if (get_user_u32(&val, addr))
 			return -EFAULT;
 		return val == (u32)ARG5(f) ? 0 : -EAGAIN;
 	case FUTEX_WAIT:
-	case FUTEX_WAIT_BITSET:
-		break;
-	default:
-		return -ENOSYS;
+	case FUTEX_WAIT_BITSET: break;
+	default: return -ENOSYS;
 	}
 	if (cmd == FUTEX_WAIT_BITSET && !(u32)ARG5(f))
 		return -EINVAL;
@@ -156,13 +154,18 @@ long sys_futex(struct rs_frame *f)
 		return -EAGAIN;
 	if (ns != FOREVER && cmd == FUTEX_WAIT)
 		ns += clock_now(CLOCK_MONOTONIC);
-	ret = sleep_until(cmd == FUTEX_WAIT_BITSET && (op & FUTEX_CLOCK_REALTIME) ? CLOCK_REALTIME : CLOCK_MONOTONIC, ns, &left);
+	ret = sleep_until(cmd == FUTEX_WAIT_BITSET && (op & FUTEX_CLOCK_REALTIME) ? CLOCK_REALTIME
+										  : CLOCK_MONOTONIC,
+			  ns, &left);
 	if (ret == -EINTR)
 		return ARG3(f) ? -EINTR : -ERESTARTSYS;
 	return ret ? ret : -ETIMEDOUT;
 }
 
-/* timespec_in() and sleep_until() for rt_sigtimedwait, which gives its signal set to signal_ready() by way of the mask. */
+/*
+ * timespec_in() and sleep_until() for rt_sigtimedwait, which gives its signal set to signal_ready()
+ * by way of the mask.
+ */
 long sleep_for_signal(u64 timeout_va)
 {
 	u64 ns = FOREVER, left;

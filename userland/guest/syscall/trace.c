@@ -2,11 +2,12 @@
 /*
  * trace.c - a system call as a line of text, in the form strace made familiar
  *
- * The same descriptors that drive forwarding drive this: a row of rs_calls.def says how each argument looks. Output buffers are printed from
- * what the call left in them, so a line is made after the call; only calls that do not return print theirs before.
+ * The same descriptors that drive forwarding drive this: a row of rs_calls.def says how each
+ * argument looks. Output buffers are printed from what the call left in them, so a line is made
+ * after the call; only calls that do not return print theirs before.
  *
- * Everything is read from the process's memory again, so another thread may have changed it meanwhile: the line is for people to read and decides
- * nothing.
+ * Everything is read from the process's memory again, so another thread may have changed it
+ * meanwhile: the line is for people to read and decides nothing.
  */
 #include <asm/ioctls.h>
 #include <asm/unistd.h>
@@ -18,10 +19,10 @@
 #include "../lib/string.h"
 #include "../../include/rs_calls.h"
 
-#define TEXT_MAX	32	/* bytes of data shown, as strace does */
-#define PATH_SHOWN	512
-#define ARGV_SHOWN	16
-#define TAIL_ROOM	96	/* kept free for the result */
+#define TEXT_MAX   32 /* bytes of data shown, as strace does */
+#define PATH_SHOWN 512
+#define ARGV_SHOWN 16
+#define TAIL_ROOM  96 /* kept free for the result */
 
 static void addr(struct textbuf *t, u64 va)
 {
@@ -104,7 +105,8 @@ static void vars(struct textbuf *t, const struct trace_memory *m, u64 va)
 		text_printf(t, " /* %d var%s */", n, n == 1 ? "" : "s");
 }
 
-static void iovec(struct textbuf *t, const struct trace_memory *m, u64 va, u64 count, long ret, bool out)
+static void iovec(struct textbuf *t, const struct trace_memory *m, u64 va, u64 count, long ret,
+		  bool out)
 {
 	u64 v[2], i, left = ret > 0 ? ret : 0;
 
@@ -153,7 +155,8 @@ static bool stat_buffer(struct textbuf *t, const struct trace_memory *m, u64 va)
 	mode = (u32)b[3];
 	text_printf(t, "{st_mode=%s|%#o, ", file_type(mode), mode & 07777);
 	if ((mode & 0170000) == 0020000 || (mode & 0170000) == 0060000)
-		text_printf(t, "st_rdev=makedev(%#lx, %#lx)", (unsigned long)(b[5] >> 8 & 0xfff), (unsigned long)(b[5] & 0xff));
+		text_printf(t, "st_rdev=makedev(%#lx, %#lx)", (unsigned long)(b[5] >> 8 & 0xfff),
+			    (unsigned long)(b[5] & 0xff));
 	else
 		text_printf(t, "st_size=%ld", (long)b[6]);
 	text_printf(t, ", ...}");
@@ -167,39 +170,26 @@ static bool wants_mode(u64 nr, const u64 *a)
 	return nr == __NR_creat || (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
 }
 
-static void argument(struct textbuf *t, u64 nr, unsigned int i, u32 desc, const u64 *a, long ret, const struct trace_memory *m)
+static void argument(struct textbuf *t, u64 nr, unsigned int i, u32 desc, const u64 *a, long ret,
+		     const struct trace_memory *m)
 {
 	u64 v = a[i], param = RS_ARG_PARAM(desc);
 
 	switch (RS_ARG_KIND(desc)) {
 	case RS_A_INT:
-	case RS_A_FD:
-		text_printf(t, "%d", (int)v);
-		break;
+	case RS_A_FD: text_printf(t, "%d", (int)v); break;
 	case RS_A_DFD:
 		if ((int)v == AT_FDCWD)
 			text_printf(t, "AT_FDCWD");
 		else
 			text_printf(t, "%d", (int)v);
 		break;
-	case RS_A_LONG:
-		text_printf(t, "%ld", (long)v);
-		break;
-	case RS_A_UINT:
-		text_printf(t, "%lu", (unsigned long)v);
-		break;
-	case RS_A_HEX:
-		text_printf(t, v ? "%#lx" : "%lu", (unsigned long)v);
-		break;
-	case RS_A_FLAGS:
-		text_set(t, param, v);
-		break;
-	case RS_A_IOCTL:
-		text_set(t, RS_SET_IOCTL, v);
-		break;
-	case RS_A_FCNTL:
-		text_set(t, RS_SET_FCNTL, v);
-		break;
+	case RS_A_LONG: text_printf(t, "%ld", (long)v); break;
+	case RS_A_UINT: text_printf(t, "%lu", (unsigned long)v); break;
+	case RS_A_HEX: text_printf(t, v ? "%#lx" : "%lu", (unsigned long)v); break;
+	case RS_A_FLAGS: text_set(t, param, v); break;
+	case RS_A_IOCTL: text_set(t, RS_SET_IOCTL, v); break;
+	case RS_A_FCNTL: text_set(t, RS_SET_FCNTL, v); break;
 	case RS_A_BYCMD:
 		if (nr == __NR_fcntl && (int)a[1] == F_SETFL)
 			text_set(t, RS_SET_OPEN, v);
@@ -212,13 +202,9 @@ static void argument(struct textbuf *t, u64 nr, unsigned int i, u32 desc, const 
 		break;
 	case RS_A_PATH:
 	case RS_A_PATHN:
-	case RS_A_STR:
-		string(t, m, v);
-		break;
+	case RS_A_STR: string(t, m, v); break;
 	case RS_A_BUFIN:
-	case RS_A_BLKIN:
-		data(t, m, v, a[param]);
-		break;
+	case RS_A_BLKIN: data(t, m, v, a[param]); break;
 	case RS_A_BUFOUT:
 		if (ret < 0 || nr == __NR_getdents64)
 			addr(t, v);
@@ -226,9 +212,7 @@ static void argument(struct textbuf *t, u64 nr, unsigned int i, u32 desc, const 
 			data(t, m, v, min((u64)ret, a[param]));
 		break;
 	case RS_A_IOVIN:
-	case RS_A_IOVOUT:
-		iovec(t, m, v, a[param], ret, RS_ARG_KIND(desc) == RS_A_IOVOUT);
-		break;
+	case RS_A_IOVOUT: iovec(t, m, v, a[param], ret, RS_ARG_KIND(desc) == RS_A_IOVOUT); break;
 	case RS_A_OUT:
 		if (ret < 0 || param != 144 || nr == __NR_getrusage || !stat_buffer(t, m, v))
 			addr(t, v);
@@ -250,13 +234,12 @@ static void argument(struct textbuf *t, u64 nr, unsigned int i, u32 desc, const 
 		else
 			addr(t, v);
 		break;
-	default:
-		addr(t, v);
-		break;
+	default: addr(t, v); break;
 	}
 }
 
-void trace_format(struct textbuf *t, u64 nr, const u64 *args, long ret, const struct trace_memory *mem)
+void trace_format(struct textbuf *t, u64 nr, const u64 *args, long ret,
+		  const struct trace_memory *mem)
 {
 	const struct rs_sysrow *row = sysrow(nr);
 	size_t size = t->size;
@@ -267,10 +250,14 @@ void trace_format(struct textbuf *t, u64 nr, const u64 *args, long ret, const st
 		const char *name = syscall_name_any(nr);
 
 		if (name)
-			text_printf(t, "%s(%#lx, %#lx, %#lx", name, (unsigned long)args[0], (unsigned long)args[1], (unsigned long)args[2]);
+			text_printf(t, "%s(%#lx, %#lx, %#lx", name, (unsigned long)args[0],
+				    (unsigned long)args[1], (unsigned long)args[2]);
 		else
-			text_printf(t, "syscall_%lu(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx", (unsigned long)nr, (unsigned long)args[0], (unsigned long)args[1],
-				    (unsigned long)args[2], (unsigned long)args[3], (unsigned long)args[4], (unsigned long)args[5]);
+			text_printf(t, "syscall_%lu(%#lx, %#lx, %#lx, %#lx, %#lx, %#lx",
+				    (unsigned long)nr, (unsigned long)args[0],
+				    (unsigned long)args[1], (unsigned long)args[2],
+				    (unsigned long)args[3], (unsigned long)args[4],
+				    (unsigned long)args[5]);
 	} else {
 		while (n && !row->arg[n - 1])
 			n--;
