@@ -48,11 +48,13 @@ void core_init(u64 free_gpa)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (rs_direct_base)
 		munmap((void *)rs_direct_base, size);
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		 -1, 0);
 	CHECK(p != MAP_FAILED);
 	rs_direct_base = (u64)p;
 	core_boot = (struct rs_boot){
-		.magic = RS_BOOT_MAGIC, .version = RS_BOOT_VERSION, .ncpus = 1, .arena_size = ARENA_SIZE,
+		.magic = RS_BOOT_MAGIC, .version = RS_BOOT_VERSION, .ncpus = 1,
+		.arena_size = ARENA_SIZE,
 		.window_gpa = WINDOW_GPA, .window_size = WINDOW_SIZE, .free_gpa = free_gpa,
 	};
 	for (u32 i = 0; i < RS_NR_CPUS; i++)

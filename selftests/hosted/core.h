@@ -2,9 +2,9 @@
 /*
  * core.h - the world below the guest kernel's core, for its hosted tests
  *
- * Guest physical memory is one mapping of this program: the arena from 0, the file window behind it. CPUs are
- * structures; which one "we are on" is a variable. Requests to the host are counted and answered here. A panic
- * of the kernel under test ends the test, unless it was expected.
+ * Guest physical memory is one mapping of this program: the arena from 0, the file window behind
+ * it. CPUs are structures; which one "we are on" is a variable. Requests to the host are counted
+ * and answered here. A panic of the kernel under test ends the test, unless it was expected.
  */
 #ifndef HOSTED_CORE_H
 #define HOSTED_CORE_H
@@ -24,7 +24,9 @@
 #define FILE_PAGES	64u	/* the host's only file is so long; descriptor 7 */
 #define FILE_FD		7
 
-/** core_init() - fresh guest physical memory; free memory begins at @free_gpa. May be called again. */
+/**
+ * core_init() - fresh guest physical memory; free memory begins at @free_gpa. May be called again.
+ */
 void core_init(u64 free_gpa);
 /** core_cpu() - we are on CPU @n now */
 void core_cpu(unsigned int n);
@@ -53,7 +55,11 @@ extern int core_tests;
 		exit(1);								\
 	}										\
 } while (0)
-#define PASS(...)	do { printf("ok %d - ", ++core_tests); printf(__VA_ARGS__); printf("\n"); } while (0)
+#define PASS(...)	do {					\
+	printf("ok %d - ", ++core_tests);			\
+	printf(__VA_ARGS__);					\
+	printf("\n");						\
+} while (0)
 #define DONE()		do { printf("1..%d\n", core_tests); return 0; } while (0)
 
 /** EXPECT_PANIC() - @stmt must panic */

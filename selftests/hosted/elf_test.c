@@ -2,9 +2,10 @@
 /*
  * elf_test.c - the ELF reader against real, broken and random files
  *
- * The files are this test itself (dynamic, PIE) and a small one built here. Each mutation is read from a heap buffer of exactly its size,
- * so that a byte read too much is found by ASan; whatever is accepted must keep every promise that elf.h
- * makes, because exec relies on them without looking again.
+ * The files are this test itself (dynamic, PIE) and a small one built here. Each mutation is read
+ * from a heap buffer of exactly its size, so that a byte read too much is found by ASan; whatever
+ * is accepted must keep every promise that elf.h makes, because exec relies on them without looking
+ * again.
  */
 #include <linux/mman.h>
 #include "core.h"
@@ -35,12 +36,16 @@ static void check_image(const struct elf_image *img, u64 size)
 		end = page_up(l->vaddr + l->memsz);
 		CHECK(end && !(l->prot & ~7u));
 	}
-	CHECK(img->low == (img->load[0].vaddr & PAGE_MASK) && img->high == end && img->low < img->high);
-	CHECK(img->align >= PAGE_SIZE && img->align <= HUGE_SIZE && !(img->align & (img->align - 1)));
-	CHECK(!img->interp_len || (img->interp_len <= 4096 && inside(img->interp_off, img->interp_len, size)));
+	CHECK(img->low == (img->load[0].vaddr & PAGE_MASK) && img->high == end &&
+	      img->low < img->high);
+	CHECK(img->align >= PAGE_SIZE && img->align <= HUGE_SIZE &&
+	      !(img->align & (img->align - 1)));
+	CHECK(!img->interp_len || (img->interp_len <= 4096 &&
+				   inside(img->interp_off, img->interp_len, size)));
 	CHECK(inside(img->phoff, img->phnum * sizeof(Elf64_Phdr), size));
 	if (img->phdr_vaddr)
-		CHECK(img->phdr_vaddr >= img->low && img->phdr_vaddr + img->phnum * sizeof(Elf64_Phdr) <= img->high);
+		CHECK(img->phdr_vaddr >= img->low &&
+		      img->phdr_vaddr + img->phnum * sizeof(Elf64_Phdr) <= img->high);
 }
 
 /* As exec does it: the header from the first page, the program headers wherever they are. */
@@ -85,7 +90,8 @@ static void find_symbols(const u8 *data, size_t size)
 	sh = malloc(n);
 	memcpy(sh, data + e.e_shoff, n);
 	if (elf_find_symtab(&st, sh, e.e_shnum, size)) {
-		CHECK(inside(st.sym_off, st.nsyms * sizeof(Elf64_Sym), size) && inside(st.str_off, st.str_size, size));
+		CHECK(inside(st.sym_off, st.nsyms * sizeof(Elf64_Sym), size) &&
+		      inside(st.str_off, st.str_size, size));
 		n = st.nsyms * sizeof(Elf64_Sym);
 		sym = malloc(n ? n : 1);
 		memcpy(sym, data + st.sym_off, n);
@@ -102,7 +108,8 @@ static void test_real(void)
 	Elf64_Ehdr e;
 
 	CHECK(!parse(file, file_size, &img, &why), "%s", why);
-	CHECK(img.relocatable && img.interp_len && img.nloads >= 3 && img.phdr_vaddr && !img.exec_stack);
+	CHECK(img.relocatable && img.interp_len && img.nloads >= 3 && img.phdr_vaddr &&
+	      !img.exec_stack);
 	CHECK(!memcmp(file + img.interp_off, "/lib", 4));
 	/* The nearest symbol of main() is main. */
 	{
@@ -145,7 +152,8 @@ static void test_rejects(void)
 		{ "header size", offsetof(Elf64_Ehdr, e_phentsize), 2, 32, "wrong size" },
 		{ "no headers", offsetof(Elf64_Ehdr, e_phnum), 2, 0, "without program headers" },
 		{ "many headers", offsetof(Elf64_Ehdr, e_phnum), 2, 65535, "too many" },
-		{ "headers beyond the file", offsetof(Elf64_Ehdr, e_phoff), 8, ~0ul - 100, "cut off" },
+		{ "headers beyond the file", offsetof(Elf64_Ehdr, e_phoff), 8, ~0ul - 100,
+		  "cut off" },
 	};
 	struct elf_image img;
 	const char *why;
@@ -155,11 +163,13 @@ static void test_rejects(void)
 
 		memcpy(copy, file, file_size);
 		memcpy(copy + rows[i].off, &rows[i].value, rows[i].size);
-		CHECK(parse(copy, file_size, &img, &why) == -ENOEXEC && strstr(why, rows[i].why), "%s: %s", rows[i].what, why);
+		CHECK(parse(copy, file_size, &img, &why) == -ENOEXEC && strstr(why, rows[i].why),
+		      "%s: %s", rows[i].what, why);
 		free(copy);
 	}
 	CHECK(parse(file, 0, &img, &why) == -ENOEXEC && parse(file, 3, &img, &why) == -ENOEXEC);
-	CHECK(parse((const u8 *)"#!/bin/sh\n", 10, &img, &why) == -ENOEXEC && strstr(why, "not an ELF"));
+	CHECK(parse((const u8 *)"#!/bin/sh\n", 10, &img, &why) == -ENOEXEC &&
+	      strstr(why, "not an ELF"));
 	for (size_t n = 0; n < file_size; n += n < 4096 ? 1 : 997)
 		CHECK(parse(file, n, &img, &why) == -ENOEXEC || n > file_size / 2, "%zu bytes", n);
 	PASS("each kind of bad file with its reason; cut off everywhere");
@@ -167,7 +177,8 @@ static void test_rejects(void)
 
 static u64 nasty(void)
 {
-	static const u64 v[] = { 0, 1, 4095, 4096, 0x7fffffff, 0x80000000, 0xffffffff, USER_TOP, USER_TOP - 1, 1ul << 47, 1ul << 63,
+	static const u64 v[] = { 0, 1, 4095, 4096, 0x7fffffff, 0x80000000, 0xffffffff, USER_TOP,
+				 USER_TOP - 1, 1ul << 47, 1ul << 63,
 				 ~0ul, ~0ul - 4095, 2, 3, 6, 7 };
 
 	return rnd() & 1 ? v[rnd_below(ARRAY_SIZE(v))] : rnd() >> rnd_below(64);
@@ -187,11 +198,15 @@ static void test_mutations(void)
 		memcpy(copy, file, size);
 		memcpy(&e, file, sizeof(e));
 		for (n = 1 + rnd_below(6); n; n--) {
-			/* Mostly where it matters: file header, program headers, section headers. */
-			u64 base = rnd_below(3) == 0 ? 0 : rnd() & 1 ? e.e_phoff : e.e_shoff, at, v = nasty();
+			/*
+			 * Mostly where it matters: file header, program headers, section headers.
+			 */
+			u64 base = rnd_below(3) == 0 ? 0 : rnd() & 1 ? e.e_phoff : e.e_shoff, at,
+				   v = nasty();
 			size_t len = 1ul << rnd_below(4);
 
-			at = base + rnd_below(base == 0 ? 64 : base == e.e_phoff ? e.e_phnum * 56 : e.e_shnum * 64);
+			at = base + rnd_below(base == 0 ? 64 : base == e.e_phoff ? e.e_phnum * 56 :
+					      e.e_shnum * 64);
 			if (rnd_below(3))
 				at &= ~7ul;
 			if (at + len <= size)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * lib_test.c - printf, strings, lists, bitmaps and trees against what the C library or a plain model says
+ * lib_test.c - printf, strings, lists, bitmaps and trees against what the C library or a plain
+ * model says
  */
 #include "core.h"
 #include "../../userland/guest/lib/avl.h"
@@ -27,11 +28,14 @@ static void same(const char *fmt, ...)
 	CHECK(n == m && !strcmp(a, b), "format '%s': '%s' instead of '%s'", fmt, a, b);
 }
 
-/* Every combination of flags, widths and precisions, for every integer conversion and edge values. */
+/*
+ * Every combination of flags, widths and precisions, for every integer conversion and edge values.
+ */
 static void test_printf(void)
 {
 	static const char *const lengths[] = { "hh", "h", "", "l", "ll", "z" };
-	static const u64 values[] = { 0, 1, 7, 8, 127, 128, 255, 32768, 65535, 2147483647, 2147483648, ~0ull, 1ull << 63, 12345678901234567 };
+	static const u64 values[] = { 0, 1, 7, 8, 127, 128, 255, 32768, 65535, 2147483647,
+				      2147483648, ~0ull, 1ull << 63, 12345678901234567 };
 	static const char convs[] = "diuxXo";
 	char fmt[32], flags[8];
 	u64 tests = 0;
@@ -45,12 +49,15 @@ static void test_printf(void)
 		flags[n] = 0;
 		for (int w = 0; w < 4; w++) {
 			for (int p = 0; p < 4; p++) {
-				static const char *const width[] = { "", "1", "9", "24" }, *const prec[] = { "", ".", ".3", ".20" };
+				static const char *const width[] = { "", "1", "9", "24" },
+					*const prec[] = { "", ".", ".3", ".20" };
 
 				for (size_t l = 0; l < ARRAY_SIZE(lengths); l++) {
 					for (const char *c = convs; *c; c++) {
-						snprintf(fmt, sizeof(fmt), "<%%%s%s%s%s%c>", flags, width[w], prec[p], lengths[l], *c);
-						for (size_t v = 0; v < ARRAY_SIZE(values); v++, tests++) {
+						snprintf(fmt, sizeof(fmt), "<%%%s%s%s%s%c>", flags,
+							 width[w], prec[p], lengths[l], *c);
+						for (size_t v = 0; v < ARRAY_SIZE(values); v++,
+						     tests++) {
 							if (l < 3)
 								same(fmt, (int)values[v]);
 							else
@@ -61,7 +68,8 @@ static void test_printf(void)
 			}
 		}
 	}
-	same("%s|%10s|%-10s|%.3s|%10.2s|%c|%5c|%%", "abc", "abc", "abc", "abcdef", "abcdef", 'x', 'y');
+	same("%s|%10s|%-10s|%.3s|%10.2s|%c|%5c|%%", "abc", "abc", "abc", "abcdef", "abcdef", 'x',
+	     'y');
 	same("%*d|%-*d|%*d|%.*d|%.*s", 6, 42, 6, 42, -6, 42, 4, 42, 2, "abc");
 	PASS("printf as the C library has it, %lu formats and values", tests);
 }
@@ -108,7 +116,8 @@ static void test_string(void)
 	CHECK(rs_strtoul("017", NULL, 0) == 15 && rs_strtoul("99", &end, 10) == 99 && !*end);
 	CHECK(rs_strtoul("18446744073709551615", NULL, 10) == ~0ull);
 	CHECK(rs_strtoul("18446744073709551616", NULL, 10) == ~0ull);
-	CHECK(rs_strtoul("x", &end, 10) == 0 && *end == 'x' && rs_strtoul("0x", &end, 0) == 0 && *end == 'x');
+	CHECK(rs_strtoul("x", &end, 10) == 0 && *end == 'x' && rs_strtoul("0x", &end, 0) == 0 &&
+	      *end == 'x');
 	PASS("strings and numbers");
 }
 
@@ -170,7 +179,8 @@ static void test_bitmap(void)
 }
 
 /* Heights, order, sums; returns the height. */
-static int check_node(const struct avl_node *n, const struct avl_node *parent, u64 lo, u64 hi, u64 *best)
+static int check_node(const struct avl_node *n, const struct avl_node *parent, u64 lo, u64 hi,
+		      u64 *best)
 {
 	u64 bl = 0, br = 0;
 	int l, r;

@@ -51,7 +51,10 @@ static void test_random(bool debug)
 	page_alloc_check();
 	nheld = 0;
 	for (i = 0; i < (debug ? 100000 : 400000); i++) {
-		/* Phases of growing and shrinking, so that all paths between lists and pool are taken. */
+		/*
+		 * Phases of growing and shrinking, so that all paths between lists and pool are
+		 * taken.
+		 */
 		bool grow = rnd_below(100) < (i / 20000 % 2 ? 35 : 65);
 
 		core_cpu(rnd_below(4));
@@ -88,7 +91,8 @@ static void test_random(bool debug)
 	}
 	CHECK(pages_free() == total);
 	page_alloc_check();
-	PASS("page allocator%s: %lu random operations on 4 CPUs, counts exact, %lu requests gave %lu MiB back",
+	PASS("page allocator%s: %lu random operations on 4 CPUs, counts exact, "
+	     "%lu requests gave %lu MiB back",
 	     debug ? " with junk" : "", i, host_releases, host_released_bytes >> 20);
 }
 
@@ -113,7 +117,8 @@ static void test_exhaustion(void)
 	}
 	/* What another CPU has on its private stack stays there. */
 	CHECK(n >= total - PCP_MAX && n <= total && rs_page_cpus[0].steals, "%lu of %lu", n, total);
-	CHECK(!page_alloc() && !page_alloc_zeroed() && !page_alloc_run(2, 1) && pages_free() == total - n);
+	CHECK(!page_alloc() && !page_alloc_zeroed() && !page_alloc_run(2, 1) &&
+	      pages_free() == total - n);
 	page_alloc_check();
 	while (nheld)
 		page_put(held[--nheld]);
@@ -122,7 +127,8 @@ static void test_exhaustion(void)
 	CHECK(p && page_gpa(p) % HUGE_SIZE == 0);
 	for (int i = 0; i < 512; i++)
 		page_put(p + i);
-	CHECK(!page_alloc_run(0, 1) && !page_alloc_run(513, 1) && !page_alloc_run(1, 3) && !page_alloc_run(1, 1024));
+	CHECK(!page_alloc_run(0, 1) && !page_alloc_run(513, 1) && !page_alloc_run(1, 3) &&
+	      !page_alloc_run(1, 1024));
 	page_alloc_check();
 	PASS("page allocator: the last page, stealing, nothing left, all back, runs");
 }

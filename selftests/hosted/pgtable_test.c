@@ -2,8 +2,8 @@
 /*
  * pgtable_test.c - page tables against an array
  *
- * The model knows for each page of a few stretches of the address space (so that all levels are crossed) what
- * its entry must be. Every operation is done on both.
+ * The model knows for each page of a few stretches of the address space (so that all levels are
+ * crossed) what its entry must be. Every operation is done on both.
  */
 #include "core.h"
 #include "../../userland/guest/mm/page_alloc.h"
@@ -14,7 +14,8 @@
 #define NPAGES		(STRETCH * NSTRETCH)
 
 /* Across a border of level 2, of level 3 and of level 4. */
-static const u64 stretch_base[NSTRETCH] = { 0x10000000 - 0x400000, 0x7fc0000000ul - 0x400000, 0x8000000000ul - 0x400000 };
+static const u64 stretch_base[NSTRETCH] = { 0x10000000 - 0x400000, 0x7fc0000000ul - 0x400000,
+					    0x8000000000ul - 0x400000 };
 static pte_t model[NPAGES];
 static struct pgtable pt;
 
@@ -28,13 +29,15 @@ static pte_t new_leaf(void)
 	struct page *p = page_alloc();
 
 	CHECK(p);
-	return page_gpa(p) | PTE_P | PTE_U | PTE_OWNED | (rnd() & (PTE_W | PTE_A | PTE_D)) | (rnd() & 1 ? PTE_NX : 0);
+	return page_gpa(p) | PTE_P | PTE_U | PTE_OWNED |
+	       (rnd() & (PTE_W | PTE_A | PTE_D)) | (rnd() & 1 ? PTE_NX : 0);
 }
 
 /* A range of pages within one stretch. */
 static void pick(u32 *from, u32 *to)
 {
-	u32 s = rnd_below(NSTRETCH) * STRETCH, a = rnd_below(STRETCH), n = 1 + rnd_below(rnd_below(8) ? 40 : 1500);
+	u32 s = rnd_below(NSTRETCH) * STRETCH, a = rnd_below(STRETCH),
+		n = 1 + rnd_below(rnd_below(8) ? 40 : 1500);
 
 	*from = s + a;
 	*to = s + min(a + n, STRETCH);
@@ -147,7 +150,9 @@ static void test_random(void)
 		case 5:
 			clear = rnd() & (PTE_P | PTE_W | PTE_NX);
 			set = rnd() & (PTE_P | PTE_NX) & ~clear;
-			CHECK(pgtable_protect(&pt, va_of(from), va_of(from) + (u64)(to - from) * PAGE_SIZE, clear, set));
+			CHECK(pgtable_protect(&pt, va_of(from),
+					      va_of(from) + (u64)(to - from) * PAGE_SIZE, clear,
+					      	set));
 			for (k = from; k < to; k++)
 				if (model[k])
 					model[k] = (model[k] & ~clear) | set;
@@ -196,7 +201,8 @@ static void test_iterator(void)
 	CHECK(pgtable_map(&pt, 0x8000000000ul, new_leaf(), 1));
 	CHECK(pt.tables == 7);
 	seen = 0;
-	for (pt_iter_start(&it, &pt, 0x7ffffff000ul, 0x8000001000ul); pt_iter_valid(&it); pt_iter_next(&it)) {
+	for (pt_iter_start(&it, &pt, 0x7ffffff000ul,
+			   0x8000001000ul); pt_iter_valid(&it); pt_iter_next(&it)) {
 		CHECK(it.level == 1 && *it.pte);
 		seen++;
 	}

@@ -2,9 +2,10 @@
 /*
  * vma_test.c - address spaces against a flat model
  *
- * The model has one cell per page of a small stretch of the address space: mapped or not, with which rights, shared or not, of which page of
- * the file, and the number last written there (0: untouched). Every call is made on both and its result
- * compared; every touched page is compared at once, the whole from time to time.
+ * The model has one cell per page of a small stretch of the address space: mapped or not, with
+ * which rights, shared or not, of which page of the file, and the number last written there (0:
+ * untouched). Every call is made on both and its result compared; every touched page is compared at
+ * once, the whole from time to time.
  */
 #include <linux/mman.h>
 #include "core.h"
@@ -73,7 +74,10 @@ static void touch(u32 i, bool write)
 	w = gpa_ptr(*slot & PTE_ADDR);
 	CHECK(*w == c->value, "page %u: %lu instead of %lu", i, *w, c->value);
 	if (write && !(c->file && c->shared)) {
-		/* Nobody else may see it: not the file, not the zero page, not another page of ours. */
+		/*
+		 * Nobody else may see it: not the file, not the zero page, not another page of
+		 * ours.
+		 */
 		CHECK(gpa_is_arena(*slot & PTE_ADDR) && gpa_page(*slot & PTE_ADDR)->refs == 1);
 		*w = c->value = ++stamp;
 	}
@@ -87,10 +91,12 @@ static void check_cells(u32 from, u32 to)
 		CHECK(!!v == cell[i].mapped, "page %u", i);
 		if (!v)
 			continue;
-		CHECK((v->flags & VM_PROT) == cell[i].prot && !!(v->flags & VM_SHARED) == cell[i].shared);
+		CHECK((v->flags & VM_PROT) == cell[i].prot &&
+		      !!(v->flags & VM_SHARED) == cell[i].shared);
 		CHECK(!!v->file == cell[i].file);
 		if (v->file)
-			CHECK(v->file->offset + v->file_off + (va(i) - v->start) == (u64)cell[i].file_page * PAGE_SIZE);
+			CHECK(v->file->offset + v->file_off + (va(i) - v->start) ==
+			      (u64)cell[i].file_page * PAGE_SIZE);
 	}
 }
 
@@ -120,7 +126,8 @@ static bool full_range(u32 from, u32 to)
 
 static u32 any_prot(void)
 {
-	static const u32 p[] = { 0, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC, PROT_WRITE };
+	static const u32 p[] = { 0, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE,
+				 PROT_READ | PROT_EXEC, PROT_WRITE };
 
 	return p[rnd_below(ARRAY_SIZE(p))];
 }
@@ -130,8 +137,10 @@ static void op_mmap(u32 from, u32 to)
 	bool file = rnd_below(3) == 0, shared = rnd_below(4) == 0, noreplace = rnd_below(4) == 0;
 	u32 page = rnd_below(FILE_PAGES + 4);
 	struct mmap_req r = {
-		.addr = va(from), .len = (u64)(to - from) * PAGE_SIZE - rnd_below(PAGE_SIZE), .prot = any_prot(),
-		.flags = (shared ? MAP_SHARED : MAP_PRIVATE) | (noreplace ? MAP_FIXED_NOREPLACE : MAP_FIXED) |
+		.addr = va(from), .len = (u64)(to - from) * PAGE_SIZE - rnd_below(PAGE_SIZE),
+		.prot = any_prot(),
+		.flags = (shared ? MAP_SHARED : MAP_PRIVATE) | (noreplace ? MAP_FIXED_NOREPLACE :
+								MAP_FIXED) |
 			 (file ? 0 : MAP_ANONYMOUS),
 		.host_fd = file ? FILE_FD : -1, .offset = file ? page * PAGE_SIZE : 0,
 	};
@@ -143,7 +152,8 @@ static void op_mmap(u32 from, u32 to)
 	}
 	CHECK(ret == (long)va(from), "%ld", ret);
 	for (; from < to; from++, page++) {
-		cell[from] = (struct cell){ .mapped = true, .shared = shared, .file = file, .prot = r.prot, .file_page = page };
+		cell[from] = (struct cell){ .mapped = true, .shared = shared, .file = file,
+					    .prot = r.prot, .file_page = page };
 		cell[from].value = first_value(&cell[from]);
 	}
 }
@@ -191,7 +201,8 @@ static void op_mremap(u32 from, u32 to)
 
 	if (at + m > CELLS || (at < to && from < at + m))
 		return;
-	ret = mm_mremap(mm, va(from), (u64)n * PAGE_SIZE, (u64)m * PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, va(at));
+	ret = mm_mremap(mm, va(from), (u64)n * PAGE_SIZE, (u64)m * PAGE_SIZE,
+			MREMAP_MAYMOVE | MREMAP_FIXED, va(at));
 	if (!cell[from].mapped || !one_vma(from, to)) {
 		/* It may be one no more, because it has moved: then everything was right before. */
 		if (ret < 0) {
@@ -201,7 +212,10 @@ static void op_mremap(u32 from, u32 to)
 	}
 	file = cell[from].file;
 	if (ret == -ENOMEM && file && m > n) {
-		/* The host has mapped no more of the file. What was at the target is gone, as in Linux. */
+		/*
+		 * The host has mapped no more of the file. What was at the target is gone, as in
+		 * Linux.
+		 */
 		memset(&cell[at], 0, m * sizeof(cell[0]));
 		return;
 	}
@@ -271,12 +285,16 @@ static void test_random(u64 rounds)
 	PASS("VMAs: %lu random calls and touches as the model says, nothing leaked", i);
 }
 
-/* Where the kernel chooses: highest free place below mmap_base, never over something, never near a stack. */
+/*
+ * Where the kernel chooses: highest free place below mmap_base, never over something, never near a
+ * stack.
+ */
 static void test_placement(void)
 {
 	enum { N = 300 };
 	u64 at[N], len[N], base;
-	struct mmap_req r = { .prot = PROT_READ, .flags = MAP_PRIVATE | MAP_ANONYMOUS, .host_fd = -1 };
+	struct mmap_req r = { .prot = PROT_READ, .flags = MAP_PRIVATE | MAP_ANONYMOUS,
+			      .host_fd = -1 };
 
 	mm = mm_create();
 	base = mm->mmap_base;
@@ -294,13 +312,15 @@ static void test_placement(void)
 		at[k] = mm_mmap(mm, &r);
 		CHECK((long)at[k] > 0 && at[k] + len[k] <= base);
 		for (u32 j = 0; j < N; j++)
-			CHECK(j == k || !at[j] || at[j] + len[j] <= at[k] || at[k] + len[k] <= at[j]);
+			CHECK(j == k || !at[j] || at[j] + len[j] <= at[k] ||
+			      at[k] + len[k] <= at[j]);
 		/* Nothing higher would have done. */
 		for (u64 a = at[k] + PAGE_SIZE; i % 64 == 0 && a + len[k] <= base; a += PAGE_SIZE) {
 			bool clear = true;
 
 			for (u32 j = 0; j < N && clear; j++)
-				clear = j == k || !at[j] || at[j] + len[j] <= a || a + len[k] <= at[j];
+				clear = j == k || !at[j] || at[j] + len[j] <= a ||
+					a + len[k] <= at[j];
 			CHECK(!clear || a < at[k] + len[k], "%#lx is higher than %#lx", a, at[k]);
 		}
 		if (i % 256 == 0)
@@ -330,15 +350,20 @@ static void test_errors(void)
 		{ "fixed, not aligned", 0x10001, 4096, PROT_READ, anon | MAP_FIXED, -EINVAL },
 		{ "fixed at 0", 0, 4096, PROT_READ, anon | MAP_FIXED, -EPERM },
 		{ "fixed, low", 0xf000, 4096, PROT_READ, anon | MAP_FIXED, -EPERM },
-		{ "fixed at the kernel's half", 0xffff800000000000, 4096, PROT_READ, anon | MAP_FIXED, -ENOMEM },
-		{ "fixed over the end", USER_TOP - 4096, 8192, PROT_READ, anon | MAP_FIXED, -ENOMEM },
+		{ "fixed at the kernel's half", 0xffff800000000000, 4096, PROT_READ,
+		  anon | MAP_FIXED, -ENOMEM },
+		{ "fixed over the end", USER_TOP - 4096, 8192, PROT_READ, anon | MAP_FIXED,
+		  -ENOMEM },
 		{ "huge pages", 0, 2 << 20, PROT_READ, anon | MAP_HUGETLB, -ENOMEM },
 		{ "no descriptor", 0, 4096, PROT_READ, MAP_PRIVATE, -EBADF },
-		{ "shared-validate with unknown flag", 0, 4096, PROT_READ, MAP_SHARED_VALIDATE | MAP_ANONYMOUS | 0x8000000, -EOPNOTSUPP },
+		{ "shared-validate with unknown flag", 0, 4096, PROT_READ,
+		  MAP_SHARED_VALIDATE | MAP_ANONYMOUS | 0x8000000, -EOPNOTSUPP },
 		{ "hint is taken", 0x20000000, 4096, PROT_READ, anon, 0x20000000 },
-		{ "noreplace on it", 0x20000000, 4096, PROT_READ, anon | MAP_FIXED_NOREPLACE, -EEXIST },
+		{ "noreplace on it", 0x20000000, 4096, PROT_READ, anon | MAP_FIXED_NOREPLACE,
+		  -EEXIST },
 		{ "lowest address", 0x10000, 4096, PROT_READ, anon | MAP_FIXED, 0x10000 },
-		{ "highest address", USER_TOP - 4096, 4096, PROT_READ, anon | MAP_FIXED, USER_TOP - 4096 },
+		{ "highest address", USER_TOP - 4096, 4096, PROT_READ, anon | MAP_FIXED,
+		  USER_TOP - 4096 },
 	};
 	struct mmap_req r;
 
@@ -346,12 +371,14 @@ static void test_errors(void)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		long ret;
 
-		r = (struct mmap_req){ .addr = rows[i].addr, .len = rows[i].len, .prot = rows[i].prot, .flags = rows[i].flags,
+		r = (struct mmap_req){ .addr = rows[i].addr, .len = rows[i].len,
+				       .prot = rows[i].prot, .flags = rows[i].flags,
 				       .host_fd = -1 };
 		ret = mm_mmap(mm, &r);
 		CHECK(ret == rows[i].want, "%s: %ld", rows[i].what, ret);
 	}
-	r = (struct mmap_req){ .len = 4096, .prot = PROT_READ, .flags = MAP_PRIVATE, .host_fd = FILE_FD, .offset = 1 };
+	r = (struct mmap_req){ .len = 4096, .prot = PROT_READ, .flags = MAP_PRIVATE,
+			       .host_fd = FILE_FD, .offset = 1 };
 	CHECK(mm_mmap(mm, &r) == -EINVAL);
 	r.offset = ~0ul << 12;
 	CHECK(mm_mmap(mm, &r) == -EOVERFLOW);
@@ -363,21 +390,30 @@ static void test_errors(void)
 	CHECK(mm_mmap(mm, &r) == -ENOMEM);
 
 	CHECK(mm_munmap(mm, 1, 4096) == -EINVAL && mm_munmap(mm, 0, 0) == -EINVAL);
-	CHECK(mm_munmap(mm, 4096, ~0ul - 4096) == -EINVAL && mm_munmap(mm, USER_TOP + 4096, 4096) == -EINVAL);
+	CHECK(mm_munmap(mm, 4096, ~0ul - 4096) == -EINVAL &&
+	      mm_munmap(mm, USER_TOP + 4096, 4096) == -EINVAL);
 	CHECK(mm_munmap(mm, 0x30000000, 4096) == 0);
-	CHECK(mm_mprotect(mm, 1, 4096, PROT_READ) == -EINVAL && mm_mprotect(mm, 0x30000000, 4096, PROT_READ) == -ENOMEM);
-	CHECK(mm_mprotect(mm, 0x20000000, 4096, 0x80) == -EINVAL && mm_mprotect(mm, 0x20000000, 0, PROT_READ) == 0);
+	CHECK(mm_mprotect(mm, 1, 4096, PROT_READ) == -EINVAL &&
+	      mm_mprotect(mm, 0x30000000, 4096, PROT_READ) == -ENOMEM);
+	CHECK(mm_mprotect(mm, 0x20000000, 4096, 0x80) == -EINVAL &&
+	      mm_mprotect(mm, 0x20000000, 0, PROT_READ) == 0);
 	CHECK(mm_mprotect(mm, 0x20000000, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) == -EACCES);
-	CHECK(mm_mremap(mm, 1, 4096, 4096, 0, 0) == -EINVAL && mm_mremap(mm, 0x20000000, 4096, 0, 0, 0) == -EINVAL);
-	CHECK(mm_mremap(mm, 0x30000000, 4096, 4096, 0, 0) == -EFAULT && mm_mremap(mm, 0x20000000, 8192, 4096, 0, 0) == -EFAULT);
+	CHECK(mm_mremap(mm, 1, 4096, 4096, 0, 0) == -EINVAL &&
+	      mm_mremap(mm, 0x20000000, 4096, 0, 0, 0) == -EINVAL);
+	CHECK(mm_mremap(mm, 0x30000000, 4096, 4096, 0, 0) == -EFAULT &&
+	      mm_mremap(mm, 0x20000000, 8192, 4096, 0, 0) == -EFAULT);
 	CHECK(mm_mremap(mm, 0x20000000, 4096, 8192, MREMAP_FIXED, 0x40000000) == -EINVAL);
-	CHECK(mm_mremap(mm, 0x20000000, 4096, 4096, MREMAP_FIXED | MREMAP_MAYMOVE, 0x20000000) == -EINVAL);
+	CHECK(mm_mremap(mm, 0x20000000, 4096, 4096, MREMAP_FIXED | MREMAP_MAYMOVE,
+			0x20000000) == -EINVAL);
 	CHECK(mm_mremap(mm, 0x20000000, 4096, 8192, 0, 0) == 0x20000000 && mm_find(mm, 0x20001000));
-	CHECK(mm_madvise(mm, 1, 4096, MADV_DONTNEED) == -EINVAL && mm_madvise(mm, 0x20000000, 4096, 9999) == -EINVAL);
+	CHECK(mm_madvise(mm, 1, 4096, MADV_DONTNEED) == -EINVAL &&
+	      mm_madvise(mm, 0x20000000, 4096, 9999) == -EINVAL);
 	CHECK(mm_madvise(mm, 0x30000000, 4096, MADV_DONTNEED) == -ENOMEM);
-	CHECK(mm_msync(mm, 0x20000000, 4096, MS_SYNC | MS_ASYNC) == -EINVAL && mm_msync(mm, 0x20000000, 4096, MS_SYNC) == 0);
+	CHECK(mm_msync(mm, 0x20000000, 4096, MS_SYNC | MS_ASYNC) == -EINVAL &&
+	      mm_msync(mm, 0x20000000, 4096, MS_SYNC) == 0);
 	mm->limit_as = mm->total + 8192;
-	r = (struct mmap_req){ .len = 12288, .prot = PROT_READ, .flags = MAP_PRIVATE | MAP_ANONYMOUS, .host_fd = -1 };
+	r = (struct mmap_req){ .len = 12288, .prot = PROT_READ,
+			       .flags = MAP_PRIVATE | MAP_ANONYMOUS, .host_fd = -1 };
 	CHECK(mm_mmap(mm, &r) == -ENOMEM);
 	r.len = 8192;
 	CHECK(mm_mmap(mm, &r) > 0);
@@ -392,7 +428,8 @@ static void test_stack_and_brk(void)
 	mm = mm_create();
 	mm->limit_stack = 1ul << 20;
 	mm->stack_top = 0x7ffff0000000;
-	CHECK(vma_add(mm, mm->stack_top - 0x4000, mm->stack_top, VM_READ | VM_WRITE | VM_MAYWRITE | VM_GROWSDOWN, NULL, 0));
+	CHECK(vma_add(mm, mm->stack_top - 0x4000, mm->stack_top,
+		      VM_READ | VM_WRITE | VM_MAYWRITE | VM_GROWSDOWN, NULL, 0));
 	CHECK(mm_fault(mm, mm->stack_top - 0x8000, FAULT_WRITE) == FAULT_OK);
 	v = mm_find(mm, mm->stack_top - 1);
 	CHECK(v && v->start == mm->stack_top - 0x8000);
@@ -401,7 +438,9 @@ static void test_stack_and_brk(void)
 	CHECK(mm_fault(mm, mm->stack_top - (8ul << 20), FAULT_WRITE) == FAULT_NO_VMA);
 	/* A thread's stack: a guard page below it. */
 	{
-		struct mmap_req r = { .addr = 0x40000000, .len = 0x10000, .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, .host_fd = -1 };
+		struct mmap_req r = { .addr = 0x40000000, .len = 0x10000,
+				      .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+				      .host_fd = -1 };
 
 		CHECK(mm_mmap(mm, &r) == 0x40000000);
 		CHECK(!mm_mprotect(mm, 0x40001000, 0xf000, PROT_READ | PROT_WRITE));
@@ -411,9 +450,11 @@ static void test_stack_and_brk(void)
 	}
 	mm->brk_start = mm->brk = 0x10000123;
 	CHECK(mm_brk(mm, 0) == 0x10000123);
-	CHECK(mm_brk(mm, 0x10005001) == 0x10005001 && mm_find(mm, 0x10005fff) && !mm_find(mm, 0x10006000));
+	CHECK(mm_brk(mm, 0x10005001) == 0x10005001 && mm_find(mm, 0x10005fff) &&
+	      !mm_find(mm, 0x10006000));
 	CHECK(mm_fault(mm, 0x10005000, FAULT_WRITE) == FAULT_OK);
-	CHECK(mm_brk(mm, 0x10002000) == 0x10002000 && !mm_find(mm, 0x10002000) && mm_find(mm, 0x10001fff));
+	CHECK(mm_brk(mm, 0x10002000) == 0x10002000 && !mm_find(mm, 0x10002000) &&
+	      mm_find(mm, 0x10001fff));
 	CHECK(mm_brk(mm, 0x10000000) == 0x10002000);
 	CHECK(mm_brk(mm, 0x41000000) == 0x10002000);	/* something is in the way */
 	mm->limit_data = 0x1000000;
@@ -434,7 +475,8 @@ static void test_out_of_memory(void)
 	CHECK(mm_mmap(mm, &r) == (long)BASE);
 	while (mm_fault(mm, BASE + n * PAGE_SIZE, FAULT_WRITE) == FAULT_OK)
 		n++;
-	CHECK(n > before - before / 256 - 300 && mm_fault(mm, BASE + n * PAGE_SIZE, FAULT_WRITE) == FAULT_NO_MEMORY);
+	CHECK(n > before - before / 256 - 300 && mm_fault(mm, BASE + n * PAGE_SIZE,
+							  FAULT_WRITE) == FAULT_NO_MEMORY);
 	mm_check(mm);
 	CHECK(!mm_madvise(mm, BASE, n * PAGE_SIZE, MADV_DONTNEED));
 	CHECK(mm_fault(mm, BASE, FAULT_WRITE) == FAULT_OK);

@@ -152,7 +152,8 @@ static int child(const char *base, const char *dir, uint64_t count, uint64_t see
 		put(path, copy, cut, 0755);
 		set_progress(dir, n + 1);
 		execve(path, args, env);
-		if (errno == ENOSYS || errno == EPERM || errno == ENOENT)
+		/* ENOENT is right when it is the interpreter, named by mutated bytes, that is not there. */
+		if (errno == ENOSYS || errno == EPERM || (errno == ENOENT && access(path, F_OK)))
 			die("execve answers what it cannot mean");
 	}
 	return 96;		/* all refused to the end */

@@ -11,12 +11,13 @@
 #define TRAP_STUB_SIZE		16
 
 /* RFLAGS that SYSCALL clears: the value Linux has, so that the MSR need not be switched. */
-#define SYSCALL_MASK	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_TF | RFLAGS_IF | \
-			 RFLAGS_DF | RFLAGS_OF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF | RFLAGS_AC | RFLAGS_ID)
+#define SYSCALL_MASK	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_TF | \
+			 RFLAGS_IF | RFLAGS_DF | RFLAGS_OF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF | \
+			 RFLAGS_AC | RFLAGS_ID)
 
 /*
- * System calls below RS_FIELD_CALLS that only tell a u32 of struct process have its offset here, the others 0 (kernel/fields.c). Emptied
- * when calls are traced.
+ * System calls below RS_FIELD_CALLS that only tell a u32 of struct process have its offset here,
+ * the others 0 (kernel/fields.c). Emptied when calls are traced.
  */
 #define RS_FIELD_CALLS		512
 extern u16 rs_syscall_field[RS_FIELD_CALLS];

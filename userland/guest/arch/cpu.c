@@ -2,10 +2,10 @@
 /*
  * cpu.c - descriptor tables and control registers of a CPU
  *
- * Segments have the selectors Linux gives them, so that MSR_STAR can keep the host's value. Each CPU has its
- * own GDT, because loading TR marks the TSS descriptor busy. One IDT serves all: every
- * vector is an interrupt gate, those for NMI, #DF and #MC with a stack of their own, because they can come
- * when the stack is not usable; INT3 and INTO may be used by ring 3.
+ * Segments have the selectors Linux gives them, so that MSR_STAR can keep the host's value. Each
+ * CPU has its own GDT, because loading TR marks the TSS descriptor busy. One IDT serves all: every
+ * vector is an interrupt gate, those for NMI, #DF and #MC with a stack of their own, because they
+ * can come when the stack is not usable; INT3 and INTO may be used by ring 3.
  */
 #include "cpu.h"
 #include "trap.h"
@@ -108,7 +108,8 @@ static void idt_fill(void)
 			.offset_high = at >> 32,
 			.selector = KERNEL_CS,
 			.type = v == VEC_BP || v == VEC_OF ? GATE_USER : GATE_INTERRUPT,
-			.ist = v == VEC_NMI ? IST_NMI : v == VEC_DF ? IST_DF : v == VEC_MC ? IST_MC : 0,
+			.ist = v == VEC_NMI ? IST_NMI : v == VEC_DF ? IST_DF : v == VEC_MC ?
+			IST_MC : 0,
 		};
 	}
 }

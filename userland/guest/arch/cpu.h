@@ -2,9 +2,10 @@
 /*
  * cpu.h - a virtual CPU: its data, how to find them, its instructions
  *
- * The kernel does not use GS (MSR_KERNEL_GS_BASE is the host's and is never touched), so a CPU finds its data through its stack: every kernel
- * stack is KSTACK_SIZE bytes, aligned to its size, and begins (lowest address) with struct kstack, which names the CPU and the thread.
- * The kernel runs with interrupts off, always; ring 3 runs with them on.
+ * The kernel does not use GS (MSR_KERNEL_GS_BASE is the host's and is never touched), so a CPU
+ * finds its data through its stack: every kernel stack is KSTACK_SIZE bytes, aligned to its size,
+ * and begins (lowest address) with struct kstack, which names the CPU and the thread. The kernel
+ * runs with interrupts off, always; ring 3 runs with them on.
  */
 #ifndef RS_ARCH_CPU_H
 #define RS_ARCH_CPU_H
@@ -41,7 +42,8 @@ struct kstack {
  * The first two fields are read by the SYSCALL stubs in entry.S.
  */
 struct cpu {
-	u64 kstack_top;		/* where a trap from ring 3 puts its frame's end; also in TSS.RSP0 */
+	/* where a trap from ring 3 puts its frame's end; also in TSS.RSP0 */
+	u64 kstack_top;
 	u64 user_rsp;		/* scratch of the SYSCALL stub */
 	u32 id;
 	u32 reserved;
@@ -82,7 +84,8 @@ struct cpu_features {
 	bool smap, smep, fsgsbase, pcid, osxsave, nx, pages_1g;
 	u8 phys_bits;
 	u64 xcr0;		/* 0 without XSAVE */
-	u32 xsave_size;		/* bytes of an XSAVE area of standard format with xcr0; 512 without XSAVE */
+	/* bytes of an XSAVE area of standard format with xcr0; 512 without XSAVE */
+	u32 xsave_size;
 };
 extern struct cpu_features cpu_has;
 
@@ -100,7 +103,8 @@ extern struct cpu_features cpu_has;
 #define MSR_FS_BASE	0xc0000100
 #define MSR_GS_BASE	0xc0000101
 
-#define USER_TOP	0x00007ffffffff000ul	/* first address that is not a process's (TASK_SIZE_MAX of Linux) */
+/* First address that is not a process's (TASK_SIZE_MAX of Linux). */
+#define USER_TOP	0x00007ffffffff000ul
 
 /** is_canonical() - 48-bit addresses */
 static inline bool is_canonical(u64 a)
@@ -231,7 +235,10 @@ static inline struct rs_frame *kstack_frame(struct kstack *k)
 {
 	return (struct rs_frame *)((char *)k + KSTACK_SIZE) - 1;
 }
-/** enter_user() - loads all registers from @f, which is kstack_frame() of this stack, and goes to ring 3 */
+/**
+ * enter_user() - loads all registers from @f, which is kstack_frame() of this stack, and goes to
+ * ring 3
+ */
 void enter_user(struct rs_frame *f) __noreturn;
 
 #endif

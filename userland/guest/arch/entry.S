@@ -2,10 +2,11 @@
 /*
  * entry.S - the ways into ring 0 and back
  *
- * Three doors: the first instruction (rs_start), exceptions and interrupts (256 stubs, one per vector), and
- * SYSCALL (one stub per CPU). All build the same struct rs_frame. GS is never used and SWAPGS never
- * executed: the SYSCALL stub of CPU N knows the address of rs_cpus[N] relative to RIP, and everything else
- * finds the CPU through the stack pointer (arch/cpu.h). Offsets come from kernel/asm_offsets.c.
+ * Three doors: the first instruction (rs_start), exceptions and interrupts (256 stubs), and SYSCALL
+ * (one stub per CPU). All build the same struct rs_frame. GS is never used and SWAPGS never
+ * executed: the SYSCALL stub of CPU N knows the address of rs_cpus[N] relative to RIP, and
+ * everything else finds the CPU through the stack pointer (arch/cpu.h). Offsets come from
+ * kernel/asm_offsets.c.
  *
  * On every way back to ring 3: while the thread has work, or signals are pending for this CPU,
  * rs_return_to_user() runs first. Interrupts stay off until the IRET or SYSRET itself.
@@ -15,8 +16,8 @@
 	.text
 
 /*
- * First instruction of a CPU: RDI = boot page, RSI = CPU, on a stack of the host's choosing. CPU 0 goes
- * on on its own stack, below the room for the frame of ring 3, and never returns.
+ * First instruction of a CPU: RDI = boot page, RSI = CPU, on a stack of the host's choosing. CPU 0
+ * goes on on its own stack, below the room for the frame of ring 3, and never returns.
  */
 	.globl	rs_start
 rs_start:
@@ -67,8 +68,8 @@ rs_start:
 	.endm
 
 /*
- * Jumps to \label when something is to be done before ring 3 may go on. The top \size bytes of the stack are in use.
- * Clobbers \reg.
+ * Jumps to \label when something is to be done before ring 3 may go on. The top \size bytes of the
+ * stack are in use. Clobbers \reg.
  */
 	.macro	IF_WORK label, reg, size
 	mov	\size - KSTACK_SIZE + KSTACK_THREAD(%rsp), \reg
@@ -79,11 +80,11 @@ rs_start:
 	jne	\label
 	.endm
 
-/* --- SYSCALL ------------------------------------------------------------------------------------------ */
+/* --- SYSCALL ---------------------------------------------------------------------------------- */
 
 /*
- * RCX = rip, R11 = rflags, RSP = the user's; interrupts are off by SFMASK. The user's stack pointer waits
- * in rs_cpus[N] until it can be pushed. Each stub takes SYSCALL_STUB_SIZE bytes.
+ * RCX = rip, R11 = rflags, RSP = the user's; interrupts are off by SFMASK. The user's stack pointer
+ * waits in rs_cpus[N] until it can be pushed. Each stub takes SYSCALL_STUB_SIZE bytes.
  */
 	.balign	64
 	.globl	rs_syscall_stubs
@@ -100,9 +101,10 @@ rs_syscall_stubs:
 	.endr
 
 /*
- * Calls that only tell a number of the process (getpid, getuid, ...) are answered here, before the registers are
- * saved: rs_syscall_field has the number's place in struct process, 0 for all other calls. What is pushed so far is the
- * upper end of a frame, so that the long way can go on from anywhere.
+ * Calls that only tell a number of the process (getpid, getuid, ...) are answered here, before the
+ * registers are saved: rs_syscall_field has the number's place in struct process, 0 for all other
+ * calls. What is pushed so far is the upper end of a frame, so that the long way can go on from
+ * anywhere.
  */
 	.set	SHORT_SIZE, FRAME_SIZE - FRAME_RIP
 syscall_common:
@@ -140,8 +142,9 @@ syscall_long:
 	cmpl	$RS_VECTOR_SYSCALL, FRAME_VECTOR(%rsp)
 	jne	iret_user
 	/*
-	 * Nothing but rax has changed, and C code preserves rbx, r12 .. r15. rip is behind a SYSCALL below USER_TOP and
-	 * thus canonical, as SYSRET needs it. SYSRET takes it from rcx, and rflags from r11.
+	 * Nothing but rax has changed, and C code preserves rbx, r12 .. r15. rip is behind a
+	 * SYSCALL below USER_TOP and thus canonical, as SYSRET needs it. SYSRET takes it from rcx,
+	 * and rflags from r11.
 	 */
 	mov	FRAME_RBP(%rsp), %rbp
 	add	$FRAME_R11, %rsp
@@ -158,7 +161,7 @@ syscall_long:
 	mov	FRAME_RSP - FRAME_VECTOR(%rsp), %rsp
 	sysretq
 
-/* --- exceptions and interrupts ------------------------------------------------------------------------ */
+/* --- exceptions and interrupts ---------------------------------------------------------------- */
 
 /* Vectors for which the CPU pushes an error code: 8, 10-14, 17, 21, 29, 30. */
 	.balign	16
@@ -190,7 +193,10 @@ trap_common:
 trap_return:
 	IF_WORK	trap_work, %rax, FRAME_SIZE
 iret_user:
-	/* An IRET to an address that is not the lower half's may fault in ring 0: to be dealt with before. */
+	/*
+	 * An IRET to an address that is not the lower half's may fault in ring 0: to be dealt with
+	 * before.
+	 */
 	mov	FRAME_RIP(%rsp), %rax
 	shr	$47, %rax
 	jnz	trap_bad_rip

@@ -20,7 +20,7 @@ typedef u64 pte_t;
 #define PTE_D		(1ul << 6)
 #define PTE_PS		(1ul << 7)	/* levels 2 and 3: maps a page of 2 MiB, 1 GiB */
 #define PTE_G		(1ul << 8)
-#define PTE_OWNED	(1ul << 9)	/* ours: the entry holds a reference on the arena page it maps */
+#define PTE_OWNED	(1ul << 9)	/* ours: holds a reference on the arena page it maps */
 #define PTE_NX		(1ul << 63)
 #define PTE_ADDR	0x000ffffffffff000ul
 

@@ -2,8 +2,8 @@
 /*
  * tlb.h - forgetting translations
  *
- * An entry that becomes present needs nothing (no negative caching); one that changes in any other way needs tlb_flush_page() or
- * tlb_flush_all() before the old page is given to somebody else.
+ * An entry that becomes present needs nothing (no negative caching); one that changes in any other
+ * way needs tlb_flush_page() or tlb_flush_all() before the old page is given to somebody else.
  */
 #ifndef RS_ARCH_TLB_H
 #define RS_ARCH_TLB_H

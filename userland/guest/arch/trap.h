@@ -2,8 +2,9 @@
 /*
  * trap.h - what entry.S calls, and what kernel/trap.c implements
  *
- * Vector numbers, the meaning of #PF's error code, and the exception table: an instruction that may fault on a process's memory has an
- * entry (address of the instruction, address to go on at); the fault handler looks there before it calls a kernel fault a bug.
+ * Vector numbers, the meaning of #PF's error code, and the exception table: an instruction that may
+ * fault on a process's memory has an entry (address of the instruction, address to go on at); the
+ * fault handler looks there before it calls a kernel fault a bug.
  */
 #ifndef RS_ARCH_TRAP_H
 #define RS_ARCH_TRAP_H
@@ -36,16 +37,27 @@
 #define PF_FETCH	(1u << 4)
 #define PF_PKEY		(1u << 5)
 
-/** rs_trap() - an exception or interrupt; from ring 3 the thread's state is as after rs_syscall() when it returns */
+/**
+ * rs_trap() - an exception or interrupt; from ring 3 the thread's state is as after rs_syscall()
+ * when it returns
+ */
 void rs_trap(struct rs_frame *f);
 
-/** rs_syscall() - a SYSCALL from ring 3, number in f->error; the result goes to f->rax. Implemented in syscall/. */
+/**
+ * rs_syscall() - a SYSCALL from ring 3, number in f->error; the result goes to f->rax. Implemented
+ * in syscall/.
+ */
 void rs_syscall(struct rs_frame *f);
 
-/** rs_return_to_user() - there is work (signals pending, ...) before ring 3 may go on; called by entry.S when thread.work is not 0 */
+/**
+ * rs_return_to_user() - there is work (signals pending, ...) before ring 3 may go on; called by
+ * entry.S when thread.work is not 0
+ */
 void rs_return_to_user(struct rs_frame *f);
 
-/** extable_fixup() - where to go on after a fault at @rip in the kernel; 0 when there is no entry */
+/**
+ * extable_fixup() - where to go on after a fault at @rip in the kernel; 0 when there is no entry
+ */
 u64 extable_fixup(u64 rip);
 
 /** EXTABLE() - inside asm: a fault at label @from goes on at label @to */

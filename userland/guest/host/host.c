@@ -2,8 +2,8 @@
 /*
  * host.c - hypercalls, requests to the host process, the console
  *
- * There is one hypercall instruction in the kernel. It is assembled as VMMCALL; the host process finds
- * its address in .rs_hypercall_sites and writes the one this machine has.
+ * There is one hypercall instruction in the kernel. It is assembled as VMMCALL; the host process
+ * finds its address in .rs_hypercall_sites and writes the one this machine has.
  */
 #include "host.h"
 #include "../lib/assert.h"

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * fields.c - system calls that tell a number of the process, answered by entry.S without leaving assembly
+ * fields.c - system calls that tell a number of the process, answered by entry.S without leaving
+ * assembly
  *
- * Each has a handler in C as well, which is what runs when calls are traced or when a signal is pending.
+ * Each has a handler in C as well, which is what runs when calls are traced or when a signal is
+ * pending.
  */
 #include <asm/unistd.h>
 #include "kernel.h"

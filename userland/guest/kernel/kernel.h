@@ -11,7 +11,10 @@
 /** panic_frame() - the end of the guest because of what happened at @f */
 void panic_frame(const struct rs_frame *f, const char *fmt, ...) __printf(2, 3) __noreturn;
 
-/** ksym_find() - name of the kernel function that holds @addr, and the distance from its start; NULL outside */
+/**
+ * ksym_find() - name of the kernel function that holds @addr, and the distance from its start; NULL
+ * outside
+ */
 const char *ksym_find(u64 addr, u64 *delta);
 
 /** fields_init() - boot: whether system calls may be answered without their handlers */

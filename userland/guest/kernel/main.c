@@ -2,9 +2,9 @@
 /*
  * main.c - from the boot page to the first instruction of the first program
  *
- * CPU 0 does all of it; F1 runs no other. Order matters: the stack's struct kstack and the boot page come first, because printing and
- * panicking need them; descriptor tables next, so that a mistake is a report and not a triple
- * fault; then memory, from the bottom up; then the process.
+ * CPU 0 does all of it; F1 runs no other. Order matters: the stack's struct kstack and the boot
+ * page come first, because printing and panicking need them; descriptor tables next, so that a
+ * mistake is a report and not a triple fault; then memory, from the bottom up; then the process.
  */
 #include "kernel.h"
 #include "../arch/arch_asm.h"
@@ -33,7 +33,8 @@ static void check_boot_page(void)
 	if (!b->ncpus || b->ncpus > RS_NR_CPUS)
 		rs_panic("%u CPUs", b->ncpus);
 	if (b->free_gpa & ~PAGE_MASK || b->free_gpa >= b->arena_size)
-		rs_panic("free memory begins at %#lx of %#lx", (u64)b->free_gpa, (u64)b->arena_size);
+		rs_panic("free memory begins at %#lx of %#lx", (u64)b->free_gpa,
+			 (u64)b->arena_size);
 }
 
 static void init_cpu0(void)
@@ -52,7 +53,10 @@ static void init_cpu0(void)
 	rs_ncpus = rs_boot->ncpus;
 }
 
-/* The strings behind args_gpa: path, argv, envp. They come from the host process, yet a cut-off list is a panic. */
+/*
+ * The strings behind args_gpa: path, argv, envp. They come from the host process, yet a cut-off
+ * list is a panic.
+ */
 static const char *next_string(const char *s, const char *end)
 {
 	s += strnlen(s, end - s) + 1;
@@ -81,8 +85,8 @@ static const char *first_args(struct exec_args *a)
 }
 
 /*
- * The direct map shows all memory writable, the image's own code and constants included. Without this they could be changed there, and
- * W^X would hold for one of two doors only.
+ * The direct map shows all memory writable, the image's own code and constants included. Without
+ * this they could be changed there, and W^X would hold for one of two doors only.
  */
 static void protect_image(void)
 {
@@ -128,7 +132,8 @@ void rs_main(struct rs_boot *boot, unsigned int cpu)
 	window_init(rs_boot->window_gpa, rs_boot->window_size);
 	fault_init();
 	fields_init();
-	rs_printf("guest kernel: %lu MiB, %lu pages free, CR4 %#lx\n", (u64)rs_boot->arena_size >> 20, pages_free(),
+	rs_printf("guest kernel: %lu MiB, %lu pages free, CR4 %#lx\n",
+		  (u64)rs_boot->arena_size >> 20, pages_free(),
 		  read_cr4());
 	start_first_process();
 	__builtin_unreachable();

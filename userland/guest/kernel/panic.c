@@ -2,8 +2,9 @@
 /*
  * panic.c - the last words of the guest kernel
  *
- * Registers where there are any, then the stack by frame pointers, with names. Uses nothing that may be broken: no
- * allocator, no locks; the text is built in static memory. A second panic says only so.
+ * Registers where there are any, then the stack by frame pointers, with names. Uses nothing that
+ * may be broken: no allocator, no locks; the text is built in static memory. A second panic says
+ * only so.
  */
 #include "kernel.h"
 #include "../host/host.h"
@@ -15,8 +16,8 @@
 #define MAX_FRAMES	24
 
 /*
- * The symbol table that the second link adds (Makefile): count, then pairs (offset from rs_text_start,
- * offset of the name in the strings behind the table), sorted.
+ * The symbol table that the second link adds (Makefile): count, then pairs (offset from
+ * rs_text_start, offset of the name in the strings behind the table), sorted.
  */
 struct ksym {
 	u32 addr, name;
@@ -70,7 +71,8 @@ static void put_stack(u64 fp)
 	for (n = 0; n < MAX_FRAMES; n++) {
 		u64 next;
 
-		if (!fp || fp % 8 || fp < base + sizeof(struct kstack) || fp > base + KSTACK_SIZE - 16)
+		if (!fp || fp % 8 || fp < base + sizeof(struct kstack) ||
+		    fp > base + KSTACK_SIZE - 16)
 			return;
 		if (!((u64 *)fp)[1])
 			return;
@@ -84,12 +86,17 @@ static void put_stack(u64 fp)
 
 static void put_frame(const struct rs_frame *f)
 {
-	text_printf(&out, "vector %lu error %#lx cs %#lx rip %016lx rsp %016lx flags %#lx\n", f->vector, f->error, f->cs, f->rip, f->rsp,
+	text_printf(&out, "vector %lu error %#lx cs %#lx rip %016lx rsp %016lx flags %#lx\n",
+		    f->vector, f->error, f->cs, f->rip, f->rsp,
 		    f->rflags);
-	text_printf(&out, "rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
-	text_printf(&out, "rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", f->rsi, f->rdi, f->rbp, f->r8);
-	text_printf(&out, "r9  %016lx r10 %016lx r11 %016lx r12 %016lx\n", f->r9, f->r10, f->r11, f->r12);
-	text_printf(&out, "r13 %016lx r14 %016lx r15 %016lx cr2 %016lx cr3 %016lx\n", f->r13, f->r14, f->r15, read_cr2(), read_cr3());
+	text_printf(&out, "rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", f->rax, f->rbx, f->rcx,
+		    f->rdx);
+	text_printf(&out, "rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", f->rsi, f->rdi, f->rbp,
+		    f->r8);
+	text_printf(&out, "r9  %016lx r10 %016lx r11 %016lx r12 %016lx\n", f->r9, f->r10, f->r11,
+		    f->r12);
+	text_printf(&out, "r13 %016lx r14 %016lx r15 %016lx cr2 %016lx cr3 %016lx\n", f->r13,
+		    f->r14, f->r15, read_cr2(), read_cr3());
 }
 
 static void __noreturn finish(const struct rs_frame *f, u64 fp)

@@ -3,9 +3,9 @@
  * trap.c - what becomes of exceptions and interrupts
  *
  * From ring 3: a page fault is resolved or becomes a signal; other exceptions become signals; a
- * notification needs nothing here, because what it announces is looked at on every way back. From ring 0: a fault
- * at an instruction of the exception table is resolved like one of the process or goes on at the fixup;
- * anything else is a bug of ours and ends the guest.
+ * notification needs nothing here, because what it announces is looked at on every way back. From
+ * ring 0: a fault at an instruction of the exception table is resolved like one of the process or
+ * goes on at the fixup; anything else is a bug of ours and ends the guest.
  */
 #include "kernel.h"
 #include "../arch/arch_asm.h"
@@ -34,7 +34,8 @@
 static void force_signal(struct rs_frame *f, int sig, int code, u64 addr, enum fault_cause cause)
 {
 	current()->fault = (struct fault_info){
-		.vector = f->vector, .error = f->error, .addr = addr, .cause = cause, .sig = sig, .code = code,
+		.vector = f->vector, .error = f->error, .addr = addr, .cause = cause, .sig = sig,
+		.code = code,
 	};
 	signal_fault(f);
 }
@@ -48,7 +49,8 @@ static void memory_signal(struct rs_frame *f, u64 addr, enum fault_cause cause)
 	case FAULT_NO_MEMORY:
 		/* No handler could run: its frame may need memory. */
 		current()->fault = (struct fault_info){
-			.vector = f->vector, .error = f->error, .addr = addr, .cause = cause, .sig = SIGKILL,
+			.vector = f->vector, .error = f->error, .addr = addr, .cause = cause,
+			.sig = SIGKILL,
 		};
 		process_die(SIGKILL, &current()->fault);
 	case FAULT_READ_DENIED:
@@ -89,7 +91,10 @@ static void page_fault(struct rs_frame *f)
 		f->rip = fixup;
 }
 
-/* Address of the process for a GPA of the file window, for CPUs that do not tell the address accessed. */
+/*
+ * Address of the process for a GPA of the file window, for CPUs that do not tell the address
+ * accessed.
+ */
 static u64 window_to_user(struct mm *mm, u64 gpa)
 {
 	struct vma *v;
@@ -104,7 +109,8 @@ static u64 window_to_user(struct mm *mm, u64 gpa)
 /* Linux could not give the guest the memory behind a GPA: the end of a file, mostly. */
 static void nested_fault(struct rs_frame *f)
 {
-	u64 gpa = rs_hypercall(RS_HC_FAULT_INFO, 0, 0, 0, 0), gva = rs_hypercall(RS_HC_FAULT_INFO, 1, 0, 0, 0);
+	u64 gpa = rs_hypercall(RS_HC_FAULT_INFO, 0, 0, 0, 0),
+		  gva = rs_hypercall(RS_HC_FAULT_INFO, 1, 0, 0, 0);
 	u64 fixup;
 
 	if (frame_from_user(f)) {
@@ -146,7 +152,10 @@ static void exception(struct rs_frame *f)
 	u64 fixup;
 
 	if (!frame_from_user(f)) {
-		/* #GP at a user access: a non-canonical address got past a check, which is still EFAULT. */
+		/*
+		 * #GP at a user access: a non-canonical address got past a check, which is still
+		 * EFAULT.
+		 */
 		fixup = f->vector == VEC_GP || f->vector == VEC_SS ? extable_fixup(f->rip) : 0;
 		if (!fixup)
 			panic_frame(f, "unexpected trap");

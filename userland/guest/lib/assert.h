@@ -2,8 +2,9 @@
 /*
  * assert.h - what happens when the guest kernel finds itself wrong
  *
- * A broken invariant ends this guest, with a report, and nothing else. ASSERT stays in all builds: keep it off the paths that are counted
- * in single instructions. rs_panic() is kernel/panic.c's; hosted tests bring their own.
+ * A broken invariant ends this guest, with a report, and nothing else. ASSERT stays in all builds:
+ * keep it off the paths that are counted in single instructions. rs_panic() is kernel/panic.c's;
+ * hosted tests bring their own.
  */
 #ifndef RS_LIB_ASSERT_H
 #define RS_LIB_ASSERT_H

@@ -2,9 +2,9 @@
 /*
  * avl.c - balanced trees inside objects
  *
- * AVL: the heights of a node's two sides differ by one at most. A change is made at the bottom, then
- * fix_up() walks to the root and at each node restores height and best, rotating where the balance is
- * lost. Nothing recurses.
+ * AVL: the heights of a node's two sides differ by one at most. A change is made at the bottom,
+ * then fix_up() walks to the root and at each node restores height and best, rotating where the
+ * balance is lost. Nothing recurses.
  */
 #include "avl.h"
 
@@ -225,7 +225,10 @@ struct avl_node *avl_last_with(const struct avl_tree *t, u64 below, u64 own)
 {
 	struct avl_node *n = t->root, *next = NULL;
 
-	/* Down to the highest key below @below; then look left, and back up, for the first that does. */
+	/*
+	 * Down to the highest key below @below; then look left, and back up, for the first that
+	 * does.
+	 */
 	while (n) {
 		if (n->key < below) {
 			next = n;

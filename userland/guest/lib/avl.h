@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * avl.h - balanced trees whose links lie inside the objects, ordered by a 64-bit key, with one value summed up over subtrees
+ * avl.h - balanced trees whose links lie inside the objects, ordered by a 64-bit key, with one
+ * value summed up over subtrees
  *
- * The key is unique. @own is a value of the node (for VMAs: the free space below it), @best the largest @own in the subtree: that finds
- * "the highest node with at least so much" in logarithmic time. Whoever changes @own calls avl_update().
- * Recursion is bounded by the height, at most 1.44 log2(n).
+ * The key is unique. @own is a value of the node (for VMAs: the free space below it), @best the
+ * largest @own in the subtree: that finds "the highest node with at least so much" in logarithmic
+ * time. Whoever changes @own calls avl_update(). Recursion is bounded by the height, at most 1.44
+ * log2(n).
  */
 #ifndef RS_LIB_AVL_H
 #define RS_LIB_AVL_H
@@ -33,7 +35,10 @@ struct avl_node *avl_first(const struct avl_tree *t);
 struct avl_node *avl_last(const struct avl_tree *t);
 struct avl_node *avl_next(const struct avl_node *n);
 struct avl_node *avl_prev(const struct avl_node *n);
-/** avl_last_with() - the node with the highest key below @below whose own value is at least @own, NULL when there is none */
+/**
+ * avl_last_with() - the node with the highest key below @below whose own value is at least @own,
+ * NULL when there is none
+ */
 struct avl_node *avl_last_with(const struct avl_tree *t, u64 below, u64 own);
 
 #endif

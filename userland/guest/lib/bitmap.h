@@ -60,7 +60,10 @@ static inline size_t bit_find_clear(const u64 *map, size_t bits, size_t from)
 	return min(w * 64 + (size_t)__builtin_ctzll(word), bits);
 }
 
-/** bit_find_run() - start of the first run of @n set bits (@clear: clear bits), @bits when there is none */
+/**
+ * bit_find_run() - start of the first run of @n set bits (@clear: clear bits), @bits when there is
+ * none
+ */
 static inline size_t bit_find_run(const u64 *map, size_t bits, size_t n, bool clear)
 {
 	size_t s = 0, e;

@@ -2,8 +2,9 @@
 /*
  * list.h - circular doubly linked lists whose links lie inside the objects
  *
- * A head and an entry are the same type; an empty head points at itself. list_del() leaves the entry pointing at itself, so that deleting
- * twice is harmless and list_empty(entry) answers "is it on a list".
+ * A head and an entry are the same type; an empty head points at itself. list_del() leaves the
+ * entry pointing at itself, so that deleting twice is harmless and list_empty(entry) answers "is it
+ * on a list".
  */
 #ifndef RS_LIB_LIST_H
 #define RS_LIB_LIST_H

@@ -2,15 +2,19 @@
 /*
  * printf.h - formatted text
  *
- * The subset of C's printf that is of use without floating point: flags - 0 + space #, width and precision (also *), length h hh l ll z t j,
- * conversions d i u x X o c s p %. %p prints 0x and 16 digits. NULL for %s prints (null). There is no %n.
+ * The subset of C's printf that is of use without floating point: flags - 0 + space #, width and
+ * precision (also *), length h hh l ll z t j, conversions d i u x X o c s p %. %p prints 0x and 16
+ * digits. NULL for %s prints (null). There is no %n.
  */
 #ifndef RS_LIB_PRINTF_H
 #define RS_LIB_PRINTF_H
 
 #include "types.h"
 
-/** rs_vsnprintf() - formats into @buf (@size bytes, NUL included); returns the length the whole text has */
+/**
+ * rs_vsnprintf() - formats into @buf (@size bytes, NUL included); returns the length the whole text
+ * has
+ */
 int rs_vsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
 int rs_snprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * refstr.h - strings with several owners: names of files that descriptors and mappings both remember
+ * refstr.h - strings with several owners: names of files that descriptors and mappings both
+ * remember
  *
- * The text never changes. Counts are atomic. refstr_new() and the last refstr_put() use the allocator (mm/kmalloc.h).
+ * The text never changes. Counts are atomic. refstr_new() and the last refstr_put() use the
+ * allocator (mm/kmalloc.h).
  */
 #ifndef RS_LIB_REFSTR_H
 #define RS_LIB_REFSTR_H

@@ -2,8 +2,8 @@
 /*
  * string.h - memory and strings
  *
- * The mem* functions are also what the compiler calls by itself. Everything here is for kernel memory; process memory is reached with
- * mm/uaccess.h only.
+ * The mem* functions are also what the compiler calls by itself. Everything here is for kernel
+ * memory; process memory is reached with mm/uaccess.h only.
  */
 #ifndef RS_LIB_STRING_H
 #define RS_LIB_STRING_H
@@ -26,10 +26,16 @@ char *strchr(const char *s, int c);
 char *strrchr(const char *s, int c);
 #endif
 
-/** rs_strlcpy() - copies what fits of @src, always ends @dst with a NUL; returns strlen(@src), so >= @size means cut off */
+/**
+ * rs_strlcpy() - copies what fits of @src, always ends @dst with a NUL; returns strlen(@src), so >=
+ * @size means cut off
+ */
 size_t rs_strlcpy(char *dst, const char *src, size_t size);
 
-/** rs_strtoul() - number at @s in @base (0: as C writes it); *@end is the first character not used (@end may be NULL). Saturates. */
+/**
+ * rs_strtoul() - number at @s in @base (0: as C writes it); *@end is the first character not used
+ * (@end may be NULL). Saturates.
+ */
 u64 rs_strtoul(const char *s, const char **end, int base);
 
 /** clear_page() - 4096 zero bytes at the page-aligned @p */

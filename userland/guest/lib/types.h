@@ -2,9 +2,10 @@
 /*
  * types.h - the words everything else is written in
  *
- * The guest kernel is freestanding: the compiler's own headers and Linux's uapi headers (numbers and structures, no code) are all it has.
- * The pure parts of it are also compiled as ordinary programs with RS_HOSTED defined, for tests under sanitizers; there the C library's
- * names win and this file only adds to them.
+ * The guest kernel is freestanding: the compiler's own headers and Linux's uapi headers (numbers
+ * and structures, no code) are all it has. The pure parts of it are also compiled as ordinary
+ * programs with RS_HOSTED defined, for tests under sanitizers; there the C library's names win and
+ * this file only adds to them.
  */
 #ifndef RS_LIB_TYPES_H
 #define RS_LIB_TYPES_H
@@ -57,7 +58,10 @@ typedef long ssize_t;
 #define ALIGN_UP(x, a)		(((x) + ((typeof(x))(a) - 1)) & ~((typeof(x))(a) - 1))
 #define IS_ALIGNED(x, a)	(((x) & ((typeof(x))(a) - 1)) == 0)
 
-/** page_up() - @len rounded up to pages; 0 when that overflows (and for 0), so that one test catches both */
+/**
+ * page_up() - @len rounded up to pages; 0 when that overflows (and for 0), so that one test catches
+ * both
+ */
 static inline u64 page_up(u64 len)
 {
 	return (len + PAGE_SIZE - 1) & PAGE_MASK;

@@ -3,8 +3,8 @@
  * fault.c - making memory present on first touch
  *
  * One function for all: page faults of ring 3, of the kernel on behalf of it, and requests to make
- * memory present. The VMA says what is allowed and what belongs there; the entry in the page table says
- * what is there already:
+ * memory present. The VMA says what is allowed and what belongs there; the entry in the page table
+ * says what is there already:
  *
  *	entry		anonymous			private file		shared file
  *	none, read	shared zero page, read-only	window, read-only	window
@@ -90,7 +90,8 @@ static enum fault_cause denied(struct mm *mm, const struct vma *v, u32 access)
 	struct vma *next = vma_next(mm, v);
 
 	if (!(v->flags & VM_PROT) && !v->file && v->end - v->start <= STACK_GAP && next &&
-	    next->start == v->end && (next->flags & (VM_READ | VM_WRITE)) == (VM_READ | VM_WRITE) && !next->file)
+	    next->start == v->end && (next->flags & (VM_READ | VM_WRITE)) == (VM_READ | VM_WRITE) &&
+	    !next->file)
 		return FAULT_GUARD;
 	if (access & FAULT_WRITE)
 		return FAULT_WRITE_DENIED;
@@ -178,7 +179,8 @@ static enum fault_cause fill(struct mm *mm, const struct vma *v, u64 addr, u32 a
 }
 
 /* Something is there, with fewer rights than the VMA gives. */
-static enum fault_cause upgrade(struct mm *mm, const struct vma *v, u64 addr, u32 access, pte_t *slot)
+static enum fault_cause upgrade(struct mm *mm, const struct vma *v, u64 addr, u32 access,
+				pte_t *slot)
 {
 	pte_t old = *slot, pte = (old & ~PTE_NX) | rights(v);
 	enum fault_cause c;

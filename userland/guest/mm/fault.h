@@ -33,8 +33,9 @@ const char *fault_cause_text(enum fault_cause c);
 
 /**
  * mm_fault() - resolves an access to @addr, or says why it cannot be
- * @access: FAULT_READ, or FAULT_WRITE, FAULT_EXEC. On FAULT_OK the page is present with those rights. Counts nothing by itself but
- * zero_fills and cow_copies. No exit unless memory of a file is read that is copied.
+ * @access: FAULT_READ, or FAULT_WRITE, FAULT_EXEC. On FAULT_OK the page is present with those
+ * rights. Counts nothing by itself but zero_fills and cow_copies. No exit unless memory of a file
+ * is read that is copied.
  */
 enum fault_cause mm_fault(struct mm *mm, u64 addr, u32 access);
 

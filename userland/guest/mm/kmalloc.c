@@ -3,10 +3,10 @@
  * kmalloc.c - kernel objects
  *
  * Up to 2032 bytes: slabs, one page each, that begin with struct slab and hold objects of one size
- * class; the free objects of a slab are chained through their first word. Slabs with free objects are
- * on their class's list; one that becomes all free goes back at once unless it is the only
- * one with room. Larger: a run of pages. The two are told apart by alignment: behind the slab's header no
- * object begins at a page boundary.
+ * class; the free objects of a slab are chained through their first word. Slabs with free objects
+ * are on their class's list; one that becomes all free goes back at once unless it is the only one
+ * with room. Larger: a run of pages. The two are told apart by alignment: behind the slab's header
+ * no object begins at a page boundary.
  */
 #include "kmalloc.h"
 #include "page_alloc.h"
@@ -22,7 +22,8 @@ struct slab {
 };
 #define SLAB_MAGIC	0x51ab51abu
 
-static const u16 class_size[] = { 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 672, 1008, 1344, 2032 };
+static const u16 class_size[] = { 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 672, 1008, 1344,
+				  2032 };
 #define NCLASSES	ARRAY_SIZE(class_size)
 #define SLAB_FIRST	ALIGN_UP(sizeof(struct slab), 16)
 
@@ -83,7 +84,9 @@ static void *slab_alloc(unsigned int class)
 	return obj;
 }
 
-/* Returns the slab's page when that was its last object and the class has another slab with room. */
+/*
+ * Returns the slab's page when that was its last object and the class has another slab with room.
+ */
 static struct page *slab_free(void *obj)
 {
 	struct slab *s = (struct slab *)((u64)obj & PAGE_MASK);
@@ -97,7 +100,8 @@ static struct page *slab_free(void *obj)
 		list_add(&partial[s->class], &s->list);
 	*(void **)obj = s->free;
 	s->free = obj;
-	if (--s->used == 0 && (s->list.next != &partial[s->class] || s->list.prev != &partial[s->class])) {
+	if (--s->used == 0 && (s->list.next != &partial[s->class] ||
+			       s->list.prev != &partial[s->class])) {
 		list_del(&s->list);
 		s->magic = 0;
 		return gpa_page(gpa_of(s));

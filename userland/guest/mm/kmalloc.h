@@ -7,7 +7,10 @@
 
 #include "../lib/types.h"
 
-/** kmalloc() - @size bytes (not 0), aligned to 16, contents undefined, contiguous in GPA; NULL without memory or above 2 MiB */
+/**
+ * kmalloc() - @size bytes (not 0), aligned to 16, contents undefined, contiguous in GPA; NULL
+ * without memory or above 2 MiB
+ */
 void *kmalloc(size_t size);
 /** kzalloc() - the same, zeroed */
 void *kzalloc(size_t size);

@@ -19,7 +19,8 @@ void vma_resize(struct mm *mm, struct vma *v, u64 start, u64 end);
  * vma_add() - a VMA in free space, joined with neighbours that are alike; NULL without memory
  * Takes over the reference on @file (not when it fails).
  */
-struct vma *vma_add(struct mm *mm, u64 start, u64 end, u32 flags, struct file_map *file, u64 file_off);
+struct vma *vma_add(struct mm *mm, u64 start, u64 end, u32 flags, struct file_map *file,
+		    u64 file_off);
 /** find_free() - a place for @len bytes, 0 when there is none */
 u64 find_free(struct mm *mm, u64 len);
 bool range_free(struct mm *mm, u64 start, u64 end);

@@ -2,9 +2,9 @@
 /*
  * page_alloc.c - the pool of free pages behind the CPUs' lists
  *
- * Three tiers. A CPU's stack (page_alloc.h) is its alone. Its shelf takes what the stack is too full
- * for, one batch at a time, under a lock, so that other CPUs can steal from it. The pool owns the rest,
- * in blocks of 2 MiB with a bitmap each:
+ * Three tiers. A CPU's stack (page_alloc.h) is its alone. Its shelf takes what the stack is too
+ * full for, one batch at a time, under a lock, so that other CPUs can steal from it. The pool owns
+ * the rest, in blocks of 2 MiB with a bitmap each:
  *
  *	refill:	own shelf, then the pool, then the other CPUs' shelves
  *	drain:	own shelf, then the pool
@@ -12,15 +12,17 @@
  * A block is in one state: fresh (never used, at or above pool.fresh, its struct block not even
  * initialised: starting up costs the same for any arena), partial, empty of users with old content
  * ("idle"), or given back to Linux ("released"). Refills take lowest addresses first from one block
- * until it is used up, so that memory touched in order is contiguous and nested faults come once per
+ * until it is used up, so that memory touched in order is contiguous and nested faults come once
+ * per
  * 2 MiB. When more than IDLE_HIGH blocks are idle, the oldest go back to Linux until IDLE_LOW are
  * left; the gap between the two keeps a process that allocates and frees at the edge from
  * causing a request each time.
  *
  * block.zero says which pages are known to be all zero (fresh, released): they need no clearing.
  *
- * Invariant: stack counts + shelf counts + the pool's free pages + pages in use (base - count of each CPU) = total.
- * Locks: page_cpu.lock, then pool.lock. Neither is held while the host is called.
+ * Invariant: stack counts + shelf counts + the pool's free pages + pages in use (base - count of
+ * each CPU) = total. Locks: page_cpu.lock, then pool.lock. Neither is held while the host is
+ * called.
  */
 #include "page_alloc.h"
 #include "../lib/assert.h"
@@ -32,14 +34,16 @@
 #define IDLE_LOW	8
 #define JUNK		0xa5a5a5a5a5a5a5a5ull
 
-enum block_state { BLOCK_FRESH, BLOCK_FULL, BLOCK_PARTIAL, BLOCK_IDLE, BLOCK_RELEASING, BLOCK_RELEASED };
+enum block_state { BLOCK_FRESH, BLOCK_FULL, BLOCK_PARTIAL, BLOCK_IDLE, BLOCK_RELEASING,
+		   BLOCK_RELEASED };
 
 struct block {
 	u64 free[8];
 	u64 zero[8];		/* subset of free */
 	struct list list;	/* of its state; unused for FULL, RELEASING */
 	u16 nfree;
-	u16 managed;		/* pages the allocator may hand out; less than 512 at the arena's ends */
+	/* pages the allocator may hand out; less than 512 at the arena's ends */
+	u16 managed;
 	u8 state;
 };
 
@@ -203,14 +207,15 @@ static void block_give(struct page *p)
 }
 
 /*
- * Idle blocks go back to Linux: the oldest one, with the neighbours that are idle too, in one request.
- * They are in no list while the request is under way, so nobody takes them.
+ * Idle blocks go back to Linux: the oldest one, with the neighbours that are idle too, in one
+ * request. They are in no list while the request is under way, so nobody takes them.
  */
 static void release_some(void)
 {
 	spin_lock(&pool.lock);
 	while (pool.nidle > IDLE_LOW) {
-		u64 i = block_index(list_entry(pool.idle.prev, struct block, list)), lo = i, hi = i + 1;
+		u64 i = block_index(list_entry(pool.idle.prev, struct block, list)), lo = i,
+			hi = i + 1;
 		long err;
 
 		while (lo && pool.blocks[lo - 1].state == BLOCK_IDLE)
@@ -284,7 +289,9 @@ bool page_refill(struct page_cpu *c)
 	return false;
 }
 
-/** page_drain() - makes room on @c's full stack: the oldest batch goes to the shelf, or to the pool */
+/**
+ * page_drain() - makes room on @c's full stack: the oldest batch goes to the shelf, or to the pool
+ */
 void page_drain(struct page_cpu *c)
 {
 	bool release = false;
@@ -412,7 +419,8 @@ void page_alloc_debug(struct page *p)
 		return;
 	for (i = 0; i < 512; i++)
 		if (w[i] != JUNK)
-			rs_panic("page %#lx was written while free: %#lx at offset %#x", page_gpa(p), w[i],
+			rs_panic("page %#lx was written while free: %#lx at offset %#x",
+				 page_gpa(p), w[i],
 				 i * 8);
 	p->flags = 0;
 }
@@ -446,7 +454,9 @@ void page_alloc_init(u64 arena_size, u64 free_gpa, bool debug)
 		rs_pages[i].refs = PAGE_FIXED_REFS;
 		rs_pages[i].flags = PG_FIXED;
 	}
-	/* Blocks that lie below the first free page are opened at once: there is nothing in them. */
+	/*
+	 * Blocks that lie below the first free page are opened at once: there is nothing in them.
+	 */
 	while (pool.fresh < pool.first / PAGES_PER_HUGE)
 		block_open();
 }
@@ -510,7 +520,8 @@ void page_alloc_check(void)
 	}
 	ASSERT(idle == pool.nidle);
 	for (i = pool.fresh; i < pool.nblocks; i++)
-		nfree += min((i + 1) * PAGES_PER_HUGE, rs_npages) - max(i * PAGES_PER_HUGE, pool.first);
+		nfree += min((i + 1) * PAGES_PER_HUGE, rs_npages) - max(i * PAGES_PER_HUGE,
+									pool.first);
 	ASSERT(nfree == pool.nfree);
 	for (i = 0; i < RS_NR_CPUS; i++) {
 		struct page_cpu *c = &rs_page_cpus[i];

@@ -2,12 +2,14 @@
 /*
  * page_alloc.h - guest physical pages: who owns them, and where free ones come from
  *
- * Every page of the arena has a struct page with a reference count; 0 means free. page_alloc() returns a page with one reference; the last
- * page_put() frees it. Contents of a new page are undefined unless asked for (page_alloc_zeroed()).
+ * Every page of the arena has a struct page with a reference count; 0 means free. page_alloc()
+ * returns a page with one reference; the last page_put() frees it. Contents of a new page are
+ * undefined unless asked for (page_alloc_zeroed()).
  *
- * A CPU allocates from and frees to its own list, without locks and atomics: the kernel is not interrupted, and the holder of the only
- * reference is alone with the page. An empty list is refilled with a batch, a full one drained by a batch, from and to the pool
- * (page_alloc.c). All counts are exact.
+ * A CPU allocates from and frees to its own list, without locks and atomics: the kernel is not
+ * interrupted, and the holder of the only reference is alone with the page. An empty list is
+ * refilled with a batch, a full one drained by a batch, from and to the pool (page_alloc.c). All
+ * counts are exact.
  */
 #ifndef RS_MM_PAGE_ALLOC_H
 #define RS_MM_PAGE_ALLOC_H
@@ -16,13 +18,15 @@
 #include "../arch/cpu.h"
 #include "../host/host.h"
 
-#define PG_FIXED	(1u << 0)	/* never freed, references are not counted: image, boot tables, the zero page */
+/* Never freed, references are not counted: image, boot tables, the zero page. */
+#define PG_FIXED	(1u << 0)
 #define PG_ZEROED	(1u << 1)	/* just allocated and known to be all zero */
 #define PG_TABLE	(1u << 2)	/* a page table */
 #define PG_SLAB		(1u << 3)	/* kmalloc's */
 #define PG_JUNK		(1u << 4)	/* free and filled with junk (debug) */
 
-#define PAGE_FIXED_REFS	(1u << 30)	/* of a PG_FIXED page: never 1, which is all page_put() looks at first */
+/* References of a PG_FIXED page: never 1, which is all page_put() looks at first. */
+#define PAGE_FIXED_REFS	(1u << 30)
 
 /**
  * struct page - one page of the arena
@@ -43,16 +47,17 @@ extern u64 rs_npages;
 
 /**
  * struct page_cpu - a CPU's free pages
- * @stack: touched by this CPU alone. @shelf: batches that other CPUs may steal, under @lock.
- * Pages in use through this CPU (allocated minus freed here) are @base - @count, so that neither allocating nor
- * freeing has to count: @base changes only when pages move between the stack and elsewhere. @low is the least @count
- * since then, which is where the peak was.
+ * @stack: touched by this CPU alone. @shelf: batches that other CPUs may steal, under @lock. Pages
+ * in use through this CPU (allocated minus freed here) are @base - @count, so that neither
+ * allocating nor freeing has to count: @base changes only when pages move between the stack and
+ * elsewhere. @low is the least @count since then, which is where the peak was.
  */
 struct page_cpu {
 	u32 count;
 	s32 low;
 	s64 base;
-	s64 peak;		/* most pages in use through this CPU, up to the last change of base */
+	/* most pages in use through this CPU, up to the last change of base */
+	s64 peak;
 	u32 shelf_count;
 	u64 refills, drains, steals;
 	struct spinlock lock;
@@ -60,7 +65,10 @@ struct page_cpu {
 	struct page *shelf[PCP_MAX];
 } __attribute__((aligned(64)));
 
-/** page_cpu_move() - @n pages have come to (or gone from) @c's stack or its users; call before @count changes accordingly */
+/**
+ * page_cpu_move() - @n pages have come to (or gone from) @c's stack or its users; call before
+ * @count changes accordingly
+ */
 static inline void page_cpu_move(struct page_cpu *c, s64 stack_delta, s64 use_delta)
 {
 	s64 most = c->base - c->low;
@@ -166,15 +174,23 @@ static inline void page_put(struct page *p)
 }
 
 /**
- * page_alloc_run() - @n pages (1..512) contiguous in GPA, each with one reference, aligned to @align pages (a power of two)
+ * page_alloc_run() - @n pages (1..512) contiguous in GPA, each with one reference, aligned to
+ * @align pages (a power of two)
+ *
  * From the pool directly; for large kernel objects. NULL when there is no such run.
  */
 struct page *page_alloc_run(size_t n, size_t align);
 
-/** page_alloc_init() - boot: pages [free_gpa, arena_size) are free and zero, those below PG_FIXED; takes the array from free memory */
+/**
+ * page_alloc_init() - boot: pages [free_gpa, arena_size) are free and zero, those below PG_FIXED;
+ * takes the array from free memory
+ */
 void page_alloc_init(u64 arena_size, u64 free_gpa, bool debug);
 
-/** pages_free(), pages_total(), pages_peak() - exact; total counts pages that can be allocated. Peak is exact with one CPU running. */
+/**
+ * pages_free(), pages_total(), pages_peak() - exact; total counts pages that can be allocated. Peak
+ * is exact with one CPU running.
+ */
 u64 pages_free(void);
 u64 pages_total(void);
 u64 pages_peak(void);

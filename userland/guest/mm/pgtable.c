@@ -2,13 +2,14 @@
 /*
  * pgtable.c - walking, filling and emptying page tables
  *
- * An entry is "live" when it is not zero: a leaf without PTE_P is a page that is there but may not be
- * touched at the moment (PROT_NONE), it keeps its reference. Entries that point at tables are always
- * present, with all rights; rights are the leaf's business (until fork shares tables).
+ * An entry is "live" when it is not zero: a leaf without PTE_P is a page that is there but may not
+ * be touched at the moment (PROT_NONE), it keeps its reference. Entries that point at tables are
+ * always present, with all rights; rights are the leaf's business (until fork shares tables).
  *
- * page.priv of a table counts its live entries in the lower half; a table whose count drops to zero is
- * taken out of its parent at once (one that never had an entry, when its range is unmapped). What is taken out (pages, tables) is gathered, then the TLB is
- * flushed, then it is freed: nobody can own a page that a CPU still reaches by an old translation.
+ * page.priv of a table counts its live entries in the lower half; a table whose count drops to zero
+ * is taken out of its parent at once (one that never had an entry, when its range is unmapped).
+ * What is taken out (pages, tables) is gathered, then the TLB is flushed, then it is freed: nobody
+ * can own a page that a CPU still reaches by an old translation.
  */
 #include "pgtable.h"
 #include "../arch/tlb.h"
@@ -17,7 +18,7 @@
 
 #define TABLE_RIGHTS	(PTE_P | PTE_W | PTE_U | PTE_A)
 #define GATHER_MAX	64
-#define FLUSH_EACH_MAX	16	/* so many pages are flushed one by one, more than that all at once */
+#define FLUSH_EACH_MAX	16	/* so many pages are flushed one by one, more all at once */
 
 static u64 kernel_root;
 
@@ -91,8 +92,8 @@ void pgtable_init_kernel(u64 root)
 }
 
 /*
- * The kernel's half is not counted: its tables come from the host process and stay. A 2 MiB entry of the direct map is
- * taken apart for good; its new table is never freed.
+ * The kernel's half is not counted: its tables come from the host process and stay. A 2 MiB entry
+ * of the direct map is taken apart for good; its new table is never freed.
  */
 void pgtable_kernel_readonly(u64 start, u64 end)
 {
@@ -259,7 +260,7 @@ void pgtable_set(struct pgtable *pt, u64 va, pte_t *slot, pte_t pte)
 		page_put(gpa_page(old & PTE_ADDR));
 }
 
-/* --- iterator ------------------------------------------------------------------------------------ */
+/* --- iterator --------------------------------------------------------------------------------- */
 
 /* From it->level down to the leaf or hole that holds it->va. */
 static void descend(struct pt_iter *it)
@@ -299,11 +300,11 @@ void pt_iter_next(struct pt_iter *it)
 	descend(it);
 }
 
-/* --- ranges -------------------------------------------------------------------------------------- */
+/* --- ranges ----------------------------------------------------------------------------------- */
 
 /*
- * Takes out the table the iterator's entry lies in, which has no live entry, and those above it that
- * become empty by that; the iterator stands on the highest entry that was cleared.
+ * Takes out the table the iterator's entry lies in, which has no live entry, and those above it
+ * that become empty by that; the iterator stands on the highest entry that was cleared.
  */
 static void drop_tables(struct pt_iter *it, struct gather *g)
 {
@@ -336,7 +337,8 @@ static void clear_leaf(struct pt_iter *it, struct gather *g)
 }
 
 /*
- * A 2 MiB leaf that the border @va cuts is split. A failed split is reported before anything is changed.
+ * A 2 MiB leaf that the border @va cuts is split. A failed split is reported before anything is
+ * changed.
  */
 static bool split_at(struct pgtable *pt, u64 va)
 {
@@ -361,11 +363,14 @@ void pgtable_unmap(struct pgtable *pt, u64 start, u64 end)
 		pte_t e = *it.pte;
 
 		if (!e) {
-			/* A table without entries is left behind by a fault that found no memory. */
+			/*
+			 * A table without entries is left behind by a fault that found no memory.
+			 */
 			drop_tables(&it, &g);
 			continue;
 		}
-		if (it.level > 1 && (it.va & (pt_size(it.level) - 1) || it.va + pt_size(it.level) > end)) {
+		if (it.level > 1 && (it.va & (pt_size(it.level) - 1) ||
+				     it.va + pt_size(it.level) > end)) {
 			/* Cut by the border: callers split first, so this is the last resort. */
 			ASSERT(split(pt, it.va, it.pte));
 			descend(&it);
@@ -436,7 +441,7 @@ bool pgtable_move(struct pgtable *pt, u64 from, u64 to, u64 len)
 	return true;
 }
 
-/* --- looking at it ------------------------------------------------------------------------------- */
+/* --- looking at it ---------------------------------------------------------------------------- */
 
 #define DUMP_BITS	(PTE_P | PTE_W | PTE_U | PTE_PS | PTE_NX | PTE_OWNED | PTE_A | PTE_D)
 
@@ -445,7 +450,8 @@ static void dump_run(struct textbuf *t, u64 va, u64 n, pte_t e, int level)
 	text_printf(t, "%016lx-%016lx %s%c%c%c%c%c%c%c -> %#lx", va, va + n * pt_size(level),
 		    level == 1 ? "4K " : level == 2 ? "2M " : "1G ", e & PTE_P ? 'r' : '-',
 		    e & PTE_W ? 'w' : '-', e & PTE_NX ? '-' : 'x', e & PTE_U ? 'u' : 's',
-		    e & PTE_A ? 'a' : '-', e & PTE_D ? 'd' : '-', e & PTE_OWNED ? 'o' : '-', e & PTE_ADDR);
+		    e & PTE_A ? 'a' : '-', e & PTE_D ? 'd' : '-', e & PTE_OWNED ? 'o' : '-',
+		      e & PTE_ADDR);
 	text_printf(t, n > 1 ? " (%lu pages)\n" : "\n", n);
 }
 
@@ -456,12 +462,15 @@ void pgtable_dump(const struct pgtable *pt, struct textbuf *t)
 	pte_t first = 0;
 	int level = 0;
 
-	text_printf(t, "page table %#lx: %lu tables, %lu pages mapped\n", pt->root, pt->tables, pt->mapped);
-	for (pt_iter_start(&it, (struct pgtable *)pt, 0, 1ull << 47); pt_iter_valid(&it); pt_iter_next(&it)) {
+	text_printf(t, "page table %#lx: %lu tables, %lu pages mapped\n", pt->root, pt->tables,
+		    pt->mapped);
+	for (pt_iter_start(&it, (struct pgtable *)pt, 0,
+			   1ull << 47); pt_iter_valid(&it); pt_iter_next(&it)) {
 		pte_t e = *it.pte;
 
 		if (n && e && it.level == level && it.va == va + n * pt_size(level) &&
-		    !((e ^ first) & DUMP_BITS) && (e & PTE_ADDR) == (first & PTE_ADDR) + n * pt_size(level)) {
+		    !((e ^ first) & DUMP_BITS) &&
+		    (e & PTE_ADDR) == (first & PTE_ADDR) + n * pt_size(level)) {
 			n++;
 			continue;
 		}

@@ -2,17 +2,19 @@
 /*
  * pgtable.h - the guest's page tables
  *
- * An address space's table has its own lower half; the entries of the upper half are the kernel's, the same in all. Tables are arena pages;
- * page.refs of a table counts the entries that point at it (one, until fork shares tables), page.priv its present entries, so that a
- * table without any is freed at once.
+ * An address space's table has its own lower half; the entries of the upper half are the kernel's,
+ * the same in all. Tables are arena pages; page.refs of a table counts the entries that point at it
+ * (one, until fork shares tables), page.priv its present entries, so that a table without any is
+ * freed at once.
  *
- * A present leaf with PTE_OWNED holds one reference on the arena page(s) it maps; entries of the file window and the zero page hold none.
+ * A present leaf with PTE_OWNED holds one reference on the arena page(s) it maps; entries of the
+ * file window and the zero page hold none.
  *
  * The iterator visits leaves and holes of a range in order:
  *
  *	struct pt_iter it;
  *	for (pt_iter_start(&it, pt, start, end); pt_iter_valid(&it); pt_iter_next(&it))
- *		... it.va, it.level, it.pte (pointer to the entry; for a hole the highest entry that is not present) ...
+ *		... it.va, it.level, it.pte (for a hole: the highest entry that is not present) ...
  */
 #ifndef RS_MM_PGTABLE_H
 #define RS_MM_PGTABLE_H
@@ -37,31 +39,51 @@ struct pt_iter {
 	pte_t *table[PT_LEVELS + 1];
 };
 
-/** pgtable_init_kernel() - boot: @root is the table we run on; its upper half becomes everybody's */
+/**
+ * pgtable_init_kernel() - boot: @root is the table we run on; its upper half becomes everybody's
+ */
 void pgtable_init_kernel(u64 root);
-/** pgtable_kernel_readonly() - boot: kernel addresses [start, end) lose their write right, page by page */
+/**
+ * pgtable_kernel_readonly() - boot: kernel addresses [start, end) lose their write right, page by
+ * page
+ */
 void pgtable_kernel_readonly(u64 start, u64 end);
 /** pgtable_create() - an empty lower half; false without memory */
 bool pgtable_create(struct pgtable *pt);
 /** pgtable_destroy() - drops all mappings and tables of the lower half */
 void pgtable_destroy(struct pgtable *pt);
 
-/** pgtable_leaf() - the level-1 entry of @va, allocating tables and splitting a 2 MiB page on the way; NULL without memory */
+/**
+ * pgtable_leaf() - the level-1 entry of @va, allocating tables and splitting a 2 MiB page on the
+ * way; NULL without memory
+ */
 pte_t *pgtable_leaf(struct pgtable *pt, u64 va);
 /** pgtable_lookup() - the leaf entry of @va and its level, NULL when no leaf is present */
 pte_t *pgtable_lookup(const struct pgtable *pt, u64 va, int *level);
 /**
- * pgtable_map() - installs @pte for @va at @level (1 or 2), which must be empty there; takes over the reference PTE_OWNED stands for
- * False without memory for tables.
+ * pgtable_map() - installs @pte for @va at @level (1 or 2), which must be empty there; takes over
+ * the reference PTE_OWNED stands for. False without memory for tables.
  */
 bool pgtable_map(struct pgtable *pt, u64 va, pte_t pte, int level);
-/** pgtable_set() - writes a leaf of level 1 got from pgtable_leaf(), keeping the counts right; drops what was there */
+/**
+ * pgtable_set() - writes a leaf of level 1 got from pgtable_leaf(), keeping the counts right; drops
+ * what was there
+ */
 void pgtable_set(struct pgtable *pt, u64 va, pte_t *slot, pte_t pte);
-/** pgtable_unmap() - empties [start, end): page references and empty tables are dropped, the TLB flushed first */
+/**
+ * pgtable_unmap() - empties [start, end): page references and empty tables are dropped, the TLB
+ * flushed first
+ */
 void pgtable_unmap(struct pgtable *pt, u64 start, u64 end);
-/** pgtable_protect() - for present leaves of [start, end): clears @clear, sets @set; splits 2 MiB pages at the edges; false without memory */
+/**
+ * pgtable_protect() - for present leaves of [start, end): clears @clear, sets @set; splits 2 MiB
+ * pages at the edges; false without memory
+ */
 bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t set);
-/** pgtable_move() - moves present leaves from [from, from + len) to [to, ...), which is empty; false without memory (part is moved) */
+/**
+ * pgtable_move() - moves present leaves from [from, from + len) to [to, ...), which is empty; false
+ * without memory (part is moved)
+ */
 bool pgtable_move(struct pgtable *pt, u64 from, u64 to, u64 len);
 
 void pt_iter_start(struct pt_iter *it, struct pgtable *pt, u64 start, u64 end);

@@ -2,10 +2,10 @@
 /*
  * uaccess.c - copies from and to the running process, and translation of its pointers
  *
- * The copies use the process's own mapping at ring 0. Their instructions are in the exception table; a
- * fault at one of them is first resolved like a fault of the process and only if that fails goes on
- * behind the copy, with a count that is not zero. With SMAP the window in which user memory can be
- * reached at all is just these instructions.
+ * The copies use the process's own mapping at ring 0. Their instructions are in the exception
+ * table; a fault at one of them is first resolved like a fault of the process and only if that
+ * fails goes on behind the copy, with a count that is not zero. With SMAP the window in which user
+ * memory can be reached at all is just these instructions.
  */
 #include "uaccess.h"
 #include "fault.h"

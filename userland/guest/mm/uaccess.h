@@ -2,24 +2,32 @@
 /*
  * uaccess.h - the memory of the process that is running
  *
- * Two ways. Copies (copyin, copyout, copyinstr) go through the process's own mapping: a missing, lazy or shared page faults and is resolved
- * as if the process had touched it; what cannot be resolved ends the copy with -EFAULT, nothing else. Segments (user_segs_get) translate a
- * range to guest physical pieces that the host process can use without a copy; pages are made present with the right asked for and a
- * reference keeps each of them until user_segs_put(), whatever happens to the mapping meanwhile.
+ * Two ways. Copies (copyin, copyout, copyinstr) go through the process's own mapping: a missing,
+ * lazy or shared page faults and is resolved as if the process had touched it; what cannot be
+ * resolved ends the copy with -EFAULT, nothing else. Segments (user_segs_get) translate a range to
+ * guest physical pieces that the host process can use without a copy; pages are made present with
+ * the right asked for and a reference keeps each of them until user_segs_put(), whatever happens to
+ * the mapping meanwhile.
  *
- * A user pointer is a u64, never a C pointer. Null, wild, kernel and wrapping ones are all just -EFAULT.
+ * A user pointer is a u64, never a C pointer. Null, wild, kernel and wrapping ones are all just
+ * -EFAULT.
  */
 #ifndef RS_MM_UACCESS_H
 #define RS_MM_UACCESS_H
 
 #include "vma.h"
 
-/** copy_page_checked() - one page of the file window; false when the host has nothing there (beyond the end of the file) */
+/**
+ * copy_page_checked() - one page of the file window; false when the host has nothing there (beyond
+ * the end of the file)
+ */
 bool copy_page_checked(void *dst, const void *src);
 /** copy_checked() - the same for @n bytes, from anywhere in the direct map */
 bool copy_checked(void *dst, const void *src, size_t n);
 
-/** user_range_ok() - [addr, addr + len) lies in the lower half; says nothing about what is mapped */
+/**
+ * user_range_ok() - [addr, addr + len) lies in the lower half; says nothing about what is mapped
+ */
 static inline bool user_range_ok(u64 addr, u64 len)
 {
 	return addr <= USER_TOP && len <= USER_TOP - addr;
@@ -30,7 +38,10 @@ long copyin(void *dst, u64 src, size_t n);
 long copyout(u64 dst, const void *src, size_t n);
 /** clearout() - @n zero bytes to the process; 0 or -EFAULT */
 long clearout(u64 dst, size_t n);
-/** copyinstr() - a string with its NUL into @dst of @size bytes; its length, -EFAULT, or -ENAMETOOLONG when it does not fit */
+/**
+ * copyinstr() - a string with its NUL into @dst of @size bytes; its length, -EFAULT, or
+ * -ENAMETOOLONG when it does not fit
+ */
 long copyinstr(char *dst, u64 src, size_t size);
 
 static inline long get_user_u32(u32 *v, u64 src)
@@ -53,7 +64,10 @@ static inline long put_user_u64(u64 dst, u64 v)
 	return copyout(dst, &v, sizeof(v));
 }
 
-/** struct user_seg - a piece of a process's memory that is contiguous in GPA; references on its pages are held */
+/**
+ * struct user_seg - a piece of a process's memory that is contiguous in GPA; references on its
+ * pages are held
+ */
 struct user_seg {
 	u64 gpa;
 	u64 len;
@@ -62,9 +76,10 @@ struct user_seg {
 /**
  * user_segs_get() - translates [@addr, @addr + @len), from the front, into at most @max pieces
  * @write: the host will write there (the pages are made writable and private copies are made first)
- * @done: bytes covered; less than @len when @max was not enough or a page further on could not be resolved
- * Returns the number of pieces (0 for @len 0), -EFAULT when not even the first byte could be resolved.
- * Pieces of anonymous memory that was touched in order are long, because pages are handed out in order.
+ * @done: bytes covered; less than @len when @max was not enough or a page further on could not be
+ * resolved Returns the number of pieces (0 for @len 0), -EFAULT when not even the first byte could
+ * be resolved. Pieces of anonymous memory that was touched in order are long, because pages are
+ * handed out in order.
  */
 int user_segs_get(u64 addr, u64 len, bool write, struct user_seg *segs, int max, u64 *done);
 /** user_segs_put() - drops the references of @n pieces */

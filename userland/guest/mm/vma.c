@@ -2,16 +2,16 @@
 /*
  * vma.c - the sorted set of VMAs and the calls that change it
  *
- * VMAs lie in a list (neighbours) and in a tree by start, whose "own" value is the free space below the
- * VMA, so that a place for a new one is found in logarithmic time. Every change goes through four
- * steps: link, unlink, cut (one VMA becomes two at an address) and join (two alike become one); each
- * keeps list, tree, free space and mm->total right.
+ * VMAs lie in a list (neighbours) and in a tree by start, whose "own" value is the free space below
+ * the VMA, so that a place for a new one is found in logarithmic time. Every change goes through
+ * four steps: link, unlink, cut (one VMA becomes two at an address) and join (two alike become
+ * one); each keeps list, tree, free space and mm->total right.
  *
  * Order when something is taken away: what may fail (cutting needs memory) first, then the VMAs,
  * then the page table, then references on files.
  *
- * Free space is looked for from mmap_base downwards, then above it. The space below a stack that grows
- * counts as used for STACK_GAP bytes.
+ * Free space is looked for from mmap_base downwards, then above it. The space below a stack that
+ * grows counts as used for STACK_GAP bytes.
  */
 #include <linux/mman.h>
 #include "vma.h"
@@ -145,7 +145,10 @@ static bool vma_cut(struct mm *mm, struct vma *v, u64 at)
 		n->file_off += at - v->start;
 		file_map_get(n->file);
 	}
-	/* Only the upper part touches what is below the stack, and that is the lower part's business. */
+	/*
+	 * Only the upper part touches what is below the stack, and that is the lower part's
+	 * business.
+	 */
 	vma_resize(mm, v, v->start, at);
 	vma_link(mm, n, v);
 	return true;
@@ -190,8 +193,12 @@ static bool cut_borders(struct mm *mm, u64 start, u64 end)
 	return !v || v->start == end || vma_cut(mm, v, end);
 }
 
-/* A VMA [start, end) in free space, joined with its neighbours if possible; takes over @file's reference. */
-struct vma *vma_add(struct mm *mm, u64 start, u64 end, u32 flags, struct file_map *file, u64 file_off)
+/*
+ * A VMA [start, end) in free space, joined with its neighbours if possible; takes over @file's
+ * reference.
+ */
+struct vma *vma_add(struct mm *mm, u64 start, u64 end, u32 flags, struct file_map *file,
+		    u64 file_off)
 {
 	struct vma *prev = vma_of(avl_floor(&mm->tree, start)), *v = kmalloc(sizeof(*v));
 
@@ -231,7 +238,10 @@ static bool range_has(struct mm *mm, u64 start, u64 end, u32 flags)
 	return false;
 }
 
-/** find_free() - the highest place for @len bytes below mmap_base, else the lowest above; 0 when there is none */
+/**
+ * find_free() - the highest place for @len bytes below mmap_base, else the lowest above; 0 when
+ * there is none
+ */
 u64 find_free(struct mm *mm, u64 len)
 {
 	struct vma *above = mm_find_from(mm, mm->mmap_base), *below, *v;
@@ -247,7 +257,8 @@ u64 find_free(struct mm *mm, u64 len)
 		if (to > from && to - from >= len)
 			return to - len;
 	}
-	v = vma_of(avl_last_with(&mm->tree, above && above->start <= mm->mmap_base ? above->start + 1 :
+	v = vma_of(avl_last_with(&mm->tree, above && above->start <= mm->mmap_base ?
+				 above->start + 1 :
 				 mm->mmap_base, len));
 	if (v) {
 		to = v->start;
@@ -276,10 +287,11 @@ bool range_free(struct mm *mm, u64 start, u64 end)
 	return !v || v->start >= end;
 }
 
-/* --- mmap ---------------------------------------------------------------------------------------- */
+/* --- mmap ------------------------------------------------------------------------------------- */
 
 #define MAP_KNOWN_LEGACY (MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | \
-			  MAP_EXECUTABLE | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | \
+			  MAP_EXECUTABLE | MAP_GROWSDOWN | MAP_LOCKED | MAP_NORESERVE | \
+			  MAP_POPULATE | \
 			  MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_UNINITIALIZED | \
 			  MAP_FIXED_NOREPLACE | MAP_32BIT)
 
@@ -345,14 +357,18 @@ static long mmap_place(struct mm *mm, const struct mmap_req *r, u64 len)
 	if (addr >= MMAP_MIN && addr <= USER_TOP - len && range_free(mm, addr, addr + len)) {
 		struct vma *next = mm_find_from(mm, addr + len);
 
-		if (!next || !(next->flags & VM_GROWSDOWN) || next->start - (addr + len) >= STACK_GAP)
+		if (!next || !(next->flags & VM_GROWSDOWN) ||
+		    next->start - (addr + len) >= STACK_GAP)
 			return addr;
 	}
 	at = find_free(mm, len);
 	return at ? (long)at : -ENOMEM;
 }
 
-/* The host's mapping behind a file VMA; clears VM_MAYWRITE in *@flags where the file may not be written. */
+/*
+ * The host's mapping behind a file VMA; clears VM_MAYWRITE in *@flags where the file may not be
+ * written.
+ */
 static struct file_map *mmap_file(const struct mmap_req *r, u64 len, u32 *flags)
 {
 	struct file_map *f;
@@ -421,7 +437,10 @@ no_memory:
 	return -ENOMEM;
 }
 
-/** mm_populate() - faults [start, end) in as far as that is possible, for writing where the VMA allows */
+/**
+ * mm_populate() - faults [start, end) in as far as that is possible, for writing where the VMA
+ * allows
+ */
 void mm_populate(struct mm *mm, u64 start, u64 end)
 {
 	u64 a;
@@ -445,7 +464,8 @@ long mm_munmap(struct mm *mm, u64 addr, u64 len)
 		return 0;
 	if (range_has(mm, addr, addr + len, VM_FIXED_KERNEL))
 		return -EPERM;
-	if (mm->tree.count >= MAX_VMAS && mm_find(mm, addr) && mm_find(mm, addr) == mm_find(mm, addr + len))
+	if (mm->tree.count >= MAX_VMAS && mm_find(mm, addr) &&
+	    mm_find(mm, addr) == mm_find(mm, addr + len))
 		return -ENOMEM;
 	if (!cut_borders(mm, addr, addr + len))
 		return -ENOMEM;
@@ -453,7 +473,7 @@ long mm_munmap(struct mm *mm, u64 addr, u64 len)
 	return 0;
 }
 
-/* --- mprotect ------------------------------------------------------------------------------------ */
+/* --- mprotect --------------------------------------------------------------------------------- */
 
 /* What mprotect answers for @v and @prot. */
 static long protect_check(const struct vma *v, u32 prot)
@@ -466,8 +486,9 @@ static long protect_check(const struct vma *v, u32 prot)
 }
 
 /*
- * Rights that go are taken from the page table now; rights that come are given by the next fault, which
- * alone knows which pages must be copied first. Executable is the exception: it needs no copy.
+ * Rights that go are taken from the page table now; rights that come are given by the next fault,
+ * which alone knows which pages must be copied first. Executable is the exception: it needs no
+ * copy.
  */
 static bool protect_pages(struct mm *mm, const struct vma *v, u32 prot)
 {
@@ -532,7 +553,7 @@ long mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot)
 	return 0;
 }
 
-/* --- mremap -------------------------------------------------------------------------------------- */
+/* --- mremap ----------------------------------------------------------------------------------- */
 
 /* Grows @v by @more bytes at its end if that space is free. */
 static bool grow_in_place(struct mm *mm, struct vma *v, u64 more)
@@ -575,7 +596,10 @@ static long move_vma(struct mm *mm, u64 old, u64 len, u64 to, u64 new_len)
 		return -ENOMEM;
 	}
 	if (!pgtable_move(&mm->pt, old, to, min(len, new_len))) {
-		/* Back: the tables of the old place may be gone, so this may fail too; then data is lost. */
+		/*
+		 * Back: the tables of the old place may be gone, so this may fail too; then data is
+		 * lost.
+		 */
 		if (!pgtable_move(&mm->pt, to, old, min(len, new_len)))
 			rs_printf("mremap: out of memory while moving back\n");
 		mm_munmap(mm, to, new_len);
@@ -598,7 +622,8 @@ long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 
 	if (!new_len || new_len > USER_TOP)
 		return -EINVAL;
 	if (flags & MREMAP_FIXED) {
-		if (!(flags & MREMAP_MAYMOVE) || new_addr & ~PAGE_MASK || new_addr > USER_TOP - new_len)
+		if (!(flags & MREMAP_MAYMOVE) || new_addr & ~PAGE_MASK ||
+		    new_addr > USER_TOP - new_len)
 			return -EINVAL;
 		if (new_addr < old + old_len && old < new_addr + new_len)
 			return -EINVAL;
@@ -643,7 +668,7 @@ long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 
 	return move_vma(mm, old, old_len, to, new_len);
 }
 
-/* --- brk, madvise, msync, mincore ---------------------------------------------------------------- */
+/* --- brk, madvise, msync, mincore ------------------------------------------------------------- */
 
 long mm_brk(struct mm *mm, u64 addr)
 {
@@ -657,7 +682,8 @@ long mm_brk(struct mm *mm, u64 addr)
 			return mm->brk;
 	} else if (new > old) {
 		next = mm_find_from(mm, old);
-		if (next && next->start < new + (next->flags & VM_GROWSDOWN ? STACK_GAP : PAGE_SIZE))
+		if (next && next->start < new + (next->flags & VM_GROWSDOWN ? STACK_GAP :
+						 PAGE_SIZE))
 			return mm->brk;
 		if (mm->total > mm->limit_as || new - old > mm->limit_as - mm->total ||
 		    mm->tree.count >= MAX_VMAS)
@@ -700,10 +726,24 @@ static long advise(struct mm *mm, struct vma *v, u64 start, u64 end, int advice)
 static bool advice_known(int advice)
 {
 	switch (advice) {
-	case MADV_NORMAL: case MADV_RANDOM: case MADV_SEQUENTIAL: case MADV_WILLNEED: case MADV_DONTNEED:
-	case MADV_FREE: case MADV_DONTFORK: case MADV_DOFORK: case MADV_MERGEABLE: case MADV_UNMERGEABLE:
-	case MADV_HUGEPAGE: case MADV_NOHUGEPAGE: case MADV_DONTDUMP: case MADV_DODUMP: case MADV_COLD:
-	case MADV_PAGEOUT: case MADV_POPULATE_READ: case MADV_POPULATE_WRITE:
+	case MADV_NORMAL:
+	case MADV_RANDOM:
+	case MADV_SEQUENTIAL:
+	case MADV_WILLNEED:
+	case MADV_DONTNEED:
+	case MADV_FREE:
+	case MADV_DONTFORK:
+	case MADV_DOFORK:
+	case MADV_MERGEABLE:
+	case MADV_UNMERGEABLE:
+	case MADV_HUGEPAGE:
+	case MADV_NOHUGEPAGE:
+	case MADV_DONTDUMP:
+	case MADV_DODUMP:
+	case MADV_COLD:
+	case MADV_PAGEOUT:
+	case MADV_POPULATE_READ:
+	case MADV_POPULATE_WRITE:
 		return true;
 	default:
 		return false;
@@ -769,7 +809,8 @@ long mm_msync(struct mm *mm, u64 addr, u64 len, u32 flags)
 		}
 		to = min(end, v->end);
 		if (v->file && v->flags & VM_SHARED) {
-			err = host_call3(RS_CALL_SYNC_FILE, v->file->gpa + v->file_off + (at - v->start),
+			err = host_call3(RS_CALL_SYNC_FILE,
+					 v->file->gpa + v->file_off + (at - v->start),
 					 to - at, flags);
 			if (err)
 				return err;
@@ -796,7 +837,7 @@ long mm_mincore(struct mm *mm, u64 addr, u64 pages, u8 *vec)
 	return 0;
 }
 
-/* --- the whole ----------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 struct mm *mm_create(void)
 {
@@ -846,7 +887,8 @@ void mm_maps(struct mm *mm, struct textbuf *t)
 		else if (v->flags & VM_GROWSDOWN && v->end == mm->stack_top)
 			name = "[stack]";
 		else if (v->flags & VM_FIXED_KERNEL)
-			name = mm->vdso && v->end > mm->vdso && v->start <= mm->vdso ? "[vdso]" : "[vvar]";
+			name = mm->vdso && v->end > mm->vdso && v->start <= mm->vdso ? "[vdso]" :
+			       "[vvar]";
 		text_printf(t, "%08lx-%08lx %c%c%c%c %08lx 00:00 0 %s%s\n", v->start, v->end,
 			    v->flags & VM_READ ? 'r' : '-', v->flags & VM_WRITE ? 'w' : '-',
 			    v->flags & VM_EXEC ? 'x' : '-', v->flags & VM_SHARED ? 's' : 'p', off,

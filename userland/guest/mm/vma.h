@@ -2,12 +2,14 @@
 /*
  * vma.h - the address space of a process: what is where, and with which rights
  *
- * A struct mm is a sorted set of VMAs that do not overlap, and a page table that holds what has been touched. The VMAs are the truth, the
- * page table is a cache of it that faults fill (mm/fault.c). Neighbours that are alike are merged.
+ * A struct mm is a sorted set of VMAs that do not overlap, and a page table that holds what has
+ * been touched. The VMAs are the truth, the page table is a cache of it that faults fill
+ * (mm/fault.c). Neighbours that are alike are merged.
  *
- * The functions below are Linux's calls with Linux's error codes, on addresses the caller takes straight from ring 3: everything is
- * checked here. They work on any struct mm, but the TLB is flushed for the current one only (F1 has one). Context: kernel, mm->lock not held;
- * they may call the host (file mappings) but do not sleep otherwise.
+ * The functions below are Linux's calls with Linux's error codes, on addresses the caller takes
+ * straight from ring 3: everything is checked here. They work on any struct mm, but the TLB is
+ * flushed for the current one only (F1 has one). Context: kernel, mm->lock not held; they may call
+ * the host (file mappings) but do not sleep otherwise.
  */
 #ifndef RS_MM_VMA_H
 #define RS_MM_VMA_H
@@ -37,7 +39,8 @@
  * @file: NULL for anonymous memory; one reference. Page @start maps @file->gpa + @file_off
  */
 struct vma {
-	struct avl_node node;	/* key = start; own = free bytes between the previous VMA and this one */
+	/* key = start; own = free bytes between the previous VMA and this one */
+	struct avl_node node;
 	struct list list;	/* mm->vma_list, sorted */
 	u64 start, end;
 	u32 flags;		/* VM_* */
@@ -58,14 +61,17 @@ struct mm {
 	u64 brk_start, brk;
 	u64 stack_top;
 	u64 total;			/* bytes in VMAs */
-	u64 limit_as, limit_stack, limit_data;	/* RLIMIT_*, bytes; ~0 unlimited. The owner of prlimit writes them. */
+	/* RLIMIT_*, bytes; ~0 unlimited. The owner of prlimit writes them. */
+	u64 limit_as, limit_stack, limit_data;
 	u64 arg_start, arg_end, env_start, env_end;
 	u64 vdso;			/* address, 0 without */
 };
 
 /** mm_create() - an empty address space with one reference; NULL without memory */
 struct mm *mm_create(void);
-/** mm_put() - drops a reference; the last one frees everything. Not on the CPU whose CR3 it is in. */
+/**
+ * mm_put() - drops a reference; the last one frees everything. Not on the CPU whose CR3 it is in.
+ */
 void mm_put(struct mm *mm);
 /** mm_activate() - loads CR3; NULL: the boot table, without a lower half */
 void mm_activate(struct mm *mm);
@@ -78,7 +84,8 @@ static inline struct mm *current_mm(void)
 
 /**
  * struct mmap_req - arguments of mmap
- * @host_fd: host descriptor, -1 with MAP_ANONYMOUS. @name: shown in reports, may be NULL; the VMA takes its own reference
+ * @host_fd: host descriptor, -1 with MAP_ANONYMOUS. @name: shown in reports, may be NULL; the VMA
+ * takes its own reference
  */
 struct mmap_req {
 	u64 addr, len;
@@ -88,21 +95,36 @@ struct mmap_req {
 	struct refstr *name;
 };
 
-/** mm_mmap() - the address, or -EINVAL -ENOMEM -EPERM -EEXIST -EACCES -EOPNOTSUPP -EOVERFLOW, or what the host's mmap answers */
+/**
+ * mm_mmap() - the address, or -EINVAL -ENOMEM -EPERM -EEXIST -EACCES -EOPNOTSUPP -EOVERFLOW, or
+ * what the host's mmap answers
+ */
 long mm_mmap(struct mm *mm, const struct mmap_req *req);
 /** mm_munmap() - 0 also when nothing is there; -EINVAL, -ENOMEM */
 long mm_munmap(struct mm *mm, u64 addr, u64 len);
-/** mm_mprotect() - -EINVAL, -ENOMEM (hole; what lies before it is changed), -EACCES (file not writable, or writable and executable) */
+/**
+ * mm_mprotect() - -EINVAL, -ENOMEM (hole; what lies before it is changed), -EACCES (file not
+ * writable, or writable and executable)
+ */
 long mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot);
 /** mm_mremap() - new address or -EINVAL -EFAULT -ENOMEM */
 long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 new_addr);
-/** mm_brk() - moves the break to @addr if possible; returns the break (never an error), as the system call does */
+/**
+ * mm_brk() - moves the break to @addr if possible; returns the break (never an error), as the
+ * system call does
+ */
 long mm_brk(struct mm *mm, u64 addr);
-/** mm_madvise() - DONTNEED and FREE drop pages, POPULATE_* fault them in, hints are accepted; -EINVAL -ENOMEM */
+/**
+ * mm_madvise() - DONTNEED and FREE drop pages, POPULATE_* fault them in, hints are accepted;
+ * -EINVAL -ENOMEM
+ */
 long mm_madvise(struct mm *mm, u64 addr, u64 len, int advice);
 /** mm_msync() - writes dirty pages of shared file mappings to the file; @flags MS_* */
 long mm_msync(struct mm *mm, u64 addr, u64 len, u32 flags);
-/** mm_mincore() - one byte per page to @vec (kernel memory): bit 0 = present. @pages of them at most. -ENOMEM for holes */
+/**
+ * mm_mincore() - one byte per page to @vec (kernel memory): bit 0 = present. @pages of them at
+ * most. -ENOMEM for holes
+ */
 long mm_mincore(struct mm *mm, u64 addr, u64 pages, u8 *vec);
 
 /** mm_find() - the VMA that holds @addr, or NULL; valid until the address space changes */

@@ -2,9 +2,9 @@
 /*
  * window.c - the file window
  *
- * Pieces in use are kept in a tree by GPA whose "own" value is the free space below each piece, so a
- * place for a new piece is found in logarithmic time, from the top of the window downwards. A last
- * node, of size zero, stands at the end of the window.
+ * Pieces in use are kept in a tree by GPA whose "own" value is the free space below each piece, so
+ * a place for a new piece is found in logarithmic time, from the top of the window downwards. A
+ * last node, of size zero, stands at the end of the window.
  *
  * Lock: window_lock, not held while the host is called: a piece is entered before the host maps it
  * and removed after the host has unmapped it.
@@ -111,7 +111,10 @@ void file_map_put(struct file_map *m)
 
 	if (__atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL))
 		return;
-	/* If the host cannot unmap it, the place stays in use: it must not show up under a new file. */
+	/*
+	 * If the host cannot unmap it, the place stays in use: it must not show up under a new
+	 * file.
+	 */
 	if (host_call2(RS_CALL_UNMAP_FILE, m->gpa, m->size) == 0)
 		unplace(p);
 	else

@@ -14,8 +14,9 @@
 /**
  * struct file_map - a piece of a host file, mapped in the file window
  *
- * Holds its part of the window until the last reference is dropped; independent of the descriptor it was made from. Pages beyond the end of
- * the file are there but fault (vector RS_VECTOR_NESTED_FAULT).
+ * Holds its part of the window until the last reference is dropped; independent of the descriptor
+ * it was made from. Pages beyond the end of the file are there but fault (vector
+ * RS_VECTOR_NESTED_FAULT).
  */
 struct file_map {
 	u32 refs;
@@ -30,8 +31,9 @@ struct file_map {
 void window_init(u64 gpa, u64 size);
 
 /**
- * file_map_create() - maps @size bytes (multiple of the page size, not 0) of host descriptor @fd from @offset (page aligned)
- * One request to the host. @name gains a reference. ERR_PTR: ENOMEM (window or memory full), what mmap on the host answers.
+ * file_map_create() - maps @size bytes (multiple of the page size, not 0) of host descriptor @fd
+ * from @offset (page aligned). One request to the host. @name gains a reference. ERR_PTR: ENOMEM
+ * (window or memory full), what mmap on the host answers.
  */
 struct file_map *file_map_create(int fd, u64 offset, u64 size, u32 flags, struct refstr *name);
 static inline struct file_map *file_map_get(struct file_map *m)

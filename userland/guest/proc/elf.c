@@ -2,8 +2,8 @@
 /*
  * elf.c - checks on ELF files
  *
- * Structures are copied out of the buffer before they are looked at: nothing is assumed about alignment.
- * All sums are checked for overflow before they are compared.
+ * Structures are copied out of the buffer before they are looked at: nothing is assumed about
+ * alignment. All sums are checked for overflow before they are compared.
  */
 #include <linux/mman.h>
 #include "elf.h"
@@ -22,7 +22,8 @@ static bool inside(u64 off, u64 len, u64 size)
 	return off <= size && len <= size - off;
 }
 
-int elf_parse_header(struct elf_image *img, const void *head, size_t len, u64 file_size, const char **why)
+int elf_parse_header(struct elf_image *img, const void *head, size_t len, u64 file_size,
+		     const char **why)
 {
 	Elf64_Ehdr e;
 
@@ -33,7 +34,8 @@ int elf_parse_header(struct elf_image *img, const void *head, size_t len, u64 fi
 		return bad(why, "ELF file cut off in its header");
 	if (((const u8 *)head)[EI_CLASS] == ELFCLASS32)
 		return bad(why, "32-bit program: only x86-64 programs can run");
-	if (((const u8 *)head)[EI_CLASS] != ELFCLASS64 || ((const u8 *)head)[EI_DATA] != ELFDATA2LSB)
+	if (((const u8 *)head)[EI_CLASS] != ELFCLASS64 ||
+	    ((const u8 *)head)[EI_DATA] != ELFDATA2LSB)
 		return bad(why, "ELF file for another kind of machine");
 	if (len < sizeof(e))
 		return bad(why, "ELF file cut off in its header");
@@ -117,7 +119,8 @@ int elf_parse_phdrs(struct elf_image *img, const void *phdrs, u64 file_size, con
 		case PT_INTERP:
 			if (img->interp_len)
 				return bad(why, "ELF file that names two interpreters");
-			if (p.p_filesz < 2 || p.p_filesz > 4096 || !inside(p.p_offset, p.p_filesz, file_size))
+			if (p.p_filesz < 2 || p.p_filesz > 4096 ||
+			    !inside(p.p_offset, p.p_filesz, file_size))
 				return bad(why, "ELF file with a bad interpreter name");
 			img->interp_off = p.p_offset;
 			img->interp_len = p.p_filesz;
@@ -142,7 +145,8 @@ bool elf_find_symtab(struct elf_symtab *st, const void *sh, u32 n, u64 file_size
 		memcpy(&s, (const char *)sh + i * sizeof(s), sizeof(s));
 		if (s.sh_type != SHT_SYMTAB && (s.sh_type != SHT_DYNSYM || found))
 			continue;
-		if (s.sh_entsize != sizeof(Elf64_Sym) || s.sh_link >= n || !inside(s.sh_offset, s.sh_size, file_size))
+		if (s.sh_entsize != sizeof(Elf64_Sym) || s.sh_link >= n ||
+		    !inside(s.sh_offset, s.sh_size, file_size))
 			continue;
 		memcpy(&str, (const char *)sh + s.sh_link * sizeof(s), sizeof(s));
 		if (str.sh_type != SHT_STRTAB || !inside(str.sh_offset, str.sh_size, file_size))
@@ -165,10 +169,13 @@ void elf_best_symbol(struct elf_best *best, const void *syms, u64 n, u64 addr)
 
 	for (i = 0; i < n; i++) {
 		memcpy(&s, (const char *)syms + i * sizeof(s), sizeof(s));
-		if (ELF64_ST_TYPE(s.st_info) != STT_FUNC || s.st_shndx == SHN_UNDEF || s.st_value > addr)
+		if (ELF64_ST_TYPE(s.st_info) != STT_FUNC || s.st_shndx == SHN_UNDEF ||
+		    s.st_value > addr)
 			continue;
 		if (best->found && s.st_value < best->value)
 			continue;
-		*best = (struct elf_best){ .found = true, .value = s.st_value, .size = s.st_size, .name = s.st_name };
+		*best = (struct elf_best){
+			.found = true, .value = s.st_value, .size = s.st_size, .name = s.st_name,
+		};
 	}
 }

@@ -2,8 +2,8 @@
 /*
  * elf.h - reading ELF files that nobody vouches for
  *
- * Pure: takes bytes, gives numbers that have been checked, touches nothing else. Every error comes with a
- * sentence for the user.
+ * Pure: takes bytes, gives numbers that have been checked, touches nothing else. Every error comes
+ * with a sentence for the user.
  */
 #ifndef RS_PROC_ELF_H
 #define RS_PROC_ELF_H
@@ -16,8 +16,10 @@
 
 /**
  * struct elf_load - one PT_LOAD segment
+ *
  * Checked: vaddr + memsz lies in the lower half, filesz <= memsz, offset + filesz lies in the file,
- * vaddr and offset are equal modulo the page size, segments are in ascending order and share no page.
+ * vaddr and offset are equal modulo the page size, segments are in ascending order and share no
+ * page.
  */
 struct elf_load {
 	u64 vaddr, memsz;
@@ -44,7 +46,8 @@ struct elf_image {
  * elf_parse_header() - the file header in the first @len bytes of a file of @file_size
  * 0 with phoff, phnum, entry, relocatable set; -ENOEXEC, and *@why in words.
  */
-int elf_parse_header(struct elf_image *img, const void *head, size_t len, u64 file_size, const char **why);
+int elf_parse_header(struct elf_image *img, const void *head, size_t len, u64 file_size,
+		     const char **why);
 /** elf_parse_phdrs() - @img->phnum program headers; fills in the rest. -ENOEXEC and *@why */
 int elf_parse_phdrs(struct elf_image *img, const void *phdrs, u64 file_size, const char **why);
 
@@ -56,10 +59,13 @@ struct elf_symtab {
 	u64 str_off, str_size;
 };
 
-/** elf_find_symtab() - from the section headers @sh (@n of them); false when there are no symbols */
+/**
+ * elf_find_symtab() - from the section headers @sh (@n of them); false when there are no symbols
+ */
 bool elf_find_symtab(struct elf_symtab *st, const void *sh, u32 n, u64 file_size);
 /**
- * elf_best_symbol() - looks through @n symbols for the one nearest at or below @addr (as in the file)
+ * elf_best_symbol() - looks through @n symbols for the one nearest at or below @addr (as in the
+ * file)
  * @best: value, name offset and size of the best so far; start with .found = false
  */
 struct elf_best {

@@ -2,16 +2,16 @@
 /*
  * exec.c - replacing the program of the current process
  *
- * In order: open the file and whatever it needs to be run by (script interpreters first, then the ELF file, then
- * its dynamic linker), check all of it, build a complete new address space beside the old one
- * (segments as mappings of the file, stack, arguments), and only then let go of the old one. Until
- * that point any error leaves the process as it was, except that CR3 has to be put back.
+ * In order: open the file and whatever it needs to be run by (script interpreters first, then the
+ * ELF file, then its dynamic linker), check all of it, build a complete new address space beside
+ * the old one (segments as mappings of the file, stack, arguments), and only then let go of the old
+ * one. Until that point any error leaves the process as it was, except that CR3 has to be put back.
  *
- * A file is mapped into the file window once, as a whole range; its segments are VMAs of that piece. Nothing is
- * read from it beyond headers: pages come on first touch.
+ * A file is mapped into the file window once, as a whole range; its segments are VMAs of that
+ * piece. Nothing is read from it beyond headers: pages come on first touch.
  *
- * The stack as the ABI wants it, from the top: program name, environment and argument strings, random bytes,
- * platform name; then, 16-byte aligned, auxiliary vector, envp, argv, argc.
+ * The stack as the ABI wants it, from the top: program name, environment and argument strings,
+ * random bytes, platform name; then, 16-byte aligned, auxiliary vector, envp, argv, argc.
  */
 #include <asm/stat.h>
 #include <asm/unistd.h>
@@ -28,7 +28,7 @@
 
 #define MAX_SCRIPTS	4		/* interpreters of interpreters: ELOOP above */
 #define HEAD_SIZE	PAGE_SIZE
-#define PIE_BASE	0x555555554000ul	/* two thirds of the address space, as Linux has it */
+#define PIE_BASE	0x555555554000ul /* two thirds of the address space, as in Linux */
 #define STACK_VMA	(132ul << 10)	/* what the stack's VMA has at first */
 #define STACK_RANDOM	(16ul << 30)	/* the stack's top lies so far below the end at most */
 #define NAUX		24
@@ -63,7 +63,7 @@ struct loader {
 
 #define PATH_SIZE	4096
 
-/* --- arguments ----------------------------------------------------------------------------------- */
+/* --- arguments -------------------------------------------------------------------------------- */
 
 void exec_args_init(struct exec_args *a)
 {
@@ -174,7 +174,7 @@ static void args_drop_first(struct exec_args *a)
 	a->argc--;
 }
 
-/* --- files --------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static void binary_close(struct binary *b)
 {
@@ -207,7 +207,8 @@ static long binary_open(struct loader *l, struct binary *b, const char *path)
 		return -EACCES;
 	}
 	b->size = st->st_size;
-	if (!(st->st_mode & 0111) || host_call3(__NR_faccessat, l->dirfd, gpa_of(path), 1) == -EACCES) {
+	if (!(st->st_mode & 0111) || host_call3(__NR_faccessat, l->dirfd, gpa_of(path),
+						1) == -EACCES) {
 		l->why = "not executable (permissions)";
 		return -EACCES;
 	}
@@ -252,8 +253,9 @@ static bool is_blank(char c)
 }
 
 /*
- * "#! interpreter argument": the program becomes the interpreter, its arguments the optional argument, the
- * script's path, and what the script was given. l->path is the script on entry, the interpreter after.
+ * "#! interpreter argument": the program becomes the interpreter, its arguments the optional
+ * argument, the script's path, and what the script was given. l->path is the script on entry, the
+ * interpreter after.
  */
 static long script(struct loader *l)
 {
@@ -294,7 +296,10 @@ static long script(struct loader *l)
 	return err;
 }
 
-/* Name of the program for reports and /proc/self/exe: where its descriptor leads on the host, else as it was given. */
+/*
+ * Name of the program for reports and /proc/self/exe: where its descriptor leads on the host, else
+ * as it was given.
+ */
 static void absolute_name(struct loader *l)
 {
 	char link[32], *buf;
@@ -334,7 +339,8 @@ static long open_program(struct loader *l)
 		if (depth == MAX_SCRIPTS)
 			return -ELOOP;
 		err = script(l);
-		l->dirfd = l->proc->cwd_fd;	/* interpreters are named from where the process is */
+		/* interpreters are named from where the process is */
+		l->dirfd = l->proc->cwd_fd;
 		binary_close(&l->prog);
 		if (err)
 			return err;
@@ -381,7 +387,7 @@ static long open_interp(struct loader *l)
 	return err;
 }
 
-/* --- the new address space ----------------------------------------------------------------------- */
+/* --- the new address space -------------------------------------------------------------------- */
 
 /* Random bytes: the host's, except for the first program, whose come with the boot page. */
 static void fill_random(struct loader *l)
@@ -389,7 +395,8 @@ static void fill_random(struct loader *l)
 	static bool boot_used;
 	u64 *r = (u64 *)rs_boot->random;
 
-	if (!boot_used || host_call3(__NR_getrandom, gpa_of(l->rnd), sizeof(l->rnd), 0) != sizeof(l->rnd)) {
+	if (!boot_used || host_call3(__NR_getrandom, gpa_of(l->rnd), sizeof(l->rnd),
+				     0) != sizeof(l->rnd)) {
 		memcpy(l->rnd, r, sizeof(l->rnd));
 		boot_used = true;
 	}
@@ -413,7 +420,8 @@ static bool new_mm(struct loader *l)
 	l->mm = mm;
 	mm->limit_as = old ? old->limit_as : ~0ull;
 	mm->limit_data = old ? old->limit_data : ~0ull;
-	mm->limit_stack = old ? old->limit_stack : rs_boot->stack_limit ? rs_boot->stack_limit : 8ul << 20;
+	mm->limit_stack = old ? old->limit_stack : rs_boot->stack_limit ? rs_boot->stack_limit :
+			  8ul << 20;
 	mm->stack_top = USER_TOP - random_pages(l, STACK_RANDOM);
 	/* Room for the stack to grow to its limit, within reason, below any top it may have had. */
 	gap = min(max(mm->limit_stack, 128ul << 20), USER_TOP / 6 * 5 - STACK_RANDOM);
@@ -423,18 +431,22 @@ static bool new_mm(struct loader *l)
 }
 
 /*
- * One segment, at @bias. The bytes of the last page behind the file's part are cleared, which makes that
- * page a copy, where the segment is writable; pages that have no part in the file are anonymous.
+ * One segment, at @bias. The bytes of the last page behind the file's part are cleared, which makes
+ * that page a copy, where the segment is writable; pages that have no part in the file are
+ * anonymous.
  */
-static long map_segment(struct loader *l, const struct elf_load *s, struct file_map *file, u64 file_start,
+static long map_segment(struct loader *l, const struct elf_load *s, struct file_map *file,
+			u64 file_start,
 			u64 bias)
 {
 	u64 start = (s->vaddr & PAGE_MASK) + bias, end = page_up(s->vaddr + s->memsz) + bias;
 	u64 file_end = s->vaddr + s->filesz + bias, mid = s->filesz ? page_up(file_end) : start;
 	u32 flags = s->prot | VM_MAYWRITE;
 
-	if (start < MMAP_MIN)
-		return -EPERM;
+	if (start < MMAP_MIN) {
+		l->why = "ELF segment below the lowest address that a program may use";
+		return -ENOEXEC;
+	}
 	if (prot_refused(s->prot)) {
 		l->why = "ELF segment that is both writable and executable: refused";
 		return -EACCES;
@@ -448,7 +460,8 @@ static long map_segment(struct loader *l, const struct elf_load *s, struct file_
 	}
 	if (end > mid && !vma_add(l->mm, mid, end, flags, NULL, 0))
 		return -ENOMEM;
-	if (s->memsz > s->filesz && mid > file_end && s->prot & PROT_WRITE && clearout(file_end, mid - file_end)) {
+	if (s->memsz > s->filesz && mid > file_end && s->prot & PROT_WRITE &&
+	    clearout(file_end, mid - file_end)) {
 		l->why = "ELF file cut off: a page of a segment cannot be read";
 		return -ENOEXEC;
 	}
@@ -506,8 +519,8 @@ static long map_program(struct loader *l)
 	u32 i;
 
 	/*
-	 * A static PIE is put where mappings go, its heap behind it has room below the stack's gap then; a
-	 * program with a dynamic linker at the traditional place.
+	 * A static PIE is put where mappings go, its heap behind it has room below the stack's gap
+	 * then; a program with a dynamic linker at the traditional place.
 	 */
 	base = PIE_BASE + random_pages(l, 1ul << 40);
 	err = place_binary(l, img, base, &l->bias);
@@ -534,14 +547,18 @@ static void map_vdso(struct loader *l)
 	static struct file_map vdso_map;
 	u64 size = rs_boot->vvar_size + rs_boot->vdso_size, at;
 
-	if (!rs_boot->vdso_gpa || !rs_boot->vdso_size || (size | rs_boot->vvar_size | rs_boot->vdso_gpa) & ~PAGE_MASK)
+	if (!rs_boot->vdso_gpa || !rs_boot->vdso_size ||
+	    (size | rs_boot->vvar_size | rs_boot->vdso_gpa) & ~PAGE_MASK)
 		return;
 	if (!vdso_map.refs)
-		vdso_map = (struct file_map){ .refs = 1, .gpa = rs_boot->vdso_gpa - rs_boot->vvar_size, .size = size };
+		vdso_map = (struct file_map){ .refs = 1,
+					      .gpa = rs_boot->vdso_gpa - rs_boot->vvar_size,
+					      .size = size };
 	at = find_free(l->mm, size);
 	if (!at)
 		return;
-	if (rs_boot->vvar_size && !vma_add(l->mm, at, at + rs_boot->vvar_size, VM_READ | VM_FIXED_KERNEL,
+	if (rs_boot->vvar_size && !vma_add(l->mm, at, at + rs_boot->vvar_size,
+					   VM_READ | VM_FIXED_KERNEL,
 					   file_map_get(&vdso_map), 0))
 		return;
 	at += rs_boot->vvar_size;
@@ -550,7 +567,7 @@ static void map_vdso(struct loader *l)
 		l->mm->vdso = at;
 }
 
-/* --- the new stack ------------------------------------------------------------------------------- */
+/* --- the new stack ---------------------------------------------------------------------------- */
 
 static long push(struct loader *l, const void *data, size_t n)
 {
@@ -671,7 +688,7 @@ static long build_stack(struct loader *l)
 	return err == -EFAULT ? -ENOMEM : err;
 }
 
-/* --- the whole ----------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static long load(struct loader *l)
 {
@@ -711,7 +728,8 @@ static void commit(struct loader *l, struct rs_frame *frame)
 	fpu_init_user();
 	*frame = (struct rs_frame){
 		.vector = RS_VECTOR_RESTORED,
-		.rip = l->has_interp ? l->interp.img.entry + l->interp_bias : l->prog.img.entry + l->bias,
+		.rip = l->has_interp ? l->interp.img.entry + l->interp_bias :
+		l->prog.img.entry + l->bias,
 		.cs = USER_CS,
 		.rsp = l->sp,
 		.ss = USER_SS,
@@ -725,8 +743,9 @@ static void commit(struct loader *l, struct rs_frame *frame)
 }
 
 /*
- * The path of what is to be executed, into l->path. The host's /proc/self is not the process: its own program is known here, and a relative path
- * is made absolute for it, because it must still hold when the working directory has changed.
+ * The path of what is to be executed, into l->path. The host's /proc/self is not the process: its
+ * own program is known here, and a relative path is made absolute for it, because it must still
+ * hold when the working directory has changed.
  */
 static long set_path(struct loader *l, const char *path)
 {
@@ -739,7 +758,8 @@ static long set_path(struct loader *l, const char *path)
 	return rs_strlcpy(l->path, path, PATH_SIZE) < PATH_SIZE ? 0 : -ENAMETOOLONG;
 }
 
-long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args *args, struct rs_frame *frame)
+long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args *args,
+	       struct rs_frame *frame)
 {
 	struct loader *l = kzalloc(sizeof(*l));
 	long err;

@@ -2,11 +2,12 @@
 /*
  * proc.h - processes and threads
  *
- * F1 has one process with one thread, on CPU 0; the structures are per process and per thread from the start. A thread has a kernel stack
- * of its own; struct kstack at its bottom leads from the stack pointer to the thread, so current() needs no register.
+ * F1 has one process with one thread, on CPU 0; the structures are per process and per thread from
+ * the start. A thread has a kernel stack of its own; struct kstack at its bottom leads from the
+ * stack pointer to the thread, so current() needs no register.
  *
- * The layer above (syscall, fs) hangs its state on the opaque pointers, which it allocates in syscall_process_init() and
- * syscall_thread_init(); this layer never looks inside.
+ * The layer above (syscall, fs) hangs its state on the opaque pointers, which it allocates in
+ * syscall_process_init() and syscall_thread_init(); this layer never looks inside.
  */
 #ifndef RS_PROC_PROC_H
 #define RS_PROC_PROC_H
@@ -57,7 +58,8 @@ struct thread {
 	struct list list;		/* proc->threads */
 	struct kstack *kstack;
 	u32 tid;
-	volatile u32 work;		/* not 0: rs_return_to_user() runs before ring 3 does. Own thread only. */
+	/* not 0: rs_return_to_user() runs before ring 3 does. Own thread only. */
+	volatile u32 work;
 	struct rs_frame *frame;		/* registers of ring 3 during the present trap or call */
 	u64 clear_child_tid;		/* set_tid_address */
 	u64 robust_list, robust_len;
@@ -89,23 +91,27 @@ static inline struct process *current_proc(void)
 struct process *process_create(void);
 
 /**
- * process_exit() - the end of the current process, with a wait status (as wait(2) reports it: code << 8, or a signal number)
- * In F1 the sandbox ends with it.
+ * process_exit() - the end of the current process, with a wait status (as wait(2) reports it: code
+ * << 8, or a signal number). In F1 the sandbox ends with it.
  */
 void process_exit(int wait_status) __noreturn;
 
 /**
- * process_die() - the default action of a deadly signal for the current process
- * Prints a death report (report.h) when @fault is not NULL or @sig is one a bug causes (SIGABRT excepted); then process_exit(sig).
+ * process_die() - the default action of a deadly signal for the current process. Prints a death
+ * report (report.h) when @fault is not NULL or @sig is one a bug causes (SIGABRT excepted); then
+ * process_exit(sig).
  */
 void process_die(int sig, const struct fault_info *fault) __noreturn;
 
 /*
  * Implemented by the layers above; called by kernel/.
  *
- * syscall_process_init()	hangs fd table, signal and trace state on the new first process: stdio, cwd, masks from the boot page
- * signal_fault()		the current thread faulted in ring 3, t->fault says how: force the signal (handler, or process_die())
- * syscall_exec_done()		exec has replaced the program: reset handlers, close CLOEXEC descriptors
+ * syscall_process_init()	hangs descriptor table, signal and trace state on the first process:
+ *				stdio, cwd, masks from the boot page
+ * signal_fault()		the current thread faulted in ring 3, t->fault says how: force the
+ *				signal (handler, or process_die())
+ * syscall_exec_done()		exec has replaced the program: reset handlers, close descriptors
+ *				marked close-on-exec
  */
 int syscall_process_init(struct process *p);
 void signal_fault(struct rs_frame *f);

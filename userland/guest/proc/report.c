@@ -2,12 +2,13 @@
 /*
  * report.c - the death report
  *
- * What happened in words, the registers, and where: each address as "symbol+offset (file)" where the file has
- * symbols. Symbols are read now, from the files the VMAs name; they may have been replaced meanwhile,
- * be cut off or lie. Everything read is checked, and the worst a bad file can do is a wrong name.
+ * What happened in words, the registers, and where: each address as "symbol+offset (file)" where
+ * the file has symbols. Symbols are read now, from the files the VMAs name; they may have been
+ * replaced meanwhile, be cut off or lie. Everything read is checked, and the worst a bad file can
+ * do is a wrong name.
  *
- * The backtrace follows saved frame pointers. A program compiled without them gives a short or a wrong
- * one; only addresses in executable memory are shown.
+ * The backtrace follows saved frame pointers. A program compiled without them gives a short or a
+ * wrong one; only addresses in executable memory are shown.
  */
 #include <asm/stat.h>
 #include <asm/unistd.h>
@@ -80,7 +81,7 @@ static const char *vector_text(u32 vector)
 	}
 }
 
-/* --- symbols ------------------------------------------------------------------------------------- */
+/* --- symbols ---------------------------------------------------------------------------------- */
 
 struct symfile {
 	int fd;
@@ -123,7 +124,8 @@ static bool find_symbol(struct symfile *f, u64 off, char *name, u64 *delta)
 	img = kmalloc(sizeof(*img));
 	if (!img)
 		return false;
-	if (!read_at(f, &eh, sizeof(eh), 0) || elf_parse_header(img, &eh, sizeof(eh), f->size, &why) ||
+	if (!read_at(f, &eh, sizeof(eh), 0) || elf_parse_header(img, &eh, sizeof(eh), f->size,
+								&why) ||
 	    (u64)img->phnum * sizeof(Elf64_Phdr) > CHUNK ||
 	    !read_at(f, f->buf, img->phnum * sizeof(Elf64_Phdr), img->phoff) ||
 	    elf_parse_phdrs(img, f->buf, f->size, &why) || !file_to_vaddr(img, off, &addr))
@@ -173,12 +175,14 @@ static bool symbol_of(const struct vma *v, u64 addr, char *name, u64 *delta)
 	f.buf = kmalloc(CHUNK);
 	if (copy && f.buf) {
 		memcpy(copy, path, n);
-		f.fd = host_call4(__NR_openat, current_proc()->cwd_fd, gpa_of(copy), O_RDONLY | O_CLOEXEC, 0);
+		f.fd = host_call4(__NR_openat, current_proc()->cwd_fd, gpa_of(copy),
+				  O_RDONLY | O_CLOEXEC, 0);
 	}
 	if (f.fd >= 0) {
 		if (host_call2(__NR_fstat, f.fd, gpa_of(st)) == 0) {
 			f.size = st->st_size;
-			ok = find_symbol(&f, v->file->offset + v->file_off + (addr - v->start), name, delta);
+			ok = find_symbol(&f, v->file->offset + v->file_off + (addr - v->start),
+					 name, delta);
 		}
 		host_call1(__NR_close, f.fd);
 	}
@@ -187,7 +191,7 @@ static bool symbol_of(const struct vma *v, u64 addr, char *name, u64 *delta)
 	return ok;
 }
 
-/* --- text ---------------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 /* "0x401136 main+0x16 (/bin/prog)" */
 static void put_address(struct textbuf *t, struct mm *mm, u64 addr)
@@ -204,7 +208,8 @@ static void put_address(struct textbuf *t, struct mm *mm, u64 addr)
 	if (symbol_of(v, addr, name, &delta))
 		text_printf(t, " %s+%#lx", name, delta);
 	if (v->file && v->file->name)
-		text_printf(t, " (%s+%#lx)", refstr_text(v->file->name), v->file->offset + v->file_off + addr - v->start);
+		text_printf(t, " (%s+%#lx)", refstr_text(v->file->name),
+			    v->file->offset + v->file_off + addr - v->start);
 	else if (v->flags & VM_FIXED_KERNEL)
 		text_printf(t, " (vdso)");
 	else
@@ -217,7 +222,8 @@ static void put_area(struct textbuf *t, struct mm *mm, u64 addr)
 	struct vma *v = mm_find(mm, addr);
 
 	if (v) {
-		text_printf(t, "in %#lx-%#lx %c%c%c%c %s\n", v->start, v->end, v->flags & VM_READ ? 'r' : '-',
+		text_printf(t, "in %#lx-%#lx %c%c%c%c %s\n", v->start, v->end, v->flags & VM_READ ?
+			    'r' : '-',
 			    v->flags & VM_WRITE ? 'w' : '-', v->flags & VM_EXEC ? 'x' : '-',
 			    v->flags & VM_SHARED ? 's' : 'p',
 			    v->file ? refstr_text(v->file->name) : v->flags & VM_BRK ? "heap" :
@@ -238,10 +244,14 @@ static void put_area(struct textbuf *t, struct mm *mm, u64 addr)
 
 static void put_registers(struct textbuf *t, const struct rs_frame *f)
 {
-	text_printf(t, "  rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
-	text_printf(t, "  rsi %016lx  rdi %016lx  rbp %016lx  rsp %016lx\n", f->rsi, f->rdi, f->rbp, f->rsp);
-	text_printf(t, "  r8  %016lx  r9  %016lx  r10 %016lx  r11 %016lx\n", f->r8, f->r9, f->r10, f->r11);
-	text_printf(t, "  r12 %016lx  r13 %016lx  r14 %016lx  r15 %016lx\n", f->r12, f->r13, f->r14, f->r15);
+	text_printf(t, "  rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", f->rax, f->rbx, f->rcx,
+		    f->rdx);
+	text_printf(t, "  rsi %016lx  rdi %016lx  rbp %016lx  rsp %016lx\n", f->rsi, f->rdi, f->rbp,
+		    f->rsp);
+	text_printf(t, "  r8  %016lx  r9  %016lx  r10 %016lx  r11 %016lx\n", f->r8, f->r9, f->r10,
+		    f->r11);
+	text_printf(t, "  r12 %016lx  r13 %016lx  r14 %016lx  r15 %016lx\n", f->r12, f->r13, f->r14,
+		    f->r15);
 	text_printf(t, "  rip %016lx  flags %08lx  fs %016lx\n", f->rip, f->rflags, user_fs_base());
 }
 
@@ -304,7 +314,8 @@ void report_death(struct thread *th, int sig, const struct fault_info *fault)
 		rs_report("ringside: %s died of %s\n", th->proc->comm, signal_entry(sig, false));
 		return;
 	}
-	text_printf(&t, "ringside: %s (pid %u) died of %s: ", th->proc->comm, th->proc->pid, signal_entry(sig, false));
+	text_printf(&t, "ringside: %s (pid %u) died of %s: ", th->proc->comm, th->proc->pid,
+		    signal_entry(sig, false));
 	if (!fault)
 		text_printf(&t, "%s, sent by itself\n", signal_entry(sig, true));
 	else if (fault->cause == FAULT_OTHER || !fault->cause)

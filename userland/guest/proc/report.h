@@ -11,8 +11,8 @@
 bool report_is_bug(int sig);
 /**
  * report_death() - what happened, where, registers, backtrace; to RS_CONSOLE_REPORT
- * @fault: NULL when the process sent the signal itself. Reads the process's memory and the symbol tables of its files, trusting
- * neither.
+ * @fault: NULL when the process sent the signal itself. Reads the process's memory and the symbol
+ * tables of its files, trusting neither.
  */
 void report_death(struct thread *t, int sig, const struct fault_info *fault);
 

@@ -2,8 +2,9 @@
 /*
  * spinlock.h - ticket locks
  *
- * FIFO: a CPU takes a number and waits until it is served. Interrupts are off in the kernel anyway, so a holder is never interrupted by
- * something that wants the same lock. Locks have a rank; a CPU takes them in rising order only.
+ * FIFO: a CPU takes a number and waits until it is served. Interrupts are off in the kernel anyway,
+ * so a holder is never interrupted by something that wants the same lock. Locks have a rank; a CPU
+ * takes them in rising order only.
  */
 #ifndef RS_SYNC_SPINLOCK_H
 #define RS_SYNC_SPINLOCK_H
@@ -51,7 +52,8 @@ static inline void spin_unlock(struct spinlock *l)
 
 static inline bool spin_is_locked(const struct spinlock *l)
 {
-	return __atomic_load_n(&l->next, __ATOMIC_RELAXED) != __atomic_load_n(&l->serving, __ATOMIC_RELAXED);
+	return __atomic_load_n(&l->next, __ATOMIC_RELAXED) != __atomic_load_n(&l->serving,
+									      __ATOMIC_RELAXED);
 }
 
 #endif
