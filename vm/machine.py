@@ -80,6 +80,8 @@ def bochs(opts, kernel, parts, console, channel):
     model = opts.cpu or BOCHS_CPU
     append = COMMON_APPEND + ['tsc=reliable', 'no_timer_check', f'lpj={ips // 100}', 'norandmaps', 'nordrand', 'nokaslr',
                               'random.trust_cpu=off']
+    # MWAIT loses wake-ups in Bochs when there are two CPUs: an idle one sleeps through its timer.
+    append += ['idle=nomwait']
     if not lean:
         append += ['acpi=off'] if opts.kernel in ('debug', 'leak') else []
     if model in ('ryzen', 'zambezi'):
