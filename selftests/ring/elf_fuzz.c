@@ -217,7 +217,9 @@ static int drive(const char *self, const char *base, const char *count_text, con
 		}
 		last = now;
 	}
-	printf("TAP version 13\n1..1\n# %llu mutations, %lu of them started, %lu ended by a signal, %lu endless\nok 1 no mutation harms more than its process\n",
+	printf("TAP version 13\n1..1\n"
+	       "# %llu mutations, %lu of them started, %lu ended by a signal, %lu endless\n"
+	       "ok 1 no mutation harms more than its process\n",
 	       (unsigned long long)count, starts, by_signal, endless);
 	unlink(log);
 	return 0;
