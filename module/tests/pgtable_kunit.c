@@ -12,7 +12,9 @@
 #include <linux/mm.h>
 #include <linux/prandom.h>
 #include "mmu/pgtable.h"
+#include "svm/svm.h"
 #include "tests/formats.h"
+#include "vmx/vmx.h"
 
 struct table_case {
 	const struct rs_pte_format *fmt;
@@ -548,6 +550,36 @@ static void levels_are_checked(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, b->pt.root);
 }
 
+static void formats_equal(struct kunit *test, const struct rs_pte_format *a,
+			  const struct rs_pte_format *b)
+{
+	KUNIT_EXPECT_EQ(test, a->present, b->present);
+	KUNIT_EXPECT_EQ(test, a->table, b->table);
+	KUNIT_EXPECT_EQ(test, a->leaf, b->leaf);
+	KUNIT_EXPECT_EQ(test, a->read, b->read);
+	KUNIT_EXPECT_EQ(test, a->write, b->write);
+	KUNIT_EXPECT_EQ(test, a->exec, b->exec);
+	KUNIT_EXPECT_EQ(test, a->noexec, b->noexec);
+	KUNIT_EXPECT_EQ(test, a->huge, b->huge);
+	KUNIT_EXPECT_EQ(test, a->accessed, b->accessed);
+	KUNIT_EXPECT_EQ(test, a->dirty, b->dirty);
+}
+
+/* The backends' constants, which they take from the kernel's headers, against those of the manuals. */
+static void formats_agree(struct kunit *test)
+{
+	const bool ad = rs_vmx_caps.ept_ad, large = rs_vmx_caps.ept_2m;
+
+	formats_equal(test, &rs_npt_format, &test_npt);
+
+	rs_vmx_caps.ept_ad = rs_vmx_caps.ept_2m = true;
+	formats_equal(test, rs_ept_pick_format(), &test_ept);
+	rs_vmx_caps.ept_ad = rs_vmx_caps.ept_2m = false;
+	formats_equal(test, rs_ept_pick_format(), &test_ept_old);
+	rs_vmx_caps.ept_ad = ad;
+	rs_vmx_caps.ept_2m = large;
+}
+
 static struct kunit_case pgtable_tests[] = {
 	KUNIT_CASE_PARAM(map_and_lookup, table_gen_params),
 	KUNIT_CASE_PARAM(map_asks_for_pages, table_gen_params),
@@ -559,6 +591,7 @@ static struct kunit_case pgtable_tests[] = {
 	KUNIT_CASE_PARAM(aging, table_gen_params),
 	KUNIT_CASE_PARAM(random_against_model, table_gen_params),
 	KUNIT_CASE(levels_are_checked),
+	KUNIT_CASE(formats_agree),
 	{}
 };
 
