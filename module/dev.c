@@ -3,8 +3,8 @@
  * dev.c - /dev/ringside and the descriptors it hands out: what user space may ask, under which
  * conditions
  *
- * Every ioctl is a row of a table: the kind of descriptor it is for, which lock the handler runs
- * under, what is copied in and out. The dispatcher checks in this order and the handlers rely on
+ * Every ioctl is a row of a table: the kind of descriptor it is for, whether the vCPU is claimed
+ * for it, what is copied in and out. The dispatcher checks in this order and the handlers rely on
  * it:
  *	ENOTTY	no such command			ENODEV	the descriptor is of another kind
  *	EPERM	not the VM's address space	EFAULT	argument unreadable
@@ -46,7 +46,7 @@ enum rs_file_kind { RS_FILE_DEV, RS_FILE_VM, RS_FILE_VCPU };
 struct rs_ioctl {
 	unsigned int cmd;
 	enum rs_file_kind kind;
-	bool lock_vcpu;			/* vcpu->mutex, without waiting */
+	bool claim;			/* the vCPU, for the time of the call */
 	int (*fn)(void *object, union rs_arg *arg);
 };
 
@@ -222,11 +222,11 @@ static long dispatch(enum rs_file_kind kind, void *object, const struct mm_struc
 		if (copy_from_user(&arg, user, _IOC_SIZE(cmd)))
 			return -EFAULT;
 	}
-	if (io->lock_vcpu && !mutex_trylock(&vcpu->mutex))
+	if (io->claim && !rs_vcpu_claim(vcpu))
 		return -EBUSY;
 	ret = io->fn(object, &arg);
-	if (io->lock_vcpu)
-		mutex_unlock(&vcpu->mutex);
+	if (io->claim)
+		rs_vcpu_release(vcpu);
 	if (ret >= 0 && (_IOC_DIR(cmd) & _IOC_READ)) {
 		if (copy_to_user(user, &arg, _IOC_SIZE(cmd)))
 			return -EFAULT;
@@ -254,10 +254,10 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (likely(cmd == RS_RUN)) {
 		if (unlikely(current->mm != vcpu->mmu->mm))
 			return -EPERM;
-		if (unlikely(!mutex_trylock(&vcpu->mutex)))
+		if (unlikely(!rs_vcpu_claim(vcpu)))
 			return -EBUSY;
 		ret = rs_vcpu_run(vcpu);
-		mutex_unlock(&vcpu->mutex);
+		rs_vcpu_release(vcpu);
 		return ret;
 	}
 	return dispatch(RS_FILE_VCPU, vcpu, vcpu->mmu->mm, cmd, arg);

@@ -4,16 +4,16 @@
  *
  * RS_RUN is three nested loops, each for one state of the thread:
  *
- *	rs_vcpu_run	preemptible. Resolves nested faults, reschedules, waits. Leaves with a result
- *			for user space.
+ *	rs_vcpu_run	preemptible. Resolves nested faults, reschedules, waits. Leaves with a
+ *			result for user space.
  *	rounds		loaded, interrupts off. Goes round and round through the guest as long as
  *			the exits are of the kind that can be dealt with on the spot: then an exit
  *			costs the two transitions and little else.
  *	one round	may_enter (the reasons not to enter, in order), enter, decode, dispatch
  *			through a table by exit kind.
  *
- * The vCPU stays loaded all the time; the preempt notifier puts it when the scheduler takes the CPU
- * away.
+ * The vCPU stays loaded all the time. While the thread can be preempted, and only then, a preempt
+ * notifier puts it when the scheduler takes the CPU away and loads it when the thread is back.
  *
  * Why no request is lost: in_guest is set, then a full barrier, then every reason not to enter is
  * looked at (RS_KICK, flush_gen, thread flags). Others change the reason, then a full barrier, then
@@ -320,15 +320,26 @@ static void vcpu_load(struct rs_vcpu *vcpu)
 {
 	preempt_disable();
 	load(vcpu);
-	preempt_notifier_register(&vcpu->notifier);
 }
 
 /* L -> P */
 static void vcpu_put(struct rs_vcpu *vcpu)
 {
-	preempt_notifier_unregister(&vcpu->notifier);
 	static_call(rs_vcpu_put)(vcpu);
 	preempt_enable();
+}
+
+/* L -> P and back, the vCPU loaded whenever the thread runs. */
+static void preemptible_begin(struct rs_vcpu *vcpu)
+{
+	preempt_notifier_register(&vcpu->notifier);
+	preempt_enable();
+}
+
+static void preemptible_end(struct rs_vcpu *vcpu)
+{
+	preempt_disable();
+	preempt_notifier_unregister(&vcpu->notifier);
 }
 
 /* --- RS_RUN --- */
@@ -345,10 +356,10 @@ static int resolve_fault(struct rs_vcpu *vcpu)
 	u32 access;
 	int ret;
 
-	preempt_enable();
+	preemptible_begin(vcpu);
 	ret = rs_mmu_fault(vcpu->mmu, &fault);
 	trace_rs_nested_fault(vcpu->id, x.gpa, x.access, fault.hva, fault.level, ret, fault.what);
-	preempt_disable();
+	preemptible_end(vcpu);
 
 	if (fault.retried)
 		vcpu->count.fault_retry++;
@@ -386,16 +397,16 @@ static int resolve_fault(struct rs_vcpu *vcpu)
 }
 
 /* Signals go to user space; rescheduling is done here. L on entry and return. */
-static int do_work(void)
+static int do_work(struct rs_vcpu *vcpu)
 {
 	int ret = 0;
 
-	preempt_enable();
+	preemptible_begin(vcpu);
 	if (signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME))
 		ret = -EINTR;
 	else if (need_resched())
 		schedule();
-	preempt_disable();
+	preemptible_end(vcpu);
 	return ret;
 }
 
@@ -403,13 +414,13 @@ static int do_work(void)
  * Virtualisation is off on this CPU: for good, or because the CPU goes offline and the thread is
  * about to be moved. L on entry and return.
  */
-static int wait_on(void)
+static int wait_on(struct rs_vcpu *vcpu)
 {
 	if (rs_is_rebooting())
 		return -ESHUTDOWN;
-	preempt_enable();
+	preemptible_begin(vcpu);
 	schedule_timeout_interruptible(1);
-	preempt_disable();
+	preemptible_end(vcpu);
 	return signal_pending(current) ? -EINTR : 0;
 }
 
@@ -425,9 +436,9 @@ static int leave(struct rs_vcpu *vcpu, enum rs_next next)
 	case RS_NEXT_USER:
 		return 1;
 	case RS_NEXT_WORK:
-		return do_work();
+		return do_work(vcpu);
 	case RS_NEXT_OFF:
-		return wait_on();
+		return wait_on(vcpu);
 	case RS_NEXT_BUG:
 		break;
 	}
@@ -453,7 +464,7 @@ int rs_vcpu_run(struct rs_vcpu *vcpu)
 	enum rs_next next;
 	int ret;
 
-	lockdep_assert_held(&vcpu->mutex);
+	WARN_ON_ONCE(!vcpu->claimed);
 	run->exit_reason = RS_EXIT_NONE;
 	if (unlikely(vcpu->life != RS_VCPU_READY || READ_ONCE(vcpu->mmu->dead)))
 		return -EIO;
@@ -532,7 +543,7 @@ int rs_vcpu_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st)
 {
 	struct rs_regs *r = &vcpu->regs;
 
-	lockdep_assert_held(&vcpu->mutex);
+	WARN_ON_ONCE(!vcpu->claimed);
 	if (!state_is_valid(st))
 		return -EINVAL;
 	*r = (struct rs_regs) {
@@ -559,7 +570,7 @@ int rs_vcpu_get_state(struct rs_vcpu *vcpu, struct rs_vcpu_state *st)
 {
 	const struct rs_regs *r = &vcpu->regs;
 
-	lockdep_assert_held(&vcpu->mutex);
+	WARN_ON_ONCE(!vcpu->claimed);
 	if (vcpu->state_lost)
 		return -EIO;
 	*st = (struct rs_vcpu_state) {
@@ -590,7 +601,6 @@ int rs_vcpu_init(struct rs_vcpu *vcpu, struct rs_vm *vm, struct rs_mmu *mmu, u32
 	/* No generation has been seen: the first entry flushes. */
 	vcpu->flush_seen = ~0ull;
 	vcpu->host_xcr0 = rs_xcr0();
-	mutex_init(&vcpu->mutex);
 	preempt_notifier_init(&vcpu->notifier, &preempt_ops);
 	vcpu->run_page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!vcpu->run_page)
@@ -606,7 +616,6 @@ void rs_vcpu_destroy(struct rs_vcpu *vcpu)
 {
 	rs_backend->vcpu_destroy(vcpu);
 	put_page(vcpu->run_page);
-	mutex_destroy(&vcpu->mutex);
 }
 
 u64 rs_vcpu_exits(const struct rs_vcpu *vcpu)

@@ -2,9 +2,10 @@
 /*
  * vcpu.h - one virtual CPU: what the run loop, the hypercalls and the backends share
  *
- * A vCPU is run by one thread at a time; vcpu->mutex says which. Everything in struct rs_vcpu
- * belongs to the holder of the mutex, but for the few fields marked "any thread", by which others
- * make it leave the guest:
+ * A vCPU is used by one thread at a time, the one that has claimed it. Nobody ever waits for a
+ * claim (who comes second gets EBUSY), so it is a bit and has no place in the lock order.
+ * Everything in struct rs_vcpu belongs to the claimant, but for the few fields marked "any thread",
+ * by which others make the vCPU leave the guest:
  *
  *	kick		RS_KICK sets it, the run loop takes it
  *	in_guest	the vCPU may be executing guest code on vcpu->cpu. Set with interrupts off
@@ -14,13 +15,14 @@
  *			the guest.
  *
  * "Loaded" means that this CPU's hardware state is the vCPU's (between vcpu_load and vcpu_put of
- * the backend). A vCPU stays loaded for the whole of RS_RUN; when the scheduler takes the thread
- * off the CPU, the preempt notifier puts and later loads it again.
+ * the backend). A vCPU stays loaded for the whole of RS_RUN. Where RS_RUN can be preempted and the
+ * scheduler takes the thread off the CPU, the preempt notifier puts the vCPU and later loads it
+ * again.
  */
 #ifndef RS_VCPU_H
 #define RS_VCPU_H
 
-#include <linux/mutex.h>
+#include <linux/bitops.h>
 #include <linux/preempt.h>
 #include <linux/types.h>
 #include <uapi/ringside.h>
@@ -86,6 +88,7 @@ struct rs_vcpu {
 	 */
 	int cpu;
 	bool in_guest;				/* any thread */
+	unsigned long claimed;			/* any thread: bit 0, see rs_vcpu_claim */
 	bool kick;				/* any thread */
 	/* the last exit was a hypercall for user space: run->hypercall.ret goes to RAX */
 	bool ret_pending;
@@ -100,8 +103,6 @@ struct rs_vcpu {
 	struct preempt_notifier notifier;
 
 	/* --- cold --- */
-	/* RS_RUN, RS_SET_STATE, RS_GET_STATE; after vm->lock, before mmap_lock */
-	struct mutex mutex;
 	struct rs_vm *vm;
 	struct page *run_page;
 	u32 id;
@@ -123,8 +124,19 @@ struct rs_vcpu {
 int rs_vcpu_init(struct rs_vcpu *vcpu, struct rs_vm *vm, struct rs_mmu *mmu, u32 vm_flags, u32 id);
 void rs_vcpu_destroy(struct rs_vcpu *vcpu);
 
+/* Any context: become the one thread that uses the vCPU, or not (false). */
+static __always_inline bool rs_vcpu_claim(struct rs_vcpu *vcpu)
+{
+	return !test_and_set_bit_lock(0, &vcpu->claimed);
+}
+
+static __always_inline void rs_vcpu_release(struct rs_vcpu *vcpu)
+{
+	clear_bit_unlock(0, &vcpu->claimed);
+}
+
 /*
- * RS_RUN, RS_SET_STATE, RS_GET_STATE: P, vcpu->mutex held, current->mm is the VM's. Return as
+ * RS_RUN, RS_SET_STATE, RS_GET_STATE: P, the vCPU claimed, current->mm is the VM's. Return as
  * ringside.h has it.
  */
 int rs_vcpu_run(struct rs_vcpu *vcpu);

@@ -6,8 +6,8 @@
  * mm is not kept alive, only its struct: when the process ends, the mmu's notifier empties the
  * nested table for good (mmu.dead) while descriptors may still be open.
  *
- * Lock order of the module: vm->lock -> vcpu->mutex -> mmap_lock -> mmu->lock. The notifier takes
- * mmu->lock only. The rest are leaves.
+ * Lock order of the module: vm->lock -> mmap_lock -> mmu->lock. The notifier takes mmu->lock only.
+ * The rest are leaves. That a thread uses a vCPU is no lock, see vcpu.h.
  */
 #ifndef RS_VM_H
 #define RS_VM_H

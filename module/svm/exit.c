@@ -200,7 +200,9 @@ void rs_svm_skip_insn(struct rs_vcpu *vcpu)
 	else
 		vmcb->save.rip += vcpu->exit.insn_len;
 	vmcb->control.int_state = 0;
-	/* A single step ends behind the instruction, also when we have executed it for the guest. */
+	/*
+	 * A single step ends behind the instruction, also when we have executed it for the guest.
+	 */
 	if (unlikely(vmcb->save.rflags & X86_EFLAGS_TF))
 		rs_inject_fault(vcpu, X86_TRAP_DB);
 }

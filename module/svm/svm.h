@@ -21,7 +21,7 @@
 #include "vcpu.h"
 
 /**
- * struct rs_svm - the SVM half of a vCPU; belongs to the holder of vcpu->mutex
+ * struct rs_svm - the SVM half of a vCPU; belongs to who claimed the vCPU
  * @vmcb, @vmcb_pa: the page and where it is
  * @clean:	clean bits for the next VMRUN: groups of the VMCB not written since the last exit on
  *		this CPU

@@ -68,7 +68,8 @@ static int bench_init(struct kunit *test)
 	fake_start(NULL, 0);
 	fake_can_interrupt = false;
 	KUNIT_ASSERT_EQ(test, rs_vcpu_init(&b->vcpu, NULL, &b->mmu, 0, 5), 0);
-	mutex_lock(&b->vcpu.mutex);
+	KUNIT_ASSERT_TRUE(test, rs_vcpu_claim(&b->vcpu));
+	KUNIT_EXPECT_FALSE(test, rs_vcpu_claim(&b->vcpu));
 	KUNIT_ASSERT_EQ(test, rs_vcpu_set_state(&b->vcpu, &st), 0);
 	return 0;
 }
@@ -79,7 +80,7 @@ static void bench_exit(struct kunit *test)
 
 	if (!b)
 		return;
-	mutex_unlock(&b->vcpu.mutex);
+	rs_vcpu_release(&b->vcpu);
 	rs_vcpu_destroy(&b->vcpu);
 	if (b->fpu_flag)
 		set_thread_flag(TIF_NEED_FPU_LOAD);
