@@ -65,6 +65,11 @@ static long bench(u64 op, u64 n)
 			page_put(p);
 		}
 		break;
+	case RS_BENCH_CRASH:
+		if (!(rs_boot->flags & RS_BOOT_DEBUG))
+			return -EPERM;
+		*(volatile u64 *)0xffffe00000000000ul = 1;	/* nothing is mapped there */
+		break;
 	default: return -EINVAL;
 	}
 	return __builtin_ia32_rdtsc() - t;
@@ -113,25 +118,24 @@ static size_t read_user(void *ctx, void *dst, u64 va, size_t n)
 	return i;
 }
 
-static void trace_line(u64 nr, const u64 *args, long ret)
+/* The line in memory of its own, to be printed and freed by the caller; NULL without memory. */
+static struct textbuf trace_text(u64 nr, const u64 *args, long ret)
 {
 	static const struct trace_memory mem = { .read = read_user };
 	struct textbuf t = { .size = TRACE_LINE };
 
 	t.buf = kmalloc(TRACE_LINE);
-	if (!t.buf)
-		return;
-	trace_format(&t, nr, args, ret, &mem);
-	rs_report_text(RS_CONSOLE_TRACE, &t);
-	kfree(t.buf);
+	if (t.buf)
+		trace_format(&t, nr, args, ret, &mem);
+	return t;
 }
 
-void trace_entry(struct rs_frame *f)
+static void trace_line(u64 nr, const u64 *args, long ret)
 {
-	u64 args[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f) };
+	struct textbuf t = trace_text(nr, args, ret);
 
-	if (traced(current_proc(), f->error))
-		trace_line(f->error, args, TRACE_NO_RETURN);
+	rs_report_text(RS_CONSOLE_TRACE, &t);
+	kfree(t.buf);
 }
 
 void trace_signal(const struct process *p, int sig, int code, u64 addr)
@@ -208,27 +212,28 @@ static void trace_first_exec(const struct process *p)
 
 /* --- dispatch --------------------------------------------------------------------------------- */
 
-static bool comes_back(u64 nr)
-{
-	return nr != __NR_exit && nr != __NR_exit_group && nr != __NR_execve &&
-	       nr != __NR_rt_sigreturn;
-}
-
 /* Traced, not in the table, or not Linux's at all. */
 static noinline long dispatch_slow(struct rs_frame *f, u64 nr)
 {
 	u64 args[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f) };
-	struct process *p = current_proc();
+	struct textbuf early = { 0 };
 	long ret;
 
 	if (nr >= RS_SYS_BASE && nr <= RS_SYS_BASE + 0xffff)
 		return app_call(f, nr);
-	/* exec replaces the arguments' memory and exit does not return: their lines come first. */
-	if (traced(p, nr) && !comes_back(nr))
+	if (!traced(current_proc(), nr))
+		return nr < RS_NR_SYSCALLS && handlers[nr] ? handlers[nr](f) : -ENOSYS;
+	/* These do not come back; and of an exec that succeeds, the arguments do not. */
+	if (nr == __NR_exit || nr == __NR_exit_group || nr == __NR_rt_sigreturn)
 		trace_line(nr, args, TRACE_NO_RETURN);
-	ret = nr < RS_NR_SYSCALLS && handlers[nr] ? handlers[nr](f) : -ENOSYS;
-	if (traced(p, nr) && (comes_back(nr) || (nr == __NR_execve && ret)))
+	else if (nr == __NR_execve)
+		early = trace_text(nr, args, 0);
+	ret = handlers[nr] ? handlers[nr](f) : -ENOSYS;
+	if (early.buf && !ret)
+		rs_report_text(RS_CONSOLE_TRACE, &early);
+	else if (nr != __NR_rt_sigreturn)
 		trace_line(nr, args, ret);
+	kfree(early.buf);
 	return ret;
 }
 

@@ -13,6 +13,7 @@
 #include <linux/prctl.h>
 #include <asm/resource.h>
 #include <linux/wait.h>
+#include "procfs.h"
 #include "signal.h"
 #include "syscall.h"
 #include "../lib/string.h"
@@ -534,9 +535,14 @@ long sys_exit_group(struct rs_frame *f)
 long sys_execve(struct rs_frame *f)
 {
 	struct exec_args args;
+	struct proc_name pn;
 	char *path = path_buffer(0);
 	long err = path_in(path, ARG0(f));
 
+	if (!err)
+		err = procfs_resolve(path, &pn); /* /proc/self/fd/N: how fexecve() does it */
+	if (!err && pn.text)
+		err = -EACCES;
 	if (err)
 		return err;
 	exec_args_init(&args);

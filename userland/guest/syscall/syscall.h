@@ -57,8 +57,6 @@ struct trace_state {
  */
 void trace_signal(const struct process *p, int sig, int code, u64 addr);
 void trace_exit(const struct process *p, int wait_status);
-/** trace_entry() - the line of the running call, before it ends the process */
-void trace_entry(struct rs_frame *f);
 
 /* forward.c */
 /**
