@@ -2,11 +2,14 @@
 /*
  * rs-pty-test: a person at a terminal, and `ringside run` as the job in the foreground.
  *
- * The terminal is a pseudo terminal; the person is this program, which types into its master side. Between it and ringside stands a process
- * that plays the shell: session leader, owner of the terminal, parent of the job; it reports what becomes of the job (stopped, ended) through
- * a pipe and continues it on request. Job control needs that process: the kernel does not stop a job that nobody could continue.
+ * The terminal is a pseudo terminal; the person is this program, which types into its master side.
+ * Between it and ringside stands a process that plays the shell: session leader, owner of the
+ * terminal, parent of the job; it reports what becomes of the job (stopped, ended) through a pipe
+ * and continues it on request. Job control needs that process: the kernel does not stop a job that
+ * nobody could continue.
  *
- * Without arguments: the cases, as TAP. `rs-pty-test winch` is the program inside the ring that waits for its window to change.
+ * Without arguments: the cases, as TAP. `rs-pty-test winch` is the program inside the ring that
+ * waits for its window to change.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -89,7 +92,9 @@ static void shell(const char *terminal, int events, int requests, char **argv)
 		if (waitpid(pid, &status, WUNTRACED) < 0)
 			_exit(96);
 		e.stopped = WIFSTOPPED(status);
-		e.status = e.stopped ? WSTOPSIG(status) : WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
+		e.status = e.stopped		 ? WSTOPSIG(status)
+			   : WIFSIGNALED(status) ? 1000 + WTERMSIG(status)
+						 : WEXITSTATUS(status);
 		if (write(events, &e, sizeof(e)) < 0 || !e.stopped)
 			_exit(0);
 		if (read(requests, &byte, 1) != 1)
@@ -105,7 +110,8 @@ static void start(struct job *j, char **argv)
 
 	memset(j, 0, sizeof(*j));
 	j->master = posix_openpt(O_RDWR | O_NOCTTY);
-	if (j->master < 0 || grantpt(j->master) || unlockpt(j->master) || pipe(events) || pipe(requests)) {
+	if (j->master < 0 || grantpt(j->master) || unlockpt(j->master) || pipe(events) ||
+	    pipe(requests)) {
 		printf("Bail out! no pseudo terminal: %s\n", strerror(errno));
 		exit(1);
 	}
@@ -202,7 +208,8 @@ static void cases(const char *self)
 	sees(&j, "a line\r\na line");
 	type(&j, "\004");
 	e = wait_event(&j);
-	check(!e.stopped && e.status == 0 && strstr(j.seen, "a line\r\na line"), "what is typed arrives, and Ctrl-D ends it", &j, e.status);
+	check(!e.stopped && e.status == 0 && strstr(j.seen, "a line\r\na line"),
+	      "what is typed arrives, and Ctrl-D ends it", &j, e.status);
 	finish(&j);
 
 	start(&j, RUN("busybox", "sh", "-c", LOOP));
@@ -210,7 +217,8 @@ static void cases(const char *self)
 	type(&j, "\003");
 	e = wait_event(&j);
 	check(!e.stopped && e.status == 130, "Ctrl-C ends an endless loop: 130", &j, e.status);
-	check(!strstr(j.seen, "did not react"), "and the guest kernel did it, not the grace period", &j, 0);
+	check(!strstr(j.seen, "did not react"), "and the guest kernel did it, not the grace period",
+	      &j, 0);
 	finish(&j);
 
 	start(&j, RUN("busybox", "cat"));
@@ -218,14 +226,16 @@ static void cases(const char *self)
 	sees(&j, "go\r\ngo");
 	type(&j, "\003");
 	e = wait_event(&j);
-	check(!e.stopped && e.status == 130, "Ctrl-C ends a program that waits for input: 130", &j, e.status);
+	check(!e.stopped && e.status == 130, "Ctrl-C ends a program that waits for input: 130", &j,
+	      e.status);
 	finish(&j);
 
 	start(&j, RUN("busybox", "sh", "-c", "trap 'echo caught; exit 5' INT; " LOOP));
 	sees(&j, "go");
 	type(&j, "\003");
 	e = wait_event(&j);
-	check(!e.stopped && e.status == 5 && strstr(j.seen, "caught"), "a program may handle Ctrl-C", &j, e.status);
+	check(!e.stopped && e.status == 5 && strstr(j.seen, "caught"),
+	      "a program may handle Ctrl-C", &j, e.status);
 	finish(&j);
 
 	start(&j, RUN("busybox", "sh", "-c", "trap '' INT; echo go; read x; echo $x; exit 6"));
@@ -257,7 +267,8 @@ static void cases(const char *self)
 		type(&j, "\003");
 		e = wait_event(&j);
 	}
-	check(!e.stopped && e.status == 130, "it goes on in the foreground, where Ctrl-C ends it", &j, e.status);
+	check(!e.stopped && e.status == 130, "it goes on in the foreground, where Ctrl-C ends it",
+	      &j, e.status);
 	finish(&j);
 
 	start(&j, RUN("busybox", "sh", "-c", "echo go; read x; echo got $x; exit 4"));
@@ -271,14 +282,16 @@ static void cases(const char *self)
 		type(&j, "word\n");
 		e = wait_event(&j);
 	}
-	check(!e.stopped && e.status == 4 && strstr(j.seen, "got word"), "and its input is there afterwards", &j, e.status);
+	check(!e.stopped && e.status == 4 && strstr(j.seen, "got word"),
+	      "and its input is there afterwards", &j, e.status);
 	finish(&j);
 
 	start(&j, RUN((char *)self, "winch"));
 	sees(&j, "go");
 	ioctl(j.master, TIOCSWINSZ, &ws);
 	e = wait_event(&j);
-	check(!e.stopped && e.status == 0 && strstr(j.seen, "33 x 77"), "the size of the window reaches the program", &j, e.status);
+	check(!e.stopped && e.status == 0 && strstr(j.seen, "33 x 77"),
+	      "the size of the window reaches the program", &j, e.status);
 	finish(&j);
 
 	start(&j, RUN("busybox", "sh", "-c", LOOP));
@@ -288,12 +301,16 @@ static void cases(const char *self)
 	e.status = -1;
 	if (read(j.events, &e, sizeof(e)) != sizeof(e))
 		e.status = -2;
-	/* The shell gets SIGHUP as the session leader and may be gone before it can report: then there is no event, but no job either. */
-	check(e.status == 129 || e.status == -2, "a terminal that goes away ends the job", NULL, e.status);
+	/*
+	 * The shell gets SIGHUP as the session leader and may be gone before it can report: then
+	 * there is no event, but no job either.
+	 */
+	check(e.status == 129 || e.status == -2, "a terminal that goes away ends the job", NULL,
+	      e.status);
 	finish(&j);
 }
 
-/* --- inside the ring -------------------------------------------------------------------------------------------------------------- */
+/* --- inside the ring ------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t changed;
 

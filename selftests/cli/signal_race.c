@@ -2,10 +2,12 @@
 /*
  * rs-signal-race [ROUNDS]: signals that arrive around the moment at which a program begins to wait.
  *
- * Every round blocks SIGALRM, starts a timer of random length, and waits with the signal unblocked by the very call that waits (ppoll,
- * sigsuspend, ppoll of a descriptor). On Linux such a signal cannot be lost, however it falls: before the call, while it starts, inside.
- * In the ring it crosses the host process on its way; if it were lost there, the program would wait for ever, and a watchdog of the
- * process (a pipe that nobody writes to, waited for with a long timeout) says in which round.
+ * Every round blocks SIGALRM, starts a timer of random length, and waits with the signal unblocked
+ * by the very call that waits (ppoll, sigsuspend, ppoll of a descriptor). On Linux such a signal
+ * cannot be lost, however it falls: before the call, while it starts, inside. In the ring it
+ * crosses the host process on its way; if it were lost there, the program would wait for ever, and
+ * a watchdog of the process (a pipe that nobody writes to, waited for with a long timeout) says in
+ * which round.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -60,7 +62,8 @@ int main(int argc, char **argv)
 			break;
 		}
 		if (ret != -1 || errno != EINTR || alarms != before + 1) {
-			printf("round %d: result %d, errno %d, %d signals\n", i, ret, errno, (int)alarms - before);
+			printf("round %d: result %d, errno %d, %d signals\n", i, ret, errno,
+			       (int)alarms - before);
 			return 1;
 		}
 	}

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * The second wall, from the inside: a whole rs_run() with real Landlock, seccomp and signals, but with a script in place of the guest.
+ * The second wall, from the inside: a whole rs_run() with real Landlock, seccomp and signals, but
+ * with a script in place of the guest.
  *
- * A fake engine stands behind the engine contract. Its run() takes the next step of a script, puts it into the vCPU's shared page as a guest
- * kernel would, and returns "hypercall"; the next run() finds the result there and compares. Steps marked "taken over" skip the library and
- * make the system call right here, in the confined process: that is what an attacker could do who owns the host process. Each script runs in a
- * process of its own, since confinement cannot be undone; results go to memory shared with the parent.
+ * A fake engine stands behind the engine contract. Its run() takes the next step of a script, puts
+ * it into the vCPU's shared page as a guest kernel would, and returns "hypercall"; the next run()
+ * finds the result there and compares. Steps marked "taken over" skip the library and make the
+ * system call right here, in the confined process: that is what an attacker could do who owns the
+ * host process. Each script runs in a process of its own, since confinement cannot be undone;
+ * results go to memory shared with the parent.
  */
 #define _GNU_SOURCE
 #include <asm/ioctls.h>
@@ -29,7 +32,8 @@
 
 #include "ringside/ringside.h"
 
-#define SCRATCH		(12ull << 20)	/* GPA of strings and results; the arena has 32 MiB and the guest kernel lies below */
+/* GPA of strings and results; the arena has 32 MiB and the guest kernel lies below. */
+#define SCRATCH		(12ull << 20)
 #define OUT		(SCRATCH + 0x8000)	/* GPA for what a call writes */
 #define GOOD		1000000		/* "any result that is no error" */
 #define KEEP		1000001		/* the same, and remember it as the descriptor FD */
@@ -37,10 +41,11 @@
 
 static char *dir;		/* the test's directory, canonical */
 
-/* --- script ---------------------------------------------------------------------------------------------------------------------- */
+/* --- script ---------------------------------------------------------------------------------- */
 
 /**
- * struct step - one call: @nr with @args; strings (paths below dir, absolute ones, or NAME.SUFFIX as it is) go to arguments @at
+ * struct step - one call: @nr with @args; strings (paths below dir, absolute ones, or NAME.SUFFIX
+ * as it is) go to arguments @at
  * @taken_over: made directly, not through the library
  */
 struct step {
@@ -64,12 +69,32 @@ static const struct step steps[] = {
 	{ "fchmod it, though it is read-only", __NR_fchmod, -EACCES, P(0, NULL), { FD, 0600 } },
 	{ "close it", __NR_close, 0, P(0, NULL), { FD } },
 	{ "close it twice", __NR_close, -EBADF, P(0, NULL), { FD } },
-	{ "open a file in --ro for writing", __NR_openat, -EACCES, P(1, "ro/file"), { AT, 0, O_WRONLY } },
-	{ "truncate one in --ro by opening it", __NR_openat, -EACCES, P(1, "ro/file"), { AT, 0, O_RDONLY | O_TRUNC } },
-	{ "create a file in --ro", __NR_openat, -EACCES, P(1, "ro/new"), { AT, 0, O_WRONLY | O_CREAT, 0600 } },
-	{ "create a file in --rw", __NR_openat, KEEP, P(1, "rw/new"), { AT, 0, O_RDWR | O_CREAT, 0600 } },
+	{ "open a file in --ro for writing",
+	  __NR_openat,
+	  -EACCES,
+	  P(1, "ro/file"),
+	  { AT, 0, O_WRONLY } },
+	{ "truncate one in --ro by opening it",
+	  __NR_openat,
+	  -EACCES,
+	  P(1, "ro/file"),
+	  { AT, 0, O_RDONLY | O_TRUNC } },
+	{ "create a file in --ro",
+	  __NR_openat,
+	  -EACCES,
+	  P(1, "ro/new"),
+	  { AT, 0, O_WRONLY | O_CREAT, 0600 } },
+	{ "create a file in --rw",
+	  __NR_openat,
+	  KEEP,
+	  P(1, "rw/new"),
+	  { AT, 0, O_RDWR | O_CREAT, 0600 } },
 	{ "fchmod it", __NR_fchmod, 0, P(0, NULL), { FD, 0640 } },
-	{ "O_PATH of a file outside", __NR_openat, -EACCES, P(1, "secret/file"), { AT, 0, O_PATH } },
+	{ "O_PATH of a file outside",
+	  __NR_openat,
+	  -EACCES,
+	  P(1, "secret/file"),
+	  { AT, 0, O_PATH } },
 	{ "O_PATH of a file in --ro", __NR_openat, GOOD, P(1, "ro/file"), { AT, 0, O_PATH } },
 	{ "mkdir in --ro", __NR_mkdir, -EACCES, P(0, "ro/d"), { 0, 0700 } },
 	{ "mkdir in --rw", __NR_mkdir, 0, P(0, "rw/d"), { 0, 0700 } },
@@ -81,7 +106,11 @@ static const struct step steps[] = {
 	{ "stat what is not there", __NR_stat, -ENOENT, P(0, "ro/none"), { 0, OUT } },
 	{ "stat the root, which leads to a root", __NR_stat, 0, P(0, "/"), { 0, OUT } },
 	{ "newfstatat", __NR_newfstatat, 0, P(1, "rw/new"), { AT, 0, OUT, 0 } },
-	{ "newfstatat of a descriptor", __NR_newfstatat, 0, P(1, ""), { FD, 0, OUT, AT_EMPTY_PATH } },
+	{ "newfstatat of a descriptor",
+	  __NR_newfstatat,
+	  0,
+	  P(1, ""),
+	  { FD, 0, OUT, AT_EMPTY_PATH } },
 	{ "statx", __NR_statx, 0, P(1, "ro/file"), { AT, 0, 0, 0x7ff, OUT } },
 	{ "statx outside", __NR_statx, -EACCES, P(1, "secret/file"), { AT, 0, 0, 0x7ff, OUT } },
 	{ "access for reading", __NR_access, 0, P(0, "ro/file"), { 0, R_OK } },
@@ -97,13 +126,23 @@ static const struct step steps[] = {
 	{ "times in --ro", __NR_utimensat, -EACCES, P(1, "ro/file"), { AT, 0, 0, 0 } },
 	{ "times in --rw", __NR_utimensat, 0, P(1, "rw/new"), { AT, 0, 0, 0 } },
 	{ "times of a descriptor", __NR_utimensat, 0, P(0, NULL), { FD, 0, 0, 0 } },
-	{ "xattr in --ro", __NR_setxattr, -EACCES, { "ro/file", "user.a" }, { 0, 1 }, { 0, 0, OUT, 1, 0 } },
+	{ "xattr in --ro",
+	  __NR_setxattr,
+	  -EACCES,
+	  { "ro/file", "user.a" },
+	  { 0, 1 },
+	  { 0, 0, OUT, 1, 0 } },
 	{ "statfs outside", __NR_statfs, -EACCES, P(0, "secret/file"), { 0, OUT } },
 	{ "statfs", __NR_statfs, 0, P(0, "rw"), { 0, OUT } },
 	{ "chdir outside", __NR_chdir, -EACCES, P(0, "secret"), { 0 } },
 	{ "chdir", __NR_chdir, 0, P(0, "rw"), { 0 } },
 	/* links: checked is what they lead to */
-	{ "make a link to a file outside", __NR_symlink, 0, { "secret/file", "rw/link" }, { 0, 1 }, { 0 } },
+	{ "make a link to a file outside",
+	  __NR_symlink,
+	  0,
+	  { "secret/file", "rw/link" },
+	  { 0, 1 },
+	  { 0 } },
 	{ "open through it", __NR_openat, -EACCES, P(1, "rw/link"), { AT, 0, O_RDONLY } },
 	{ "stat through it", __NR_stat, -EACCES, P(0, "rw/link"), { 0, OUT } },
 	{ "lstat it", __NR_lstat, 0, P(0, "rw/link"), { 0, OUT } },
@@ -112,30 +151,69 @@ static const struct step steps[] = {
 	{ "readlink it", __NR_readlink, GOOD, P(0, "rw/link"), { 0, OUT, 4096 } },
 	{ "readlink of no link", __NR_readlink, -EINVAL, P(0, "rw/new"), { 0, OUT, 4096 } },
 	{ "a name that climbs out", __NR_stat, -EACCES, P(0, "rw/../secret/file"), { 0, OUT } },
-	{ "hard link from --ro into --rw", __NR_link, -EXDEV, { "ro/file", "rw/hard" }, { 0, 1 }, { 0 } },
-	{ "rename from --rw into --ro", __NR_rename, -EACCES, { "rw/new", "ro/new" }, { 0, 1 }, { 0 } },
+	{ "hard link from --ro into --rw",
+	  __NR_link,
+	  -EXDEV,
+	  { "ro/file", "rw/hard" },
+	  { 0, 1 },
+	  { 0 } },
+	{ "rename from --rw into --ro",
+	  __NR_rename,
+	  -EACCES,
+	  { "rw/new", "ro/new" },
+	  { 0, 1 },
+	  { 0 } },
 	{ "rename in --rw", __NR_rename, 0, { "rw/new", "rw/newer" }, { 0, 1 }, { 0 } },
 	/* the rest */
 	{ "socket", __NR_socket, -EPERM, P(0, NULL), { AF_INET, SOCK_STREAM, 0 } },
 	{ "socketpair", __NR_socketpair, 0, P(0, NULL), { AF_UNIX, SOCK_STREAM, 0, OUT } },
 	{ "pipe2", __NR_pipe2, 0, P(0, NULL), { OUT, 0 } },
-	{ "map a file into the window", RS_CALL_MAP_FILE, 0, P(0, NULL), { FD, 0, 4096, 1 << 30, 0 } },
+	{ "map a file into the window",
+	  RS_CALL_MAP_FILE,
+	  0,
+	  P(0, NULL),
+	  { FD, 0, 4096, 1 << 30, 0 } },
 	{ "console", RS_CALL_CONSOLE, 0, P(0, "text"), { 0, 0, RS_CONSOLE_LOG } },
 	{ "idle for a moment", RS_CALL_IDLE, -ETIME, P(0, NULL), { 1000000 } },
 	/* an attacker in the host process */
-	{ "taken over: open outside", __NR_openat, -EACCES, P(1, "secret/file"), { AT, 0, O_RDONLY }, 1 },
-	{ "taken over: write in --ro", __NR_openat, -EACCES, P(1, "ro/file"), { AT, 0, O_WRONLY }, 1 },
+	{ "taken over: open outside",
+	  __NR_openat,
+	  -EACCES,
+	  P(1, "secret/file"),
+	  { AT, 0, O_RDONLY },
+	  1 },
+	{ "taken over: write in --ro",
+	  __NR_openat,
+	  -EACCES,
+	  P(1, "ro/file"),
+	  { AT, 0, O_WRONLY },
+	  1 },
 	{ "taken over: socket", __NR_socket, -EPERM, P(0, NULL), { AF_INET, SOCK_STREAM, 0 }, 1 },
 	{ "taken over: execve", __NR_execve, -EPERM, P(0, "/bin/sh"), { 0 }, 1 },
 	{ "taken over: fork", __NR_fork, -EPERM, P(0, NULL), { 0 }, 1 },
 	{ "taken over: clone", __NR_clone, -EPERM, P(0, NULL), { SIGCHLD }, 1 },
-	{ "taken over: executable memory", __NR_mmap, -EPERM, P(0, NULL), { 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1 }, 1 },
-	{ "taken over: mprotect executable", __NR_mprotect, -EPERM, P(0, NULL), { 0x10000, 4096, PROT_EXEC }, 1 },
+	{ "taken over: executable memory",
+	  __NR_mmap,
+	  -EPERM,
+	  P(0, NULL),
+	  { 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1 },
+	  1 },
+	{ "taken over: mprotect executable",
+	  __NR_mprotect,
+	  -EPERM,
+	  P(0, NULL),
+	  { 0x10000, 4096, PROT_EXEC },
+	  1 },
 	{ "taken over: kill of another", __NR_kill, -EPERM, P(0, NULL), { 1, 0 }, 1 },
 	{ "taken over: ptrace", __NR_ptrace, -EPERM, P(0, NULL), { 16, 1 }, 1 },
 	{ "taken over: prctl", __NR_prctl, -EPERM, P(0, NULL), { PR_SET_DUMPABLE, 1 }, 1 },
 	{ "taken over: TIOCSTI", __NR_ioctl, -EPERM, P(0, NULL), { 0, TIOCSTI, 0 }, 1 },
-	{ "taken over: a second VM", __NR_ioctl, -EPERM, P(0, NULL), { 0, (long)RS_CREATE_VM, 0 }, 1 },
+	{ "taken over: a second VM",
+	  __NR_ioctl,
+	  -EPERM,
+	  P(0, NULL),
+	  { 0, (long)RS_CREATE_VM, 0 },
+	  1 },
 	{ "taken over: mount", __NR_mount, -EPERM, P(0, "rw"), { 0 }, 1 },
 	{ "taken over: setuid", __NR_setuid, -EPERM, P(0, NULL), { 0 }, 1 },
 	{ "taken over: unshare", __NR_unshare, -EPERM, P(0, NULL), { 0 }, 1 },
@@ -144,7 +222,7 @@ static const struct step steps[] = {
 
 #define NR_STEPS	((int)(sizeof(steps) / sizeof(steps[0])))
 
-/* --- the fake engine -------------------------------------------------------------------------------------------------------------- */
+/* --- the fake engine ------------------------------------------------------------------------- */
 
 /* Shared with the parent. */
 static struct results {
@@ -166,7 +244,10 @@ static int fake_open(struct rs_engine *e, char *why)
 	(void)why;
 	for (i = 0; i < sizeof(e->fds) / sizeof(e->fds[0]); i++)
 		e->fds[i] = -1;
-	e->info = (struct rs_info){ .abi_version = RS_ABI_VERSION, .backend = RS_BACKEND_SVM, .gpa_bits = 40, .cr4_allowed = ~0ull,
+	e->info = (struct rs_info){ .abi_version = RS_ABI_VERSION,
+				    .backend = RS_BACKEND_SVM,
+				    .gpa_bits = 40,
+				    .cr4_allowed = ~0ull,
 				    .efer_allowed = ~0ull };
 	e->requests[0] = RS_RUN;
 	e->requests[1] = 0;
@@ -179,7 +260,8 @@ static int fake_create_vm(struct rs_engine *e, uint32_t flags, char *why)
 	return 0;
 }
 
-static int fake_add_region(struct rs_engine *e, uint64_t gpa, uint64_t size, uint64_t hva, uint32_t flags, char *why)
+static int fake_add_region(struct rs_engine *e, uint64_t gpa, uint64_t size, uint64_t hva,
+			   uint32_t flags, char *why)
 {
 	(void)e, (void)size, (void)flags, (void)why;
 	if (!gpa)
@@ -299,7 +381,9 @@ static int fake_run(struct rs_engine_vcpu *v)
 		phase = 1;
 	}
 	if (phase == 1) {
-		/* Of our own the library has at least standard error's duplicate and /proc/self/fd. */
+		/*
+		 * Of our own the library has at least standard error's duplicate and /proc/self/fd.
+		 */
 		static const char *const own[] = { "/proc/self/fd" };
 		char path[64], link[64];
 		ssize_t n;
@@ -335,11 +419,20 @@ static int fake_run(struct rs_engine_vcpu *v)
 }
 
 static const struct rs_engine_ops fake = {
-	.name = "script", .open = fake_open, .create_vm = fake_create_vm, .add_region = fake_add_region, .create_vcpu = fake_create_vcpu,
-	.set_state = fake_set_state, .get_state = fake_get_state, .run = fake_run, .kick = fake_kick, .stats = fake_stats, .close = fake_close,
+	.name = "script",
+	.open = fake_open,
+	.create_vm = fake_create_vm,
+	.add_region = fake_add_region,
+	.create_vcpu = fake_create_vcpu,
+	.set_state = fake_set_state,
+	.get_state = fake_get_state,
+	.run = fake_run,
+	.kick = fake_kick,
+	.stats = fake_stats,
+	.close = fake_close,
 };
 
-/* --- the parent -------------------------------------------------------------------------------------------------------------------- */
+/* --- the parent ------------------------------------------------------------------------------ */
 
 static int tests, failures;
 
@@ -418,7 +511,8 @@ int main(void)
 {
 	static char template[] = "/tmp/ringside-confine-XXXXXX";
 	char ro_path[512], rw_path[512], secret[512], error[RS_WHY], command[600];
-	const char *ro[] = { ro_path, NULL }, *rw[] = { rw_path, NULL }, *none[] = { "/no/such/place", NULL };
+	const char *ro[] = { ro_path, NULL }, *rw[] = { rw_path, NULL },
+		   *none[] = { "/no/such/place", NULL };
 	struct stat st;
 	int i, status;
 
@@ -427,8 +521,10 @@ int main(void)
 		return 0;
 	}
 	dir = mkdtemp(template) ? realpath(template, NULL) : NULL;
-	results = mmap(NULL, sizeof(*results), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (!dir || results == MAP_FAILED || sub("ro", ro_path) || sub("rw", rw_path) || sub("secret", secret)) {
+	results = mmap(NULL, sizeof(*results), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+	if (!dir || results == MAP_FAILED || sub("ro", ro_path) || sub("rw", rw_path) ||
+	    sub("secret", secret)) {
 		printf("Bail out! no directory\n");
 		return 1;
 	}
@@ -442,17 +538,23 @@ int main(void)
 	for (i = 0; i < NR_STEPS; i++) {
 		long want = steps[i].want, got = results->got[i];
 
-		check(i < results->taken && (want >= GOOD ? got >= 0 : got == want), steps[i].what, got, want);
+		check(i < results->taken && (want >= GOOD ? got >= 0 : got == want), steps[i].what,
+		      got, want);
 	}
-	check(results->foreign == 0, "no descriptor of the library is the guest's", results->foreign, 0);
-	check(results->idle == 0 && results->pending == 1l << (SIGUSR1 - 1), "a signal ends idling and is pending", results->pending, 512);
+	check(results->foreign == 0, "no descriptor of the library is the guest's",
+	      results->foreign, 0);
+	check(results->idle == 0 && results->pending == 1l << (SIGUSR1 - 1),
+	      "a signal ends idling and is pending", results->pending, 512);
 	snprintf(command, sizeof(command), "%s/ro/file", dir);
-	check(!stat(command, &st) && st.st_size == 8 && (st.st_mode & 0777) == 0644, "the read-only file is as it was", st.st_mode, 0);
+	check(!stat(command, &st) && st.st_size == 8 && (st.st_mode & 0777) == 0644,
+	      "the read-only file is as it was", st.st_mode, 0);
 
 	status = run(ro, rw, 1, error);
-	check(status == 134 && strstr(error, "triple fault"), "a guest that crashes is reported", status, 134);
+	check(status == 134 && strstr(error, "triple fault"), "a guest that crashes is reported",
+	      status, 134);
 	status = run(ro, none, 0, error);
-	check(status == 125 && results->taken == 0 && strstr(error, "/no/such/place"), "--rw on what is not there: 125, nothing runs", status, 125);
+	check(status == 125 && results->taken == 0 && strstr(error, "/no/such/place"),
+	      "--rw on what is not there: 125, nothing runs", status, 125);
 	status = run(none, rw, 0, error);
 	check(status == 125 && results->taken == 0, "--ro likewise", status, 125);
 

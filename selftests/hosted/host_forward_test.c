@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * The wall between a guest and the host process, from the hostile side: what may struct rs_call make the library do?
+ * The wall between a guest and the host process, from the hostile side: what may struct rs_call
+ * make the library do?
  *
- * forward.c is linked with its system calls replaced by a hook. The hook does not trust forward.c: it looks at every call that would have been
- * made and judges it by the table alone (a second, independent reading): each address must lie in the arena, the window, or the vCPU's
- * scratch memory, with its whole length; each descriptor must be the guest's. Two ways to get calls: rows that say exactly what must come
- * out, and a storm of random requests in which only the hook's judgement counts. No device, no guest, no privileges. Built with ASan and
- * UBSan (userland/Makefile, make check).
+ * forward.c is linked with its system calls replaced by a hook. The hook does not trust forward.c:
+ * it looks at every call that would have been made and judges it by the table alone (a second,
+ * independent reading): each address must lie in the arena, the window, or the vCPU's scratch
+ * memory, with its whole length; each descriptor must be the guest's. Two ways to get calls: rows
+ * that say exactly what must come out, and a storm of random requests in which only the hook's
+ * judgement counts. No device, no guest, no privileges. Built with ASan and UBSan
+ * (userland/Makefile, make check).
  */
 #define _GNU_SOURCE
 #include <asm/ioctls.h>
@@ -41,7 +44,7 @@ static struct {
 	const char *wrong;
 } seen;
 
-/* --- the second reading --------------------------------------------------------------------------------------------------------- */
+/* --- the second reading ---------------------------------------------------------------------- */
 
 static bool in_guest(uint64_t p, uint64_t len)
 {
@@ -71,7 +74,8 @@ static bool iov_ok(uint64_t p, uint64_t n)
 	if (n > RS_IOV_MAX || !in_scratch(p, n * sizeof(*v)))
 		return false;
 	for (i = 0; i < n; i++)
-		if (v[i].iov_base ? !in_guest((uint64_t)v[i].iov_base, v[i].iov_len) : v[i].iov_len != 0)
+		if (v[i].iov_base ? !in_guest((uint64_t)v[i].iov_base, v[i].iov_len)
+				  : v[i].iov_len != 0)
 			return false;
 	return true;
 }
@@ -83,12 +87,15 @@ static bool msg_ok(uint64_t p, bool out)
 
 	if (!in_scratch(p, sizeof(*m)) || !iov_ok((uint64_t)m->msg_iov, m->msg_iovlen))
 		return false;
-	if (m->msg_name && (m->msg_namelen > RS_ADDR_MAX || !in_guest((uint64_t)m->msg_name, m->msg_namelen) || (!out && !sb.net_host)))
+	if (m->msg_name &&
+	    (m->msg_namelen > RS_ADDR_MAX || !in_guest((uint64_t)m->msg_name, m->msg_namelen) ||
+	     (!out && !sb.net_host)))
 		return false;
 	if (m->msg_control && !in_scratch((uint64_t)m->msg_control, m->msg_controllen))
 		return false;
 	/* glibc's own walk over the control data. */
-	for (c = out ? NULL : CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR((struct msghdr *)m, (struct cmsghdr *)c)) {
+	for (c = out ? NULL : CMSG_FIRSTHDR(m); c;
+	     c = CMSG_NXTHDR((struct msghdr *)m, (struct cmsghdr *)c)) {
 		size_t k;
 
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
@@ -173,17 +180,21 @@ static const char *judge(long nr, const long *a)
 
 		if (a[2] & PROT_EXEC)
 			return "executable mapping";
-		if (!(a[3] & MAP_FIXED) || (uint64_t)a[0] < w || (uint64_t)a[0] - w > sb.mem.window_size ||
+		if (!(a[3] & MAP_FIXED) || (uint64_t)a[0] < w ||
+		    (uint64_t)a[0] - w > sb.mem.window_size ||
 		    (uint64_t)a[1] > sb.mem.window_size - ((uint64_t)a[0] - w))
 			return "mapping outside the window";
-		return a[3] & MAP_ANONYMOUS || fd_ok(a[4]) ? NULL : "mapping of a foreign descriptor";
+		return a[3] & MAP_ANONYMOUS || fd_ok(a[4]) ? NULL
+							   : "mapping of a foreign descriptor";
 	}
 	if (nr == __NR_madvise || nr == __NR_msync) {
 		uint64_t base = (uint64_t)(nr == __NR_madvise ? sb.mem.arena : sb.mem.window);
 		uint64_t size = nr == __NR_madvise ? ARENA : sb.mem.window_size;
 
-		return (uint64_t)a[0] >= base && (uint64_t)a[0] - base <= size && (uint64_t)a[1] <= size - ((uint64_t)a[0] - base) ?
-			       NULL : "range outside guest memory";
+		return (uint64_t)a[0] >= base && (uint64_t)a[0] - base <= size &&
+				       (uint64_t)a[1] <= size - ((uint64_t)a[0] - base)
+			       ? NULL
+			       : "range outside guest memory";
 	}
 	if (nr < 0 || nr >= RS_TABLE_SIZE || rs_call_table[nr].class != RS_CLASS_FORWARD)
 		return "a call that is not in the table";
@@ -209,7 +220,9 @@ static const char *judge(long nr, const long *a)
 		case RS_A_FD:
 			return fd_ok(a[2]) ? NULL : "a foreign descriptor";
 		case RS_A_IN: case RS_A_OUT: case RS_A_INOUT:
-			return !a[2] || in_guest(a[2], RS_ARG_PARAM(rows[i].arg)) ? NULL : "a command's argument outside";
+			return !a[2] || in_guest(a[2], RS_ARG_PARAM(rows[i].arg))
+				       ? NULL
+				       : "a command's argument outside";
 		}
 	}
 	return NULL;
@@ -242,7 +255,8 @@ long __wrap_rs_policy_slow(void *arg)
 {
 	struct rs_slow_call *s = arg;
 
-	return rs_raw_hook(s->nr, s->args[0], s->args[1], s->args[2], s->args[3], s->args[4], s->args[5]);
+	return rs_raw_hook(s->nr, s->args[0], s->args[1], s->args[2], s->args[3], s->args[4],
+			   s->args[5]);
 }
 
 long __wrap_rs_request_slow(void *arg);
@@ -252,7 +266,7 @@ long __wrap_rs_request_slow(void *arg)
 	return 0;
 }
 
-/* --- rows ----------------------------------------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------ */
 
 #define WINDOW_AT	(1ull << 30)
 #define A_HVA		((long)sb.mem.arena)
@@ -265,7 +279,8 @@ static void check(bool ok, const char *what, long got)
 		failures++;
 	printf("%sok %d - %s", ok ? "" : "not ", tests, what);
 	if (!ok)
-		printf(" (got %ld, call %ld made %u times%s%s)", got, seen.nr, seen.calls, seen.wrong ? ", " : "", seen.wrong ? seen.wrong : "");
+		printf(" (got %ld, call %ld made %u times%s%s)", got, seen.nr, seen.calls,
+		       seen.wrong ? ", " : "", seen.wrong ? seen.wrong : "");
 	putchar('\n');
 }
 
@@ -290,61 +305,76 @@ static const struct {
 	uint64_t args[6];
 	long want;	/* the result; 1 stands for "the call was made" */
 } rows[] = {
-	{ "write from the arena",		__NR_write,	{ OWN_FD, 0x1000, 100 }, 1 },
-	{ "write from the window",		__NR_write,	{ OWN_FD, WINDOW_AT, 100 }, 1 },
-	{ "write up to the arena's last byte",	__NR_write,	{ OWN_FD, ARENA - 1, 1 }, 1 },
-	{ "write one byte beyond the arena",	__NR_write,	{ OWN_FD, ARENA - 1, 2 }, -EFAULT },
-	{ "write from the arena's end",		__NR_write,	{ OWN_FD, ARENA, 1 }, -EFAULT },
-	{ "write between arena and window",	__NR_write,	{ OWN_FD, WINDOW_AT - 1, 1 }, -EFAULT },
-	{ "write of a length that wraps",	__NR_write,	{ OWN_FD, 0x1000, ~0ull }, -EFAULT },
-	{ "write at an address that wraps",	__NR_write,	{ OWN_FD, ~0ull, 1 }, -EFAULT },
-	{ "write from NULL",			__NR_write,	{ OWN_FD, 0, 1 }, -EFAULT },
-	{ "write of nothing from NULL",		__NR_write,	{ OWN_FD, 0, 0 }, 1 },
-	{ "write to a foreign descriptor",	__NR_write,	{ FOREIGN_FD, 0x1000, 1 }, -EBADF },
-	{ "write to descriptor -1",		__NR_write,	{ -1ull, 0x1000, 1 }, -EBADF },
-	{ "write to a huge descriptor",		__NR_write,	{ 0x7fffffff, 0x1000, 1 }, -EBADF },
-	{ "write to descriptor 2^32 + own",	__NR_write,	{ (1ull << 32) + OWN_FD, 0x1000, 1 }, 1 },
-	{ "close of a foreign descriptor",	__NR_close,	{ FOREIGN_FD }, -EBADF },
-	{ "openat relative to the directory",	__NR_openat,	{ (uint64_t)AT_FDCWD, 0x1000, O_RDONLY }, 1 },
-	{ "openat relative to a foreign one",	__NR_openat,	{ FOREIGN_FD, 0x1000, O_RDONLY }, -EBADF },
-	{ "openat of NULL",			__NR_openat,	{ (uint64_t)AT_FDCWD, 0, O_RDONLY }, -EFAULT },
-	{ "readv with too many pieces",		__NR_readv,	{ OWN_FD, 0x1000, 1025 }, -EINVAL },
-	{ "readv with a count that wraps",	__NR_readv,	{ OWN_FD, 0x1000, 1ull << 60 }, -EINVAL },
-	{ "fstat",				__NR_fstat,	{ OWN_FD, 0x1000 }, 1 },
-	{ "fstat across the arena's end",	__NR_fstat,	{ OWN_FD, ARENA - 143 }, -EFAULT },
-	{ "ioctl TCGETS",			__NR_ioctl,	{ OWN_FD, TCGETS, 0x1000 }, 1 },
-	{ "ioctl TIOCSTI",			__NR_ioctl,	{ OWN_FD, TIOCSTI, 0x1000 }, -ENOTTY },
-	{ "ioctl of the engine",		__NR_ioctl,	{ OWN_FD, RS_RUN, 0 }, -ENOTTY },
-	{ "ioctl command with high bits",	__NR_ioctl,	{ OWN_FD, 1ull << 32 | TCGETS, 0x1000 }, 1 },
-	{ "ioctl FICLONE of a foreign one",	__NR_ioctl,	{ OWN_FD, FICLONE, FOREIGN_FD }, -EBADF },
-	{ "fcntl F_SETOWN",			__NR_fcntl,	{ OWN_FD, F_SETOWN, 1 }, -EINVAL },
-	{ "fcntl F_DUPFD",			__NR_fcntl,	{ OWN_FD, F_DUPFD, 0 }, -EINVAL },
-	{ "socket without network",		__NR_socket,	{ AF_INET, SOCK_STREAM, 0 }, -EPERM },
-	{ "socketpair of AF_INET",		__NR_socketpair, { AF_INET, SOCK_STREAM, 0, 0x1000 }, -EPERM },
-	{ "socketpair",				__NR_socketpair, { AF_UNIX, SOCK_STREAM, 0, 0x1000 }, 1 },
-	{ "sendto with an address",		__NR_sendto,	{ OWN_FD, 0x1000, 1, 0, 0x2000, 16 }, -EPERM },
-	{ "sendto without",			__NR_sendto,	{ OWN_FD, 0x1000, 1, 0, 0, 0 }, 1 },
-	{ "ptrace",				__NR_ptrace,	{ 0 }, -EPERM },
-	{ "a call the guest answers itself",	__NR_mmap,	{ 0, 4096, 7, 0x22, -1ull, 0 }, -ENOSYS },
-	{ "execve",				__NR_execve,	{ 0x1000, 0, 0 }, -ENOSYS },
-	{ "a number outside the table",		RS_TABLE_SIZE,	{ 0 }, -ENOSYS },
-	{ "a huge number",			-1,		{ 0 }, -ENOSYS },
-	{ "a negative 32-bit number",		0xffffffff,	{ 0 }, -ENOSYS },
-	{ "request beyond the last",		RS_CALL_END,	{ 0 }, -ENOSYS },
-	{ "map into the window",		RS_CALL_MAP_FILE, { OWN_FD, 0, 4096, WINDOW_AT, 0 }, 0 },
-	{ "map of a foreign descriptor",	RS_CALL_MAP_FILE, { FOREIGN_FD, 0, 4096, WINDOW_AT, 0 }, -EBADF },
-	{ "map over the arena",			RS_CALL_MAP_FILE, { OWN_FD, 0, 4096, 0x1000, 0 }, -EFAULT },
-	{ "map beyond the window",		RS_CALL_MAP_FILE, { OWN_FD, 0, 1ull << 50, WINDOW_AT, 0 }, -EFAULT },
-	{ "map of a length that wraps",		RS_CALL_MAP_FILE, { OWN_FD, 0, -4096ull, WINDOW_AT + 4096, 0 }, -EFAULT },
-	{ "map with unknown flags",		RS_CALL_MAP_FILE, { OWN_FD, 0, 4096, WINDOW_AT, 4 }, -EINVAL },
-	{ "map of nothing",			RS_CALL_MAP_FILE, { OWN_FD, 0, 0, WINDOW_AT, 0 }, -EINVAL },
-	{ "map unaligned",			RS_CALL_MAP_FILE, { OWN_FD, 0, 4096, WINDOW_AT + 1, 0 }, -EINVAL },
-	{ "unmap of the arena",			RS_CALL_UNMAP_FILE, { 0x1000, 4096 }, -EFAULT },
-	{ "unmap",				RS_CALL_UNMAP_FILE, { WINDOW_AT, 4096 }, 0 },
-	{ "release of the window",		RS_CALL_RELEASE, { WINDOW_AT, 4096 }, -EFAULT },
-	{ "release beyond the arena",		RS_CALL_RELEASE, { ARENA - 4096, 8192 }, -EFAULT },
-	{ "release",				RS_CALL_RELEASE, { 0x1000, 4096 }, 0 },
-	{ "sync of the arena",			RS_CALL_SYNC_FILE, { 0x1000, 4096, 4 }, -EFAULT },
+	{ "write from the arena", __NR_write, { OWN_FD, 0x1000, 100 }, 1 },
+	{ "write from the window", __NR_write, { OWN_FD, WINDOW_AT, 100 }, 1 },
+	{ "write up to the arena's last byte", __NR_write, { OWN_FD, ARENA - 1, 1 }, 1 },
+	{ "write one byte beyond the arena", __NR_write, { OWN_FD, ARENA - 1, 2 }, -EFAULT },
+	{ "write from the arena's end", __NR_write, { OWN_FD, ARENA, 1 }, -EFAULT },
+	{ "write between arena and window", __NR_write, { OWN_FD, WINDOW_AT - 1, 1 }, -EFAULT },
+	{ "write of a length that wraps", __NR_write, { OWN_FD, 0x1000, ~0ull }, -EFAULT },
+	{ "write at an address that wraps", __NR_write, { OWN_FD, ~0ull, 1 }, -EFAULT },
+	{ "write from NULL", __NR_write, { OWN_FD, 0, 1 }, -EFAULT },
+	{ "write of nothing from NULL", __NR_write, { OWN_FD, 0, 0 }, 1 },
+	{ "write to a foreign descriptor", __NR_write, { FOREIGN_FD, 0x1000, 1 }, -EBADF },
+	{ "write to descriptor -1", __NR_write, { -1ull, 0x1000, 1 }, -EBADF },
+	{ "write to a huge descriptor", __NR_write, { 0x7fffffff, 0x1000, 1 }, -EBADF },
+	{ "write to descriptor 2^32 + own", __NR_write, { (1ull << 32) + OWN_FD, 0x1000, 1 }, 1 },
+	{ "close of a foreign descriptor", __NR_close, { FOREIGN_FD }, -EBADF },
+	{ "openat relative to the directory",
+	  __NR_openat,
+	  { (uint64_t)AT_FDCWD, 0x1000, O_RDONLY },
+	  1 },
+	{ "openat relative to a foreign one",
+	  __NR_openat,
+	  { FOREIGN_FD, 0x1000, O_RDONLY },
+	  -EBADF },
+	{ "openat of NULL", __NR_openat, { (uint64_t)AT_FDCWD, 0, O_RDONLY }, -EFAULT },
+	{ "readv with too many pieces", __NR_readv, { OWN_FD, 0x1000, 1025 }, -EINVAL },
+	{ "readv with a count that wraps", __NR_readv, { OWN_FD, 0x1000, 1ull << 60 }, -EINVAL },
+	{ "fstat", __NR_fstat, { OWN_FD, 0x1000 }, 1 },
+	{ "fstat across the arena's end", __NR_fstat, { OWN_FD, ARENA - 143 }, -EFAULT },
+	{ "ioctl TCGETS", __NR_ioctl, { OWN_FD, TCGETS, 0x1000 }, 1 },
+	{ "ioctl TIOCSTI", __NR_ioctl, { OWN_FD, TIOCSTI, 0x1000 }, -ENOTTY },
+	{ "ioctl of the engine", __NR_ioctl, { OWN_FD, RS_RUN, 0 }, -ENOTTY },
+	{ "ioctl command with high bits", __NR_ioctl, { OWN_FD, 1ull << 32 | TCGETS, 0x1000 }, 1 },
+	{ "ioctl FICLONE of a foreign one", __NR_ioctl, { OWN_FD, FICLONE, FOREIGN_FD }, -EBADF },
+	{ "fcntl F_SETOWN", __NR_fcntl, { OWN_FD, F_SETOWN, 1 }, -EINVAL },
+	{ "fcntl F_DUPFD", __NR_fcntl, { OWN_FD, F_DUPFD, 0 }, -EINVAL },
+	{ "socket without network", __NR_socket, { AF_INET, SOCK_STREAM, 0 }, -EPERM },
+	{ "socketpair of AF_INET", __NR_socketpair, { AF_INET, SOCK_STREAM, 0, 0x1000 }, -EPERM },
+	{ "socketpair", __NR_socketpair, { AF_UNIX, SOCK_STREAM, 0, 0x1000 }, 1 },
+	{ "sendto with an address", __NR_sendto, { OWN_FD, 0x1000, 1, 0, 0x2000, 16 }, -EPERM },
+	{ "sendto without", __NR_sendto, { OWN_FD, 0x1000, 1, 0, 0, 0 }, 1 },
+	{ "ptrace", __NR_ptrace, { 0 }, -EPERM },
+	{ "a call the guest answers itself", __NR_mmap, { 0, 4096, 7, 0x22, -1ull, 0 }, -ENOSYS },
+	{ "execve", __NR_execve, { 0x1000, 0, 0 }, -ENOSYS },
+	{ "a number outside the table", RS_TABLE_SIZE, { 0 }, -ENOSYS },
+	{ "a huge number", -1, { 0 }, -ENOSYS },
+	{ "a negative 32-bit number", 0xffffffff, { 0 }, -ENOSYS },
+	{ "request beyond the last", RS_CALL_END, { 0 }, -ENOSYS },
+	{ "map into the window", RS_CALL_MAP_FILE, { OWN_FD, 0, 4096, WINDOW_AT, 0 }, 0 },
+	{ "map of a foreign descriptor",
+	  RS_CALL_MAP_FILE,
+	  { FOREIGN_FD, 0, 4096, WINDOW_AT, 0 },
+	  -EBADF },
+	{ "map over the arena", RS_CALL_MAP_FILE, { OWN_FD, 0, 4096, 0x1000, 0 }, -EFAULT },
+	{ "map beyond the window",
+	  RS_CALL_MAP_FILE,
+	  { OWN_FD, 0, 1ull << 50, WINDOW_AT, 0 },
+	  -EFAULT },
+	{ "map of a length that wraps",
+	  RS_CALL_MAP_FILE,
+	  { OWN_FD, 0, -4096ull, WINDOW_AT + 4096, 0 },
+	  -EFAULT },
+	{ "map with unknown flags", RS_CALL_MAP_FILE, { OWN_FD, 0, 4096, WINDOW_AT, 4 }, -EINVAL },
+	{ "map of nothing", RS_CALL_MAP_FILE, { OWN_FD, 0, 0, WINDOW_AT, 0 }, -EINVAL },
+	{ "map unaligned", RS_CALL_MAP_FILE, { OWN_FD, 0, 4096, WINDOW_AT + 1, 0 }, -EINVAL },
+	{ "unmap of the arena", RS_CALL_UNMAP_FILE, { 0x1000, 4096 }, -EFAULT },
+	{ "unmap", RS_CALL_UNMAP_FILE, { WINDOW_AT, 4096 }, 0 },
+	{ "release of the window", RS_CALL_RELEASE, { WINDOW_AT, 4096 }, -EFAULT },
+	{ "release beyond the arena", RS_CALL_RELEASE, { ARENA - 4096, 8192 }, -EFAULT },
+	{ "release", RS_CALL_RELEASE, { 0x1000, 4096 }, 0 },
+	{ "sync of the arena", RS_CALL_SYNC_FILE, { 0x1000, 4096, 4 }, -EFAULT },
 };
 
 static void run_rows(void)
@@ -356,7 +386,8 @@ static void run_rows(void)
 		long ret = ask(rows[i].nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 
 		if (rows[i].want == 1)
-			check(seen.calls == 1 && !seen.wrong && seen.nr == rows[i].nr && ret == 0, rows[i].what, ret);
+			check(seen.calls == 1 && !seen.wrong && seen.nr == rows[i].nr && ret == 0,
+			      rows[i].what, ret);
 		else if (rows[i].want == 0)
 			check(seen.calls == 1 && !seen.wrong && ret == 0, rows[i].what, ret);
 		else
@@ -384,7 +415,9 @@ static void run_structures(void)
 	iov[0] = (struct iovec){ (void *)0x1000, 16 };
 	iov[1] = (struct iovec){ (void *)WINDOW_AT, 16 };
 	ret = ask(__NR_writev, OWN_FD, 0x3000, 2, 0, 0, 0);
-	check(seen.calls == 1 && !seen.wrong && ((struct iovec *)seen.args[1])[1].iov_base == sb.mem.window, "writev translates its pieces", ret);
+	check(seen.calls == 1 && !seen.wrong &&
+		      ((struct iovec *)seen.args[1])[1].iov_base == sb.mem.window,
+	      "writev translates its pieces", ret);
 	iov[1].iov_base = (void *)ARENA;
 	ret = ask(__NR_writev, OWN_FD, 0x3000, 2, 0, 0, 0);
 	check(!seen.calls && ret == -EFAULT, "writev with one bad piece", ret);
@@ -439,23 +472,27 @@ static void run_structures(void)
 
 	*length = 16;
 	ret = ask(__NR_getsockname, OWN_FD, 0x1000, 0x7000, 0, 0, 0);
-	check(seen.calls == 1 && !seen.wrong && (uint64_t)seen.args[2] == (uint64_t)&vcpu.scratch.length, "getsockname has its length copied", ret);
+	check(seen.calls == 1 && !seen.wrong &&
+		      (uint64_t)seen.args[2] == (uint64_t)&vcpu.scratch.length,
+	      "getsockname has its length copied", ret);
 	*length = ~0u;
 	ret = ask(__NR_getsockname, OWN_FD, 0x1000, 0x7000, 0, 0, 0);
 	check(!seen.calls && ret == -EINVAL, "getsockname with a negative length", ret);
 	*length = 4096;
 	ret = ask(__NR_getsockname, OWN_FD, ARENA - 100, 0x7000, 0, 0, 0);
-	check(!seen.calls && ret == -EFAULT, "getsockname with a length across the arena's end", ret);
+	check(!seen.calls && ret == -EFAULT, "getsockname with a length across the arena's end",
+	      ret);
 
 	vcpu.scratch.pair[0] = 30;
 	vcpu.scratch.pair[1] = 31;
 	ret = ask(__NR_pipe2, 0x8000, 0, 0, 0, 0, 0);
-	check(!ret && pair[0] == 30 && pair[1] == 31 && fd_ok(30) && fd_ok(31), "pipe2 gives the guest two descriptors", ret);
+	check(!ret && pair[0] == 30 && pair[1] == 31 && fd_ok(30) && fd_ok(31),
+	      "pipe2 gives the guest two descriptors", ret);
 	ask(__NR_close, 31, 0, 0, 0, 0, 0);
 	check(!fd_ok(31) && fd_ok(30), "close takes one away again", 0);
 }
 
-/* --- the storm ------------------------------------------------------------------------------------------------------------------- */
+/* --- the storm ------------------------------------------------------------------------------- */
 
 static uint64_t state = 0x9e3779b97f4a7c15;
 
@@ -470,8 +507,11 @@ static uint64_t any(void)
 /* Numbers near the edges of everything. */
 static uint64_t interesting(void)
 {
-	static const uint64_t base[] = { 0, 1, 4096, ARENA, ARENA - 4096, 1ull << 30, ~0ull, 1ull << 31, 1ull << 32, 1ull << 63, OWN_FD, FOREIGN_FD,
-		0x3000, 0x4000, 0x5000, 0x6000, 1024, 65536, TCGETS, F_GETFL };
+	static const uint64_t base[] = {
+		0,	    1,		4096,	    ARENA,  ARENA - 4096, 1ull << 30, ~0ull,
+		1ull << 31, 1ull << 32, 1ull << 63, OWN_FD, FOREIGN_FD,	  0x3000,     0x4000,
+		0x5000,	    0x6000,	1024,	    65536,  TCGETS,	  F_GETFL
+	};
 	uint64_t n;
 
 	switch (any() % 6) {
@@ -495,18 +535,22 @@ static void storm(unsigned int rounds)
 	unsigned int i, k, made = 0;
 
 	for (i = 0; i < rounds; i++) {
-		long nr = any() % 8 ? (long)(any() % RS_TABLE_SIZE) : (long)(RS_CALL_BASE + any() % 10);
+		long nr = any() % 8 ? (long)(any() % RS_TABLE_SIZE)
+				    : (long)(RS_CALL_BASE + any() % 10);
 		uint64_t a[6];
 
 		/* Most rows of the table are not forwarded: take more of those that are. */
-		for (k = 0; k < 8 && nr < RS_TABLE_SIZE && rs_call_table[nr].class != RS_CLASS_FORWARD; k++)
+		for (k = 0;
+		     k < 8 && nr < RS_TABLE_SIZE && rs_call_table[nr].class != RS_CLASS_FORWARD;
+		     k++)
 			nr = any() % RS_TABLE_SIZE;
 		if (nr == RS_CALL_EXIT)
 			continue;
 		for (k = 0; k < 2048; k += any() % 64 + 1)
 			memory[k] = interesting();
 		for (k = 0; k < 6; k++) {
-			uint32_t kind = nr < RS_TABLE_SIZE ? RS_ARG_KIND(rs_call_table[nr].args[k]) : RS_A_NO;
+			uint32_t kind = nr < RS_TABLE_SIZE ? RS_ARG_KIND(rs_call_table[nr].args[k])
+							   : RS_A_NO;
 
 			a[k] = interesting();
 			if ((kind == RS_A_FD || kind == RS_A_DFD) && any() % 4)
@@ -519,8 +563,9 @@ static void storm(unsigned int rounds)
 		ask(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 		made += seen.calls;
 		if (seen.wrong) {
-			printf("# call %ld (%#lx %#lx %#lx %#lx %#lx %#lx): %s\n", seen.nr, seen.args[0], seen.args[1], seen.args[2], seen.args[3],
-			       seen.args[4], seen.args[5], seen.wrong);
+			printf("# call %ld (%#lx %#lx %#lx %#lx %#lx %#lx): %s\n", seen.nr,
+			       seen.args[0], seen.args[1], seen.args[2], seen.args[3], seen.args[4],
+			       seen.args[5], seen.wrong);
 			break;
 		}
 		if (fd_ok(FOREIGN_FD)) {
@@ -529,7 +574,8 @@ static void storm(unsigned int rounds)
 		}
 	}
 	printf("# %u requests, %u calls made\n", i, made);
-	check(i == rounds && made > rounds / 20, "a storm of random requests makes only calls that are in order", made);
+	check(i == rounds && made > rounds / 20,
+	      "a storm of random requests makes only calls that are in order", made);
 }
 
 int main(int argc, char **argv)

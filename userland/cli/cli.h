@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cli.h - the commands of ringside; each gets its own argv (argv[0] is the command) and returns an exit status
+ * cli.h - the commands of ringside; each gets its own argv (argv[0] is the command) and returns an
+ * exit status
  */
 #ifndef RS_CLI_H
 #define RS_CLI_H

@@ -2,8 +2,9 @@
 /*
  * ringside run: options in, an exit status out.
  *
- * Options end at the first word that is none, or at "--": what follows is the program's own. Whatever is not understood is an error (125),
- * never ignored, because an option that was meant to confine would be.
+ * Options end at the first word that is none, or at "--": what follows is the program's own.
+ * Whatever is not understood is an error (125), never ignored, because an option that was meant to
+ * confine would be.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,9 +21,11 @@ extern char **environ;
 static const char help[] =
 	"usage: ringside run [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
 	"\n"
-	"Runs PROGRAM in the ring 3 of a guest of its own. PROGRAM without a slash is looked up in PATH.\n"
+	"Runs PROGRAM in the ring 3 of a guest of its own. PROGRAM without a slash is looked up in "
+	"PATH.\n"
 	"\n"
-	"What it may reach (nothing else; its own file, its interpreter and the libraries in /lib and /usr/lib are readable anyway):\n"
+	"What it may reach (nothing else; its own file, its interpreter and the libraries in /lib "
+	"and /usr/lib are readable anyway):\n"
 	"  --ro PATH            may be read\n"
 	"  --rw PATH            may be read and written\n"
 	"  --net none|host      the network: none (the default), or the host's\n"
@@ -31,14 +34,17 @@ static const char help[] =
 	"  --cpus N             CPUs (1 in this version)\n"
 	"  --env NAME=VALUE     set in its environment, which is otherwise the caller's\n"
 	"What you see:\n"
-	"  --trace[=SET]        its system calls; SET: names of calls, all, file, desc, net, memory, process, signal, with commas\n"
-	"  --explain            for every refusal, the rule that refused and the option that would allow it\n"
+	"  --trace[=SET]        its system calls; SET: names of calls, all, file, desc, net, "
+	"memory, process, signal, with commas\n"
+	"  --explain            for every refusal, the rule that refused and the option that would "
+	"allow it\n"
 	"  --stats[=json]       what the run cost, at the end, on standard error\n"
 	"  --verbose            messages of the guest kernel\n"
 	"  --bench              answer the measuring calls of ringside_app.h\n"
 	"  --debug              the guest kernel checks itself and fills freed memory with junk\n"
 	"\n"
-	"The exit status is PROGRAM's; 128+N when signal N ended it; 125 when the sandbox could not be set up; 126 when PROGRAM cannot be\n"
+	"The exit status is PROGRAM's; 128+N when signal N ended it; 125 when the sandbox could "
+	"not be set up; 126 when PROGRAM cannot be\n"
 	"executed; 127 when there is no such program.\n";
 
 /* A growing NULL-terminated list of strings. */
@@ -109,8 +115,8 @@ static void set_env(struct list *env, const char *item)
 }
 
 /*
- * Is argv[*i] option @name? Its value is in @value: behind "=", or, with @needs, the next word. Returns 1, 0 when it is another one, -1 when the
- * value is missing.
+ * Is argv[*i] option @name? Its value is in @value: behind "=", or, with @needs, the next word.
+ * Returns 1, 0 when it is another one, -1 when the value is missing.
  */
 static int option(char **argv, int *i, const char *name, int needs, const char **value)
 {
@@ -132,9 +138,12 @@ static const struct {
 	enum { MEMORY, CPUS, RO, RW, NET, ENV, TRACE, EXPLAIN, STATS, VERBOSE, BENCH, DEBUG } id;
 	enum { NONE, OPTIONAL, NEEDED } value;
 } options[] = {
-	{ "--memory", MEMORY, NEEDED }, { "--cpus", CPUS, NEEDED }, { "--ro", RO, NEEDED }, { "--rw", RW, NEEDED }, { "--net", NET, NEEDED },
-	{ "--env", ENV, NEEDED }, { "--trace", TRACE, OPTIONAL }, { "--explain", EXPLAIN, NONE }, { "--stats", STATS, OPTIONAL },
-	{ "--verbose", VERBOSE, NONE }, { "--bench", BENCH, NONE }, { "--debug", DEBUG, NONE },
+	{ "--memory", MEMORY, NEEDED }, { "--cpus", CPUS, NEEDED },
+	{ "--ro", RO, NEEDED },		{ "--rw", RW, NEEDED },
+	{ "--net", NET, NEEDED },	{ "--env", ENV, NEEDED },
+	{ "--trace", TRACE, OPTIONAL }, { "--explain", EXPLAIN, NONE },
+	{ "--stats", STATS, OPTIONAL }, { "--verbose", VERBOSE, NONE },
+	{ "--bench", BENCH, NONE },	{ "--debug", DEBUG, NONE },
 };
 
 #define NR_OPTIONS	(sizeof(options) / sizeof(options[0]))
@@ -167,11 +176,13 @@ int rs_cli_run(int argc, char **argv)
 			return 0;
 		}
 		for (k = 0; k < NR_OPTIONS && !found; k++) {
-			found = option(argv, &i, options[k].name, options[k].value == NEEDED, &value);
+			found = option(argv, &i, options[k].name, options[k].value == NEEDED,
+				       &value);
 			if (found < 0)
 				return bad("%s needs a value%s", options[k].name, "");
 			if (found && options[k].value == NONE && value)
-				return bad("%s takes no value, but was given \"%s\"", options[k].name, value);
+				return bad("%s takes no value, but was given \"%s\"",
+					   options[k].name, value);
 			if (found)
 				break;
 		}
@@ -187,9 +198,12 @@ int rs_cli_run(int argc, char **argv)
 			errno = 0;
 			c.cpus = strtoul(value, &end, 10);
 			if (*value < '0' || *value > '9' || *end || errno || !c.cpus || c.cpus > 64)
-				return bad("--cpus: \"%s\" is no number between 1 and 64%s", value, "");
+				return bad("--cpus: \"%s\" is no number between 1 and 64%s", value,
+					   "");
 			if (c.cpus != 1)
-				return bad("--cpus %s: more than one CPU is not available in this version%s", value, "");
+				return bad("--cpus %s: more than one CPU is not available in this "
+					   "version%s",
+					   value, "");
 			break;
 		case RO:
 			add(&ro, value);
@@ -215,14 +229,16 @@ int rs_cli_run(int argc, char **argv)
 		case TRACE:
 			c.trace = 1;
 			if (rs_trace_set(value ? value : "all", c.trace_mask, word, sizeof(word)))
-				return bad("--trace: there is no system call and no set \"%s\"%s", word, "");
+				return bad("--trace: there is no system call and no set \"%s\"%s",
+					   word, "");
 			break;
 		case EXPLAIN:
 			c.explain = 1;
 			break;
 		case STATS:
 			if (value && strcmp(value, "json"))
-				return bad("--stats: \"%s\" is no format; there is json%s", value, "");
+				return bad("--stats: \"%s\" is no format; there is json%s", value,
+					   "");
 			stats = value ? RS_STATS_JSON : RS_STATS_TABLE;
 			break;
 		case VERBOSE:

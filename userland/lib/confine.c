@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: MIT
 /*
- * The second wall. The first one is the guest kernel; if it falls, whoever took it talks to this process, and what this process can do is what
- * he has won. So before the first guest instruction:
+ * The second wall. The first one is the guest kernel; if it falls, whoever took it talks to this
+ * process, and what this process can do is what he has won. So before the first guest instruction:
  *
- *	descriptors	all closed but 0, 1, 2 and the engine's (which no request of the guest can name)
+ *	descriptors	all closed but 0, 1, 2 and the engine's (which no request of the guest can
+ *			name)
  *	no_new_privs	no setuid program can undo the rest
  *	limits		no core dumps, at most RS_FD_LIMIT descriptors
- *	Landlock	every right it knows is taken away, then given back below --ro (read) and --rw (everything), and for what the program
- *			needs to start: its own file, its interpreter, /lib* and /usr/lib*, /etc/ld.so.cache, and the harmless devices; with
+ *	Landlock	every right it knows is taken away, then given back below --ro (read) and
+ *			--rw (everything), and for what the program needs to start: its own file,
+ *			its interpreter, /lib* and /usr/lib*, /etc/ld.so.cache, and the harmless
+ *			devices; with
  *			--net host also what names of machines are looked up in
- *	seccomp		the calls of the forwarding table that the options allow, and the few this library makes itself; the rest is EPERM.
- *			Arguments are looked at where the number says too little: commands of ioctl and fcntl, PROT_EXEC, targets of kill
+ *	seccomp		the calls of the forwarding table that the options allow, and the few this
+ *			library makes itself; the rest is EPERM. Arguments are looked at where the
+ *			number says too little: commands of ioctl and fcntl, PROT_EXEC, targets of
+ *			kill
  *
- * Fails closed: anything that cannot be set up is an error with its reason, and the program does not run. A Linux without Landlock is such an
- * error; a newer Landlock than we know is not, its rights are simply not asked for.
+ * Fails closed: anything that cannot be set up is an error with its reason, and the program does
+ * not run. A Linux without Landlock is such an error; a newer Landlock than we know is not, its
+ * rights are simply not asked for.
  */
 #define _GNU_SOURCE
 #include <asm/unistd.h>
@@ -65,7 +71,7 @@ bool rs_seccomp_available(void)
 	return prctl(PR_SET_SECCOMP, 2 /* SECCOMP_MODE_FILTER */, NULL) && errno == EFAULT;
 }
 
-/* --- what may be reached --------------------------------------------------------------------------------------------------------- */
+/* --- what may be reached --------------------------------------------------------------------- */
 
 /* Remember canonical @path (which becomes the table's) as a name. */
 static void add_name(struct rs_sandbox *sb, char *path)
@@ -76,11 +82,20 @@ static void add_name(struct rs_sandbox *sb, char *path)
 		free(path);	/* one name less that may be looked at */
 		return;
 	}
-	*r = (struct rs_root){ .path = path, .len = strlen(path), .access = RS_ROOT_READ, .name = true, .why = "a name" };
+	*r = (struct rs_root){
+		.path = path,
+		.len = strlen(path),
+		.access = RS_ROOT_READ,
+		.name = true,
+		.why = "a name",
+	};
 	sb->nroots++;
 }
 
-/* Programs look at the names they were called by: the links from @path to what it leads to are known to the guest. */
+/*
+ * Programs look at the names they were called by: the links from @path to what it leads to are
+ * known to the guest.
+ */
 static void add_links(struct rs_sandbox *sb, const char *path)
 {
 	char *at = strdup(path);
@@ -114,7 +129,8 @@ static void add_links(struct rs_sandbox *sb, const char *path)
 	free(at);
 }
 
-static int add_root(struct rs_sandbox *sb, const char *path, unsigned int access, const char *why_root, bool must, char *why)
+static int add_root(struct rs_sandbox *sb, const char *path, unsigned int access,
+		    const char *why_root, bool must, char *why)
 {
 	struct rs_root *r = &sb->roots[sb->nroots];
 	struct stat st;
@@ -149,12 +165,16 @@ static bool covers_proc(const struct rs_root *r)
 	return r->len == 1 || !strcmp(r->path, "/proc") || !strncmp(r->path, "/proc/", 6);
 }
 
-int rs_confine_roots(struct rs_sandbox *sb, const char *const *ro, const char *const *rw, const struct rs_program *program, char *why)
+int rs_confine_roots(struct rs_sandbox *sb, const char *const *ro, const char *const *rw,
+		     const struct rs_program *program, char *why)
 {
-	static const char *const libraries[] = { "/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache" };
+	static const char *const libraries[] = { "/lib",     "/lib32",	   "/lib64",
+						 "/usr/lib", "/usr/lib64", "/etc/ld.so.cache" };
 	static const char *const readable[] = { "/dev/urandom", "/dev/random", "/dev/zero" };
-	static const char *const resolver[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf",
-						"/etc/services", "/etc/protocols" };
+	static const char *const resolver[] = { "/etc/resolv.conf", "/etc/hosts",
+						"/etc/host.conf",   "/etc/nsswitch.conf",
+						"/etc/gai.conf",    "/etc/services",
+						"/etc/protocols" };
 	static const char *const writable[] = { "/dev/null", "/dev/full", "/dev/tty" };
 	unsigned int i;
 
@@ -168,16 +188,19 @@ int rs_confine_roots(struct rs_sandbox *sb, const char *const *ro, const char *c
 		if (add_root(sb, program->files[i], RS_ROOT_READ, "the program", true, why))
 			return -1;
 	for (i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
-		if (add_root(sb, libraries[i], RS_ROOT_READ, "the default for libraries", false, why))
+		if (add_root(sb, libraries[i], RS_ROOT_READ, "the default for libraries", false,
+			     why))
 			return -1;
 	for (i = 0; i < sizeof(readable) / sizeof(readable[0]); i++)
 		if (add_root(sb, readable[i], RS_ROOT_READ, "the default for devices", false, why))
 			return -1;
 	for (i = 0; i < sizeof(writable) / sizeof(writable[0]); i++)
-		if (add_root(sb, writable[i], RS_ROOT_READ | RS_ROOT_WRITE, "the default for devices", false, why))
+		if (add_root(sb, writable[i], RS_ROOT_READ | RS_ROOT_WRITE,
+			     "the default for devices", false, why))
 			return -1;
 	for (i = 0; sb->net_host && i < sizeof(resolver) / sizeof(resolver[0]); i++)
-		if (add_root(sb, resolver[i], RS_ROOT_READ, "the default for --net host", false, why))
+		if (add_root(sb, resolver[i], RS_ROOT_READ, "the default for --net host", false,
+			     why))
 			return -1;
 	add_name(sb, getcwd(NULL, 0));
 	for (i = 0; i < sb->nroots; i++)
@@ -186,7 +209,7 @@ int rs_confine_roots(struct rs_sandbox *sb, const char *const *ro, const char *c
 	return 0;
 }
 
-/* --- descriptors, limits ----------------------------------------------------------------------------------------------------------- */
+/* --- descriptors, limits --------------------------------------------------------------------- */
 
 int rs_confine_descriptors(char *why)
 {
@@ -201,7 +224,8 @@ int rs_confine_descriptors(char *why)
 		}
 	} while (fd <= 2);
 	if (close_range(3, ~0u, 0)) {
-		snprintf(why, RS_WHY, "cannot close inherited descriptors (close_range): %s", strerror(errno));
+		snprintf(why, RS_WHY, "cannot close inherited descriptors (close_range): %s",
+			 strerror(errno));
 		return -1;
 	}
 	return 0;
@@ -224,13 +248,14 @@ static int set_limits(char *why)
 	if (files.rlim_cur > files.rlim_max)
 		files.rlim_cur = files.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &files)) {
-		snprintf(why, RS_WHY, "cannot limit open files to %d: %s", RS_FD_LIMIT, strerror(errno));
+		snprintf(why, RS_WHY, "cannot limit open files to %d: %s", RS_FD_LIMIT,
+			 strerror(errno));
 		return -1;
 	}
 	return 0;
 }
 
-/* --- Landlock ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Landlock -------------------------------------------------------------------------------- */
 
 static int landlock(const struct rs_sandbox *sb, char *why)
 {
@@ -240,8 +265,11 @@ static int landlock(const struct rs_sandbox *sb, char *why)
 	unsigned int i;
 
 	if (abi < 1) {
-		snprintf(why, RS_WHY, "this Linux has no Landlock (%s): it needs 5.13 or later with CONFIG_SECURITY_LANDLOCK=y and landlock "
-			 "among the security modules (boot with lsm=landlock,...)", strerror(-abi));
+		snprintf(why, RS_WHY,
+			 "this Linux has no Landlock (%s): it needs 5.13 or later with "
+			 "CONFIG_SECURITY_LANDLOCK=y and landlock "
+			 "among the security modules (boot with lsm=landlock,...)",
+			 strerror(-abi));
 		return -1;
 	}
 	if (abi >= 2)
@@ -282,10 +310,12 @@ static int landlock(const struct rs_sandbox *sb, char *why)
 			close(ruleset);
 			return -1;
 		}
-		err = rs_raw4(__NR_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, (long)&rule, 0);
+		err = rs_raw4(__NR_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
+			      (long)&rule, 0);
 		close(rule.parent_fd);
 		if (err) {
-			snprintf(why, RS_WHY, "cannot make a Landlock rule for %s %s: %s", r->why, r->path, strerror(-err));
+			snprintf(why, RS_WHY, "cannot make a Landlock rule for %s %s: %s", r->why,
+				 r->path, strerror(-err));
 			close(ruleset);
 			return -1;
 		}
@@ -293,20 +323,29 @@ static int landlock(const struct rs_sandbox *sb, char *why)
 	err = rs_raw3(__NR_landlock_restrict_self, ruleset, 0, 0);
 	close(ruleset);
 	if (err) {
-		snprintf(why, RS_WHY, "cannot put the Landlock rule set into force: %s", strerror(-err));
+		snprintf(why, RS_WHY, "cannot put the Landlock rule set into force: %s",
+			 strerror(-err));
 		return -1;
 	}
 	return 0;
 }
 
-/* --- seccomp ----------------------------------------------------------------------------------------------------------------------- */
+/* --- seccomp --------------------------------------------------------------------------------- */
 
 /* What this library calls itself while the guest runs and until the process ends. */
-static const int own_calls[] = {
-	__NR_exit_group, __NR_exit, __NR_rt_sigreturn, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_write, __NR_writev, __NR_ppoll,
-	__NR_munmap, __NR_madvise, __NR_msync, __NR_brk, __NR_futex, __NR_timer_settime, __NR_clock_gettime, __NR_gettimeofday, __NR_getpid,
-	__NR_gettid, __NR_fstat, __NR_newfstatat, __NR_readlinkat, __NR_close, __NR_openat, __NR_restart_syscall, __NR_lseek, -1
-};
+static const int own_calls[] = { __NR_exit_group,     __NR_exit,
+				 __NR_rt_sigreturn,   __NR_rt_sigaction,
+				 __NR_rt_sigprocmask, __NR_write,
+				 __NR_writev,	      __NR_ppoll,
+				 __NR_munmap,	      __NR_madvise,
+				 __NR_msync,	      __NR_brk,
+				 __NR_futex,	      __NR_timer_settime,
+				 __NR_clock_gettime,  __NR_gettimeofday,
+				 __NR_getpid,	      __NR_gettid,
+				 __NR_fstat,	      __NR_newfstatat,
+				 __NR_readlinkat,     __NR_close,
+				 __NR_openat,	      __NR_restart_syscall,
+				 __NR_lseek,	      -1 };
 
 static int allow(scmp_filter_ctx ctx, bool *done, int nr)
 {
@@ -319,13 +358,15 @@ static int allow(scmp_filter_ctx ctx, bool *done, int nr)
 	return ret;
 }
 
-static int allow_commands(scmp_filter_ctx ctx, int nr, const struct rs_cmd_row *rows, unsigned int n)
+static int allow_commands(scmp_filter_ctx ctx, int nr, const struct rs_cmd_row *rows,
+			  unsigned int n)
 {
 	unsigned int i;
 	int ret = 0;
 
 	for (i = 0; i < n && !ret; i++)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 1, SCMP_A1(SCMP_CMP_EQ, rows[i].cmd));
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 1,
+				       SCMP_A1(SCMP_CMP_EQ, rows[i].cmd));
 	return ret == -EEXIST ? 0 : ret;
 }
 
@@ -338,11 +379,13 @@ static int fill_filter(struct rs_sandbox *sb, scmp_filter_ctx ctx)
 	int i, ret = 0;
 
 	/*
-	 * RS_RUN is on the way of every forwarded call, and a filter is a list that is walked from its beginning: ioctl goes first.
+	 * RS_RUN is on the way of every forwarded call, and a filter is a list that is walked from
+	 * its beginning: ioctl goes first.
 	 */
 	ret = seccomp_syscall_priority(ctx, __NR_ioctl, 255);
 	for (i = 0; !ret && sb->engine.requests[i]; i++)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_ioctl, 1, SCMP_A1(SCMP_CMP_EQ, sb->engine.requests[i]));
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_ioctl, 1,
+				       SCMP_A1(SCMP_CMP_EQ, sb->engine.requests[i]));
 	if (!ret)
 		ret = allow_commands(ctx, __NR_ioctl, rs_ioctl_table, rs_ioctl_count);
 	if (!ret)
@@ -351,24 +394,30 @@ static int fill_filter(struct rs_sandbox *sb, scmp_filter_ctx ctx)
 
 	/* Memory: never executable. */
 	if (!ret)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_mmap, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_mmap, 1,
+				       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	if (!ret)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_mprotect, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_mprotect, 1,
+				       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	/* Signals: to ourselves. */
 	if (!ret)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_kill, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_kill, 1,
+				       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
 	if (!ret)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_tgkill, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_tgkill, 1,
+				       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
 	done[__NR_mmap] = done[__NR_mprotect] = done[__NR_kill] = done[__NR_tgkill] = true;
 	/* Sockets: pairs always, others with the network. */
 	if (!ret)
-		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_socketpair, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_socketpair, 1,
+				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 	done[__NR_socketpair] = true;
 	if (!ret && sb->net_host) {
 		static const int families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
 
 		for (i = 0; i < 4 && !ret; i++)
-			ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_socket, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+			ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_socket, 1,
+					       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
 	}
 	done[__NR_socket] = true;
 
@@ -394,7 +443,8 @@ static int seccomp(struct rs_sandbox *sb, char *why)
 	int ret;
 
 	if (!rs_seccomp_available()) {
-		snprintf(why, RS_WHY, "this Linux has no seccomp filters: it needs CONFIG_SECCOMP_FILTER=y");
+		snprintf(why, RS_WHY,
+			 "this Linux has no seccomp filters: it needs CONFIG_SECCOMP_FILTER=y");
 		return -1;
 	}
 	ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -412,7 +462,8 @@ static int seccomp(struct rs_sandbox *sb, char *why)
 		ret = seccomp_load(ctx);
 	seccomp_release(ctx);
 	if (ret) {
-		snprintf(why, RS_WHY, "cannot put the seccomp filter into force: %s", strerror(-ret));
+		snprintf(why, RS_WHY, "cannot put the seccomp filter into force: %s",
+			 strerror(-ret));
 		return -1;
 	}
 	return 0;
@@ -424,7 +475,10 @@ int rs_confine(struct rs_sandbox *sb, char *why)
 		snprintf(why, RS_WHY, "cannot set no_new_privs: %s", strerror(errno));
 		return -1;
 	}
-	/* Other processes of the same user may not look into this one, nor it into them by what it would inherit. */
+	/*
+	 * Other processes of the same user may not look into this one, nor it into them by what it
+	 * would inherit.
+	 */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) {
 		snprintf(why, RS_WHY, "cannot make the process undumpable: %s", strerror(errno));
 		return -1;

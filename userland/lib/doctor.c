@@ -2,8 +2,9 @@
 /*
  * `ringside doctor`: what this machine offers, and what to do about what is missing.
  *
- * Every check looks at the thing itself (CPUID, the device, a system call), not at names of distributions. A line is "ok", "note" (a run is
- * possible without it) or "MISSING" (it is not), and after a MISSING comes what to do. The last line sums up.
+ * Every check looks at the thing itself (CPUID, the device, a system call), not at names of
+ * distributions. A line is "ok", "note" (a run is possible without it) or "MISSING" (it is not),
+ * and after a MISSING comes what to do. The last line sums up.
  */
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -25,7 +26,8 @@ struct doctor {
 	int missing;
 };
 
-static void __attribute__((format(printf, 4, 5))) line(struct doctor *d, const char *state, const char *what, const char *fmt, ...)
+static void __attribute__((format(printf, 4, 5)))
+line(struct doctor *d, const char *state, const char *what, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -96,32 +98,39 @@ static const char *check_cpu(struct doctor *d)
 	}
 	__cpuid(1, a, b, c, e);
 	if (c & 1u << 5) {
-		line(d, "ok", "CPU", "VT-x (%s%s%s)", vendor, *brand ? ", " : "", brand + strspn(brand, " "));
-		line(d, "note", "EPT", "whether nested paging can be used is known when the module is loaded");
+		line(d, "ok", "CPU", "VT-x (%s%s%s)", vendor, *brand ? ", " : "",
+		     brand + strspn(brand, " "));
+		line(d, "note", "EPT",
+		     "whether nested paging can be used is known when the module is loaded");
 		return "vmx";
 	}
 	if (ext >= 0x80000001) {
 		__cpuid(0x80000001, a, b, c, e);
 		if (c & 1u << 2) {
-			line(d, "ok", "CPU", "SVM (%s%s%s)", vendor, *brand ? ", " : "", brand + strspn(brand, " "));
+			line(d, "ok", "CPU", "SVM (%s%s%s)", vendor, *brand ? ", " : "",
+			     brand + strspn(brand, " "));
 			if (ext >= 0x8000000a)
 				__cpuid(0x8000000a, a, b, c, e);
 			else
 				e = 0;
 			if (e & 1) {
-				line(d, "ok", "NPT", "nested paging, %u address-space identifiers", b);
+				line(d, "ok", "NPT", "nested paging, %u address-space identifiers",
+				     b);
 			} else {
 				line(d, "MISSING", "NPT", "this CPU has no nested paging");
-				advice(d, "a newer CPU, or, in a virtual machine, a CPU model with npt");
+				advice(d, "a newer CPU, or, in a virtual machine, a CPU model with "
+					  "npt");
 			}
 			return "svm";
 		}
 	}
-	line(d, "MISSING", "CPU", "no VT-x and no SVM (%s%s%s)", vendor, *brand ? ", " : "", brand + strspn(brand, " "));
+	line(d, "MISSING", "CPU", "no VT-x and no SVM (%s%s%s)", vendor, *brand ? ", " : "",
+	     brand + strspn(brand, " "));
 	if (c & 1u << 31)
 		advice(d, "this is a virtual machine: switch on nested virtualisation in its host");
 	else
-		advice(d, "switch on VT-x / SVM in the firmware's setup; if there is no such entry, this CPU cannot run Ringside");
+		advice(d, "switch on VT-x / SVM in the firmware's setup; if there is no such "
+			  "entry, this CPU cannot run Ringside");
 	return NULL;
 }
 
@@ -136,19 +145,26 @@ static void check_device(struct doctor *d, const char *cpu)
 		line(d, "ok", "module", "ringside is loaded (used by %d)", users);
 	} else {
 		line(d, "MISSING", "module", "ringside is not loaded");
-		advice(d, "modprobe ringside, or insmod ringside.ko as root (make module builds it)");
+		advice(d,
+		       "modprobe ringside, or insmod ringside.ko as root (make module builds it)");
 	}
 	ret = e.ops->open(&e, why);
 	if (ret) {
 		line(d, "MISSING", "device", "%s", why);
 		if (ret == -EACCES && !stat(RS_DEVICE_PATH, &st))
-			advice(d, "chgrp a group of yours on %s and chmod 660, as root", RS_DEVICE_PATH);
+			advice(d, "chgrp a group of yours on %s and chmod 660, as root",
+			       RS_DEVICE_PATH);
 	} else {
-		line(d, "ok", "device", "%s, interface version %u, backend %s, guest addresses of %u bits", RS_DEVICE_PATH, e.info.abi_version,
+		line(d, "ok", "device",
+		     "%s, interface version %u, backend %s, guest addresses of %u bits",
+		     RS_DEVICE_PATH, e.info.abi_version,
 		     e.info.backend == RS_BACKEND_VMX ? "vmx" : "svm", e.info.gpa_bits);
-		line(d, "note", "features", "%s%s%s%s%s", e.info.features & RS_FEATURE_NESTED_2M ? "nested-2M " : "",
-		     e.info.features & RS_FEATURE_NESTED_AD ? "nested-AD " : "", e.info.features & RS_FEATURE_GUEST_1G ? "guest-1G " : "",
-		     e.info.features & RS_FEATURE_XSAVE ? "xsave " : "", e.info.features & RS_FEATURE_PCID ? "pcid" : "");
+		line(d, "note", "features", "%s%s%s%s%s",
+		     e.info.features & RS_FEATURE_NESTED_2M ? "nested-2M " : "",
+		     e.info.features & RS_FEATURE_NESTED_AD ? "nested-AD " : "",
+		     e.info.features & RS_FEATURE_GUEST_1G ? "guest-1G " : "",
+		     e.info.features & RS_FEATURE_XSAVE ? "xsave " : "",
+		     e.info.features & RS_FEATURE_PCID ? "pcid" : "");
 		ret = e.ops->create_vm(&e, 0, why);
 		if (ret)
 			line(d, "MISSING", "VM", "%s", why);
@@ -161,10 +177,16 @@ static void check_device(struct doctor *d, const char *cpu)
 	if (!module_loaded(name, &users)) {
 		line(d, "ok", "KVM", "%s is not loaded", name);
 	} else if (users) {
-		line(d, "note", "KVM", "%s is loaded and in use by %d: it may hold the CPU's virtualisation", name, users);
-		advice(d, "end KVM's guests, or unload %s; from Linux 6.12 on boot with kvm.enable_virt_at_load=0", name);
+		line(d, "note", "KVM",
+		     "%s is loaded and in use by %d: it may hold the CPU's virtualisation", name,
+		     users);
+		advice(d,
+		       "end KVM's guests, or unload %s; from Linux 6.12 on boot with "
+		       "kvm.enable_virt_at_load=0",
+		       name);
 	} else {
-		line(d, "note", "KVM", "%s is loaded and idle: whoever starts a guest first has the CPU", name);
+		line(d, "note", "KVM",
+		     "%s is loaded and idle: whoever starts a guest first has the CPU", name);
 	}
 }
 
@@ -179,7 +201,8 @@ static void check_confinement(struct doctor *d)
 		line(d, "MISSING", "Landlock", "%s", strerror(-abi));
 		if (read_line("/sys/kernel/security/lsm", text, sizeof(text)))
 			advice(d, "security modules now: %s", text);
-		advice(d, "Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK=y, booted with landlock in lsm=");
+		advice(d, "Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK=y, booted with "
+			  "landlock in lsm=");
 	}
 	if (rs_seccomp_available()) {
 		line(d, "ok", "seccomp", "filters are available");
@@ -188,20 +211,23 @@ static void check_confinement(struct doctor *d)
 		advice(d, "a Linux with CONFIG_SECCOMP_FILTER=y");
 	}
 	if (access("/proc/self/fd", F_OK)) {
-		line(d, "MISSING", "/proc", "is not mounted; names of files cannot be checked without it");
+		line(d, "MISSING", "/proc",
+		     "is not mounted; names of files cannot be checked without it");
 		advice(d, "mount -t proc proc /proc");
 	} else {
 		line(d, "ok", "/proc", "is mounted");
 	}
 	if (read_line("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text))) {
 		if (strstr(text, "[never]")) {
-			line(d, "note", "huge pages", "are switched off: more nested faults, nothing else");
+			line(d, "note", "huge pages",
+			     "are switched off: more nested faults, nothing else");
 			advice(d, "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
 		} else {
 			line(d, "ok", "huge pages", "%s", text);
 		}
 	} else {
-		line(d, "note", "huge pages", "this Linux has none: more nested faults, nothing else");
+		line(d, "note", "huge pages",
+		     "this Linux has none: more nested faults, nothing else");
 	}
 }
 
@@ -217,7 +243,8 @@ int rs_doctor(FILE *out)
 	check_device(&d, cpu);
 	check_confinement(&d);
 	if (d.missing)
-		fprintf(out, "not ready: %d %s missing\n", d.missing, d.missing == 1 ? "thing is" : "things are");
+		fprintf(out, "not ready: %d %s missing\n", d.missing,
+			d.missing == 1 ? "thing is" : "things are");
 	else
 		fprintf(out, "ready\n");
 	return d.missing ? 1 : 0;

@@ -2,9 +2,10 @@
 /*
  * The engine that is /dev/ringside.
  *
- * The three kinds of descriptors (device, VM, vCPU) are kept in rs_engine.fds: 0 the device, 1 the VM, from 2 on the vCPUs. The device is
- * closed as soon as the VM exists, since nothing needs it any more and a confined process should hold little. Failures are turned into
- * words that say what to do, because they are what a new user meets first.
+ * The three kinds of descriptors (device, VM, vCPU) are kept in rs_engine.fds: 0 the device, 1 the
+ * VM, from 2 on the vCPUs. The device is closed as soon as the VM exists, since nothing needs it
+ * any more and a confined process should hold little. Failures are turned into words that say what
+ * to do, because they are what a new user meets first.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,11 +37,17 @@ static int device_open(struct rs_engine *e, char *why)
 	if (fd < 0) {
 		err = errno;
 		if (err == ENOENT || err == ENXIO)
-			snprintf(why, RS_WHY, "%s is not there: load the module (modprobe ringside, or insmod ringside.ko); "
-				 "`ringside doctor` says more", RS_DEVICE_PATH);
+			snprintf(why, RS_WHY,
+				 "%s is not there: load the module (modprobe ringside, or insmod "
+				 "ringside.ko); "
+				 "`ringside doctor` says more",
+				 RS_DEVICE_PATH);
 		else if (err == EACCES || err == EPERM)
-			snprintf(why, RS_WHY, "no permission to open %s: become a member of its group or change its mode (it is %o now)",
-				 RS_DEVICE_PATH, stat(RS_DEVICE_PATH, &st) ? 0 : st.st_mode & 07777);
+			snprintf(why, RS_WHY,
+				 "no permission to open %s: become a member of its group or change "
+				 "its mode (it is %o now)",
+				 RS_DEVICE_PATH,
+				 stat(RS_DEVICE_PATH, &st) ? 0 : st.st_mode & 07777);
 		else
 			snprintf(why, RS_WHY, "cannot open %s: %s", RS_DEVICE_PATH, strerror(err));
 		return -err;
@@ -49,12 +56,16 @@ static int device_open(struct rs_engine *e, char *why)
 	memset(&e->info, 0, sizeof(e->info));
 	if (ioctl(fd, RS_GET_INFO, &e->info)) {
 		err = errno;
-		snprintf(why, RS_WHY, "%s does not answer RS_GET_INFO: %s", RS_DEVICE_PATH, strerror(err));
+		snprintf(why, RS_WHY, "%s does not answer RS_GET_INFO: %s", RS_DEVICE_PATH,
+			 strerror(err));
 		return -err;
 	}
 	if (e->info.abi_version != RS_ABI_VERSION) {
-		snprintf(why, RS_WHY, "the module speaks version %u of the interface and this program version %u: install both from the "
-			 "same release", e->info.abi_version, RS_ABI_VERSION);
+		snprintf(why, RS_WHY,
+			 "the module speaks version %u of the interface and this program version "
+			 "%u: install both from the "
+			 "same release",
+			 e->info.abi_version, RS_ABI_VERSION);
 		return -EPROTO;
 	}
 	e->requests[0] = RS_RUN;
@@ -72,10 +83,14 @@ static int device_create_vm(struct rs_engine *e, uint32_t vm_flags, char *why)
 
 	if (fd < 0) {
 		if (err == EBUSY)
-			snprintf(why, RS_WHY, "the CPU's virtualisation is in use by another hypervisor (KVM, VirtualBox): end its guests, or "
+			snprintf(why, RS_WHY,
+				 "the CPU's virtualisation is in use by another hypervisor (KVM, "
+				 "VirtualBox): end its guests, or "
 				 "unload kvm_intel or kvm_amd");
 		else if (err == ENODEV)
-			snprintf(why, RS_WHY, "this machine has no usable hardware virtualisation; `dmesg | grep ringside` says why");
+			snprintf(why, RS_WHY,
+				 "this machine has no usable hardware virtualisation; `dmesg | "
+				 "grep ringside` says why");
 		else
 			snprintf(why, RS_WHY, "cannot create a VM: %s", strerror(err));
 		return -err;
@@ -86,7 +101,8 @@ static int device_create_vm(struct rs_engine *e, uint32_t vm_flags, char *why)
 	return 0;
 }
 
-static int device_add_region(struct rs_engine *e, uint64_t gpa, uint64_t size, uint64_t hva, uint32_t flags, char *why)
+static int device_add_region(struct rs_engine *e, uint64_t gpa, uint64_t size, uint64_t hva,
+			     uint32_t flags, char *why)
 {
 	struct rs_region region = { .gpa = gpa, .size = size, .hva = hva, .flags = flags };
 	int err;
@@ -94,12 +110,13 @@ static int device_add_region(struct rs_engine *e, uint64_t gpa, uint64_t size, u
 	if (!ioctl(e->fds[FD_VM], RS_ADD_REGION, &region))
 		return 0;
 	err = errno;
-	snprintf(why, RS_WHY, "cannot add the memory region at %#llx of %llu MiB: %s", (unsigned long long)gpa,
-		 (unsigned long long)size >> 20, strerror(err));
+	snprintf(why, RS_WHY, "cannot add the memory region at %#llx of %llu MiB: %s",
+		 (unsigned long long)gpa, (unsigned long long)size >> 20, strerror(err));
 	return -err;
 }
 
-static int device_create_vcpu(struct rs_engine *e, uint32_t id, struct rs_engine_vcpu *vcpu, char *why)
+static int device_create_vcpu(struct rs_engine *e, uint32_t id, struct rs_engine_vcpu *vcpu,
+			      char *why)
 {
 	struct rs_vcpu_config config = { .id = id };
 	int fd, err;

@@ -2,13 +2,16 @@
 /*
  * entry.S - the three places where the instruction counts
  *
- * 1. rs_host_call: a signal handler that runs before the SYSCALL instruction has executed must keep a blocking call from starting, or
- *    the signal would wait until the call ends by itself. Between _begin and _end nothing has happened yet: a handler that finds the
- *    thread there sends it to _interrupted. On _end and later the kernel has seen the signal itself and the call has returned.
- * 2. rs_copy_*: memory of the guest may be inaccessible (beyond the end of a mapped file). SIGSEGV and SIGBUS between _begin and _end
- *    send the thread to _faulted.
- * 3. rs_slow: C code with vector registers runs between saving and restoring the guest's. XSAVE leaves out protection keys and tile
- *    data, which no code of ours touches; without OSXSAVE it is FXSAVE.
+ * 1. rs_host_call: a signal handler that runs before the SYSCALL instruction has executed must keep
+ *    a blocking call from starting, or the signal would wait until the call ends by itself. Between
+ *    _begin and _end nothing has happened yet: a handler that finds the thread there sends it to
+ *    _interrupted. On _end and later the kernel has seen the signal itself and the call has
+ *    returned.
+ * 2. rs_copy_*: memory of the guest may be inaccessible (beyond the end of a mapped file). SIGSEGV
+ *    and SIGBUS between _begin and _end send the thread to _faulted.
+ * 3. rs_slow: C code with vector registers runs between saving and restoring the guest's. XSAVE
+ *    leaves out protection keys and tile data, which no code of ours touches; without OSXSAVE it is
+ *    FXSAVE.
  */
 
 #define EINTR	4
@@ -67,7 +70,8 @@ rs_copy_faulted:
 
 /*
  * long rs_slow(long (*fn)(void *) rdi, void *arg rsi, void *area rdx)
- * RBX keeps the area, R12 the result; the stack is aligned for the call by the two pushes and RBP's.
+ * RBX keeps the area, R12 the result; the stack is aligned for the call by the two pushes and
+ * RBP's.
  */
 	.globl	rs_slow
 	.type	rs_slow, @function
@@ -86,7 +90,8 @@ rs_slow:
 	xsave64	(%rbx)
 	jmp	2f
 1:	fxsave64 (%rbx)
-2:	fninit				/* the guest may have unmasked exceptions: libc gets the ABI's initial state */
+	/* The guest may have unmasked exceptions: libc gets the ABI's initial state. */
+2:	fninit
 	ldmxcsr	rs_initial_mxcsr(%rip)
 	call	*%rcx
 	movq	%rax, %r12

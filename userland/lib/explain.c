@@ -2,8 +2,9 @@
 /*
  * --explain: for every refusal, the rule that refused and the option that would allow it.
  *
- * Three kinds of rules refuse: the table of system calls (by policy class), Landlock or policy.c (by path), and the file's own permissions. Which
- * of the latter two it was is found out by resolving the path again, so the line is advice, not evidence: the file may have changed since.
+ * Three kinds of rules refuse: the table of system calls (by policy class), Landlock or policy.c
+ * (by path), and the file's own permissions. Which of the latter two it was is found out by
+ * resolving the path again, so the line is advice, not evidence: the file may have changed since.
  */
 #define _GNU_SOURCE
 #include <asm/unistd.h>
@@ -63,22 +64,30 @@ void rs_explain_path(const struct rs_sandbox *sb, long nr, const char *path, uns
 	printable(shown);
 	r = rs_root_for(sb, path, RS_ROOT_READ);
 	if (access & RS_ROOT_WRITE && r && r->access & RS_ROOT_WRITE) {
-		rs_say(sb, "refused %s \"%s\" for writing: %s %s allows it, the file's own permissions do not; no option changes that",
+		rs_say(sb,
+		       "refused %s \"%s\" for writing: %s %s allows it, the file's own permissions "
+		       "do not; no option changes that",
 		       call_name(nr, name, sizeof(name)), shown, r->why, r->path);
 		return;
 	}
 	if (!(access & RS_ROOT_WRITE) && r) {
-		rs_say(sb, "refused %s \"%s\" for reading: %s %s allows it, the file's own permissions do not; no option changes that",
+		rs_say(sb,
+		       "refused %s \"%s\" for reading: %s %s allows it, the file's own permissions "
+		       "do not; no option changes that",
 		       call_name(nr, name, sizeof(name)), shown, r->why, r->path);
 		return;
 	}
 	advise(shown, is_directory(path), where, sizeof(where));
 	if (r)
-		rs_say(sb, "refused %s \"%s\" for writing: %s %s is read-only; allow it with --rw %s", call_name(nr, name, sizeof(name)), shown,
-		       r->why, r->path, where);
+		rs_say(sb,
+		       "refused %s \"%s\" for writing: %s %s is read-only; allow it with --rw %s",
+		       call_name(nr, name, sizeof(name)), shown, r->why, r->path, where);
 	else
-		rs_say(sb, "refused %s \"%s\" for %s: it is in no --ro or --rw path; allow it with %s %s", call_name(nr, name, sizeof(name)),
-		       shown, what, access & RS_ROOT_WRITE ? "--rw" : "--ro", where);
+		rs_say(sb,
+		       "refused %s \"%s\" for %s: it is in no --ro or --rw path; allow it with %s "
+		       "%s",
+		       call_name(nr, name, sizeof(name)), shown, what,
+		       access & RS_ROOT_WRITE ? "--rw" : "--ro", where);
 }
 
 static void explain_class(const struct rs_sandbox *sb, uint64_t nr, unsigned int policy)
@@ -117,11 +126,14 @@ void rs_explain_guest(const struct rs_sandbox *sb, uint64_t nr, uint64_t error, 
 		printable(path);
 	}
 	if (nr >= RS_TABLE_SIZE || rs_call_table[nr].class == RS_CLASS_NONE) {
-		rs_say(sb, "refused %s: it is not in the table of system calls; no option allows it", call_name(nr, name, sizeof(name)));
+		rs_say(sb,
+		       "refused %s: it is not in the table of system calls; no option allows it",
+		       call_name(nr, name, sizeof(name)));
 		return;
 	}
 	if (path[0])
-		rs_say(sb, "refused %s \"%s\": %s", call_name(nr, name, sizeof(name)), path, strerror(error < 4096 ? (int)error : 0));
+		rs_say(sb, "refused %s \"%s\": %s", call_name(nr, name, sizeof(name)), path,
+		       strerror(error < 4096 ? (int)error : 0));
 	else
 		explain_class(sb, nr, rs_call_table[nr].policy);
 }
@@ -130,8 +142,20 @@ void rs_explain_guest(const struct rs_sandbox *sb, uint64_t nr, uint64_t error, 
 static bool changes_directory(long nr)
 {
 	switch (nr) {
-	case __NR_mkdir: case __NR_mkdirat: case __NR_rmdir: case __NR_unlink: case __NR_unlinkat: case __NR_rename: case __NR_renameat:
-	case __NR_renameat2: case __NR_link: case __NR_linkat: case __NR_symlink: case __NR_symlinkat: case __NR_mknod: case __NR_mknodat:
+	case __NR_mkdir:
+	case __NR_mkdirat:
+	case __NR_rmdir:
+	case __NR_unlink:
+	case __NR_unlinkat:
+	case __NR_rename:
+	case __NR_renameat:
+	case __NR_renameat2:
+	case __NR_link:
+	case __NR_linkat:
+	case __NR_symlink:
+	case __NR_symlinkat:
+	case __NR_mknod:
+	case __NR_mknodat:
 	case __NR_creat:
 		return true;
 	}
@@ -218,6 +242,7 @@ long rs_explain_slow(void *arg)
 		}
 	}
 	if (!said)
-		rs_say(s->v->sb, "refused %s: %s, by Linux itself", call_name(s->nr, name, sizeof(name)), strerror(-(int)s->result));
+		rs_say(s->v->sb, "refused %s: %s, by Linux itself",
+		       call_name(s->nr, name, sizeof(name)), strerror(-(int)s->result));
 	return 0;
 }

@@ -2,21 +2,24 @@
 /*
  * Forwarded calls: from what the guest kernel asks to what Linux is asked.
  *
- * A request (struct rs_call) is hostile. Three steps, in this order, and none of them looks at guest memory that an earlier one has
- * already looked at:
+ * A request (struct rs_call) is hostile. Three steps, in this order, and none of them looks at
+ * guest memory that an earlier one has already looked at:
  *
- *	check	number and arguments are copied once; the row of the table says what each argument is. Descriptors must be the guest's.
- *		Addresses are guest physical: they must lie with their whole length in the arena or the window, and become addresses of
- *		this process. What holds further addresses, descriptors or lengths (iovec, msghdr, pollfd, socklen_t) is copied to
- *		memory of our own first and checked there.
+ *	check	number and arguments are copied once; the row of the table says what each argument
+ *		is. Descriptors must be the guest's. Addresses are guest physical: they must lie
+ *		with their whole length in the arena or the window, and become addresses of this
+ *		process. What holds further addresses, descriptors or lengths (iovec, msghdr,
+ *		pollfd, socklen_t) is copied to memory of our own first and checked there.
  *	call	the system call, with a real SYSCALL instruction in this thread.
- *	finish	what the kernel wrote into our copies goes to the guest; new descriptors become the guest's, one that is closed was taken
- *		from it before the call.
+ *	finish	what the kernel wrote into our copies goes to the guest; new descriptors become the
+ *		guest's, one that is closed was taken from it before the call.
  *
- * Buffers themselves are handed to the kernel in place: what is there is data, and may change at any time as in any threaded program.
- * Strings (paths) likewise: the kernel copies them before it looks, and the guard areas around arena and window bound how far.
+ * Buffers themselves are handed to the kernel in place: what is there is data, and may change at
+ * any time as in any threaded program. Strings (paths) likewise: the kernel copies them before it
+ * looks, and the guard areas around arena and window bound how far.
  *
- * This file is on the hot path: general registers only, no libc (the Makefile checks). A plain call costs about a hundred instructions here.
+ * This file is on the hot path: general registers only, no libc (the Makefile checks). A plain call
+ * costs about a hundred instructions here.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -78,7 +81,10 @@ static long check_fd(const struct rs_sandbox *sb, uint64_t in, long *out)
 	return 0;
 }
 
-/* A range that the kernel reads or writes in place; the address 0 stands for none and must then have no length. */
+/*
+ * A range that the kernel reads or writes in place; the address 0 stands for none and must then
+ * have no length.
+ */
 static inline long check_range(const struct rs_sandbox *sb, uint64_t gpa, uint64_t len, long *out)
 {
 	void *hva;
@@ -95,7 +101,8 @@ static inline long check_range(const struct rs_sandbox *sb, uint64_t gpa, uint64
 }
 
 /* As check_range(), but 0 is NULL whatever the length. */
-static inline long check_optional(const struct rs_sandbox *sb, uint64_t gpa, uint64_t len, long *out)
+static inline long check_optional(const struct rs_sandbox *sb, uint64_t gpa, uint64_t len,
+				  long *out)
 {
 	if (!gpa) {
 		*out = 0;
@@ -158,7 +165,10 @@ static long check_pollfds(struct check *c, uint64_t gpa, uint64_t n)
 	return 0;
 }
 
-/* Every descriptor in the SCM_RIGHTS messages of our copy must be the guest's; other kinds of control data are bounded by their length. */
+/*
+ * Every descriptor in the SCM_RIGHTS messages of our copy must be the guest's; other kinds of
+ * control data are bounded by their length.
+ */
 static long check_control(const struct rs_sandbox *sb, const uint8_t *control, uint64_t len)
 {
 	uint64_t at = 0;
@@ -184,7 +194,10 @@ static long check_control(const struct rs_sandbox *sb, const uint8_t *control, u
 	return 0;
 }
 
-/* struct msghdr: everything it points to is in memory of our own when the kernel sees it, but for the data itself. */
+/*
+ * struct msghdr: everything it points to is in memory of our own when the kernel sees it, but for
+ * the data itself.
+ */
 static long check_msg(struct check *c, uint64_t gpa, bool out)
 {
 	struct rs_scratch *s = &c->v->scratch;
@@ -249,7 +262,8 @@ static long check_msg(struct check *c, uint64_t gpa, bool out)
 	return 0;
 }
 
-static const struct rs_cmd_row *find_command(const struct rs_cmd_row *rows, unsigned int n, uint32_t cmd)
+static const struct rs_cmd_row *find_command(const struct rs_cmd_row *rows, unsigned int n,
+					     uint32_t cmd)
 {
 	unsigned int i;
 
@@ -449,7 +463,7 @@ static long check_values(struct check *c)
 	case __NR_socketpair:
 		if ((uint32_t)c->out[0] != 1 /* AF_UNIX */)
 			return -EPERM;
-		c->out[0] = 1;		/* without upper bits: the seccomp filter compares all of them */
+		c->out[0] = 1; /* without upper bits: the seccomp filter compares all of them */
 		break;
 	case __NR_open:
 		c->out[1] |= O_NOCTTY;	/* no terminal may become the host process's own */
@@ -461,7 +475,9 @@ static long check_values(struct check *c)
 		c->out[2] |= MSG_CMSG_CLOEXEC;
 		break;
 	case __NR_ppoll:
-		/* The mask is the host's business: no signal may stay out while the guest sleeps. */
+		/*
+		 * The mask is the host's business: no signal may stay out while the guest sleeps.
+		 */
 		c->out[3] = 0;
 		c->out[4] = 0;
 		break;
@@ -469,7 +485,10 @@ static long check_values(struct check *c)
 	return 0;
 }
 
-/* New descriptors in a received control message; what there is no room for in the guest's buffer was cut off by the kernel. */
+/*
+ * New descriptors in a received control message; what there is no room for in the guest's buffer
+ * was cut off by the kernel.
+ */
 static void own_received(struct rs_sandbox *sb, const uint8_t *control, uint64_t len)
 {
 	uint64_t at = 0;
@@ -513,14 +532,20 @@ static long finish(struct check *c, long ret)
 			own_received(c->sb, s->control, controllen);
 			err |= rs_copy_to_guest(c->control_at, s->control, controllen);
 		}
-		err |= rs_copy_to_guest(m + offsetof(struct guest_msghdr, namelen), &namelen, sizeof(namelen));
-		err |= rs_copy_to_guest(m + offsetof(struct guest_msghdr, controllen), &controllen, sizeof(controllen));
-		err |= rs_copy_to_guest(m + offsetof(struct guest_msghdr, flags), &flags, sizeof(flags));
+		err |= rs_copy_to_guest(m + offsetof(struct guest_msghdr, namelen), &namelen,
+					sizeof(namelen));
+		err |= rs_copy_to_guest(m + offsetof(struct guest_msghdr, controllen), &controllen,
+					sizeof(controllen));
+		err |= rs_copy_to_guest(m + offsetof(struct guest_msghdr, flags), &flags,
+					sizeof(flags));
 	}
 	return err ? -EFAULT : ret;
 }
 
-/* Does an open need more than Landlock? O_PATH is not covered; O_TRUNC without write access is not, before ABI 3. */
+/*
+ * Does an open need more than Landlock? O_PATH is not covered; O_TRUNC without write access is not,
+ * before ABI 3.
+ */
 static inline bool open_needs_policy(const struct check *c)
 {
 	long flags = c->nr == __NR_open ? c->out[1] : c->out[2];
@@ -562,8 +587,8 @@ static long slow_explain(struct check *c, long ret)
 }
 
 /*
- * The short way, for rows of a plain shape (table.c): one check of a descriptor, at most one of a buffer, and the call. Whatever fails here is
- * what check_args() would have said.
+ * The short way, for rows of a plain shape (table.c): one check of a descriptor, at most one of a
+ * buffer, and the call. Whatever fails here is what check_args() would have said.
  */
 static inline long forward_plain(struct rs_vcpu *v, uint64_t nr, unsigned int flags)
 {
@@ -590,7 +615,8 @@ static inline long forward_plain(struct rs_vcpu *v, uint64_t nr, unsigned int fl
 	return rs_raw6(nr, out[0], out[1], out[2], out[3], out[4], out[5]);
 }
 
-static __attribute__((noinline)) long forward(struct rs_vcpu *v, uint64_t nr, const struct rs_call_row *row)
+static __attribute__((noinline)) long forward(struct rs_vcpu *v, uint64_t nr,
+					      const struct rs_call_row *row)
 {
 	struct rs_call *call = &v->shared->call;
 	struct rs_sandbox *sb = v->sb;
@@ -625,7 +651,8 @@ static __attribute__((noinline)) long forward(struct rs_vcpu *v, uint64_t nr, co
 		if (row->flags & RS_ROW_BLOCKS)
 			ret = rs_host_call(nr, c.out, &v->shared->pending);
 		else
-			ret = rs_raw6(nr, c.out[0], c.out[1], c.out[2], c.out[3], c.out[4], c.out[5]);
+			ret = rs_raw6(nr, c.out[0], c.out[1], c.out[2], c.out[3], c.out[4],
+				      c.out[5]);
 		if (c.post)
 			ret = finish(&c, ret);
 		if ((ret == -EACCES || ret == -EPERM) && sb->explain)
@@ -641,7 +668,10 @@ static __attribute__((noinline)) long forward(struct rs_vcpu *v, uint64_t nr, co
 	return ret;
 }
 
-/* A file into the window. The kernel checks what the descriptor allows; never executable, never outside the window. */
+/*
+ * A file into the window. The kernel checks what the descriptor allows; never executable, never
+ * outside the window.
+ */
 static long map_file(struct rs_sandbox *sb, const uint64_t a[6])
 {
 	const struct rs_mem *m = &sb->mem;
@@ -652,7 +682,8 @@ static long map_file(struct rs_sandbox *sb, const uint64_t a[6])
 	ret = check_fd(sb, a[0], &fd);
 	if (ret)
 		return ret;
-	if (flags & ~(uint64_t)(RS_MAP_WRITE | RS_MAP_SHARED) || !len || (offset | len | gpa) & (RS_PAGE - 1))
+	if (flags & ~(uint64_t)(RS_MAP_WRITE | RS_MAP_SHARED) || !len ||
+	    (offset | len | gpa) & (RS_PAGE - 1))
 		return -EINVAL;
 	if (at >= m->window_size || len > m->window_size - at)
 		return -EFAULT;

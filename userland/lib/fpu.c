@@ -2,7 +2,8 @@
 /*
  * Where rs_slow() keeps the guest's vector registers, and how.
  *
- * The area is as large as CPUID says for all features in XCR0. Its header starts as zero, as XRSTOR demands; XSAVE writes the rest.
+ * The area is as large as CPUID says for all features in XCR0. Its header starts as zero, as XRSTOR
+ * demands; XSAVE writes the rest.
  */
 #include <cpuid.h>
 #include <stdint.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest kernel, as a file inside this one. RS_GUEST_IMAGE is its path; the Makefile names it. */
+/*
+ * The guest kernel, as a file inside this one. RS_GUEST_IMAGE is its path; the Makefile names it.
+ */
 	.section .rodata
 	.balign	4096
 	.globl	rs_guest_image_start

@@ -3,19 +3,24 @@
  * The guest's memory before its first instruction.
  *
  * Guest physical                         here
- *	0 .. arena_size			arena: private anonymous memory, 2 MiB aligned so that Linux can use huge pages, guard areas around it
- *	window_gpa .. + window_size	file window: inaccessible until a file is mapped there, guard areas around it
+ *	0 .. arena_size			arena: private anonymous memory, 2 MiB aligned so that Linux
+ *					can use huge pages, guard areas around it
+ *	window_gpa .. + window_size	file window: inaccessible until a file is mapped there,
+ *					guard areas around it
  *
- *	vdso_gpa - vvar_size		this process's own [vvar] and [vdso], read-only, so that programs tell the time without an exit
+ *	vdso_gpa - vvar_size		this process's own [vvar] and [vdso], read-only, so that
+ *					programs tell the time without an exit
  *
- * In the arena, from below: nothing up to RS_KERNEL_GPA (never touched, so it costs no memory); the guest kernel; page tables, boot page, shared
- * pages, stacks, the strings of the first process; free_gpa. What is small lies together, in one huge page as a rule: clearing one is a
- * million instructions.
+ * In the arena, from below: nothing up to RS_KERNEL_GPA (never touched, so it costs no memory); the
+ * guest kernel; page tables, boot page, shared pages, stacks, the strings of the first process;
+ * free_gpa. What is small lies together, in one huge page as a rule: clearing one is a million
+ * instructions.
  *
- * Virtual, built here as uapi/ringside_guest.h says: the direct map of arena and window (writable, never executable), and the image by
- * segments, 4 KiB pages, none both writable and executable.
+ * Virtual, built here as uapi/ringside_guest.h says: the direct map of arena and window (writable,
+ * never executable), and the image by segments, 4 KiB pages, none both writable and executable.
  *
- * The image is our own, yet it is read as a stranger's: every offset is checked, so that a damaged file is an error and nothing else.
+ * The image is our own, yet it is read as a stranger's: every offset is checked, so that a damaged
+ * file is an error and nothing else.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -36,7 +41,8 @@
 #define GUARD		(2ull << 20)
 #define WINDOW_SIZE	(64ull << 30)
 #define WINDOW_SIZE_MIN	(4ull << 30)
-#define ADDRESSABLE	(512ull << 30)	/* one page of 1 GiB entries; RS_DIRECT_BASE is aligned to it */
+/* One page of 1 GiB entries; RS_DIRECT_BASE is aligned to it. */
+#define ADDRESSABLE	(512ull << 30)
 #define IMAGE_MAX	(64ull << 20)
 #define STACK_SIZE	16384ull
 #define ARGS_MAX	(2ull << 20)
@@ -66,13 +72,17 @@
 
 #define HWCAP2_FSGSBASE	2
 
-/* --- memory ------------------------------------------------------------------------------------------------------------------- */
+/* --- memory ---------------------------------------------------------------------------------- */
 
-/* Reserve @size bytes, aligned to 2 MiB, with inaccessible memory on both sides; what is inside is inaccessible too. */
+/*
+ * Reserve @size bytes, aligned to 2 MiB, with inaccessible memory on both sides; what is inside is
+ * inaccessible too.
+ */
 static void *reserve(uint64_t size)
 {
 	uint64_t total = size + 2 * GUARD + RS_HUGE;
-	uint8_t *p = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *p =
+		mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint64_t at;
 
 	if (p == MAP_FAILED)
@@ -97,19 +107,24 @@ int rs_memory_create(struct rs_sandbox *sb, uint64_t memory, char *why)
 	while (m->window_gpa + m->window_size > limit && m->window_size > WINDOW_SIZE_MIN)
 		m->window_size /= 2;
 	if (m->window_gpa + m->window_size > limit) {
-		snprintf(why, RS_WHY, "%llu MiB of memory are more than this machine's %u-bit guest addresses hold",
+		snprintf(why, RS_WHY,
+			 "%llu MiB of memory are more than this machine's %u-bit guest addresses "
+			 "hold",
 			 (unsigned long long)memory >> 20, sb->engine.info.gpa_bits);
 		return -EINVAL;
 	}
 	m->arena = reserve(memory);
 	if (!m->arena) {
-		snprintf(why, RS_WHY, "cannot reserve %llu MiB of address space for the guest's memory: %s", (unsigned long long)memory >> 20,
-			 strerror(errno));
+		snprintf(why, RS_WHY,
+			 "cannot reserve %llu MiB of address space for the guest's memory: %s",
+			 (unsigned long long)memory >> 20, strerror(errno));
 		return -ENOMEM;
 	}
-	arena = mmap(m->arena, memory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	arena = mmap(m->arena, memory, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 	if (arena == MAP_FAILED) {
-		snprintf(why, RS_WHY, "cannot get %llu MiB of memory for the guest: %s", (unsigned long long)memory >> 20, strerror(errno));
+		snprintf(why, RS_WHY, "cannot get %llu MiB of memory for the guest: %s",
+			 (unsigned long long)memory >> 20, strerror(errno));
 		return -ENOMEM;
 	}
 	/* A kernel without huge pages refuses; then there are only more nested faults. */
@@ -117,7 +132,9 @@ int rs_memory_create(struct rs_sandbox *sb, uint64_t memory, char *why)
 	madvise(m->arena, memory, MADV_DONTDUMP);
 	m->window = reserve(m->window_size);
 	if (!m->window) {
-		snprintf(why, RS_WHY, "cannot reserve %llu GiB of address space for files: %s (is RLIMIT_AS set?)",
+		snprintf(why, RS_WHY,
+			 "cannot reserve %llu GiB of address space for files: %s (is RLIMIT_AS "
+			 "set?)",
 			 (unsigned long long)m->window_size >> 30, strerror(errno));
 		return -ENOMEM;
 	}
@@ -125,12 +142,14 @@ int rs_memory_create(struct rs_sandbox *sb, uint64_t memory, char *why)
 }
 
 /*
- * The kernel maps [vvar] (one area or more, depending on its version) directly below [vdso]. Where the two are not found like that, or the
- * kernel was told to have no vDSO, programs use system calls.
+ * The kernel maps [vvar] (one area or more, depending on its version) directly below [vdso]. Where
+ * the two are not found like that, or the kernel was told to have no vDSO, programs use system
+ * calls.
  */
 void rs_vdso_find(struct rs_sandbox *sb)
 {
-	uint64_t vdso = getauxval(AT_SYSINFO_EHDR), start, end, vvar = 0, vvar_end = 0, vdso_end = 0;
+	uint64_t vdso = getauxval(AT_SYSINFO_EHDR), start, end, vvar = 0, vvar_end = 0,
+		 vdso_end = 0;
 	struct rs_mem *m = &sb->mem;
 	FILE *f = fopen("/proc/self/maps", "re");
 	char line[512];
@@ -156,7 +175,7 @@ void rs_vdso_find(struct rs_sandbox *sb)
 	m->vdso_at = m->window_gpa + m->window_size;
 }
 
-/* --- placing things in the arena ------------------------------------------------------------------------------------------------ */
+/* --- placing things in the arena ------------------------------------------------------------- */
 
 /**
  * struct place - where the next thing goes
@@ -169,8 +188,8 @@ struct place {
 };
 
 /*
- * The first access to what is placed is a write: a read would bring in Linux's huge page of zeros, and the write after it would break that up into
- * small pages for good.
+ * The first access to what is placed is a write: a read would bring in Linux's huge page of zeros,
+ * and the write after it would break that up into small pages for good.
  */
 static uint64_t placed(struct place *p, uint64_t gpa)
 {
@@ -185,7 +204,8 @@ static uint64_t place(struct place *p, uint64_t size, uint64_t align)
 	size = (size + RS_PAGE - 1) & ~(RS_PAGE - 1);
 	if (at > p->m->arena_size || size > p->m->arena_size - at) {
 		p->failed = true;
-		return RS_PAGE;		/* somewhere harmless; the caller looks at @failed before it starts the guest */
+		/* Somewhere harmless; the caller looks at @failed before it starts the guest. */
+		return RS_PAGE;
 	}
 	p->next = at + size;
 	return placed(p, at);
@@ -196,7 +216,7 @@ static void *at(const struct rs_mem *m, uint64_t gpa)
 	return m->arena + gpa;
 }
 
-/* --- page tables ---------------------------------------------------------------------------------------------------------------- */
+/* --- page tables ----------------------------------------------------------------------------- */
 
 static uint64_t new_table(struct place *p)
 {
@@ -219,7 +239,8 @@ static unsigned int index_of(uint64_t va, int level)
 }
 
 /* Map @gpa at @va with a page of @level (1: 4 KiB, 2: 2 MiB, 3: 1 GiB). */
-static void map_page(struct place *p, uint64_t root, uint64_t va, uint64_t gpa, int level, uint64_t rights)
+static void map_page(struct place *p, uint64_t root, uint64_t va, uint64_t gpa, int level,
+		     uint64_t rights)
 {
 	uint64_t table = root;
 	int l;
@@ -228,12 +249,13 @@ static void map_page(struct place *p, uint64_t root, uint64_t va, uint64_t gpa, 
 		table = table_below(p, table, index_of(va, l));
 	if (p->failed)
 		return;
-	((uint64_t *)at(p->m, table))[index_of(va, level)] = gpa | rights | PTE_P | PTE_A | PTE_D | (level > 1 ? PTE_PS : 0);
+	((uint64_t *)at(p->m, table))[index_of(va, level)] =
+		gpa | rights | PTE_P | PTE_A | PTE_D | (level > 1 ? PTE_PS : 0);
 }
 
 /*
- * The direct map of [gpa, gpa + size). The arena's end need not be a multiple of 1 GiB: what is beyond it has no memory behind it, and
- * 2 MiB entries keep it unmapped.
+ * The direct map of [gpa, gpa + size). The arena's end need not be a multiple of 1 GiB: what is
+ * beyond it has no memory behind it, and 2 MiB entries keep it unmapped.
  */
 static void map_direct(struct place *p, uint64_t root, uint64_t gpa, uint64_t size, bool giant)
 {
@@ -247,7 +269,7 @@ static void map_direct(struct place *p, uint64_t root, uint64_t gpa, uint64_t si
 	}
 }
 
-/* --- the guest kernel ----------------------------------------------------------------------------------------------------------- */
+/* --- the guest kernel ------------------------------------------------------------------------ */
 
 struct loaded {
 	uint64_t entry;
@@ -266,22 +288,25 @@ static bool inside(const struct rs_image *image, uint64_t offset, uint64_t len)
 }
 
 /* Check headers and segments and learn the size. */
-static int check_image(const struct rs_image *image, const struct rs_mem *m, struct loaded *l, char *why)
+static int check_image(const struct rs_image *image, const struct rs_mem *m, struct loaded *l,
+		       char *why)
 {
 	const Elf64_Ehdr *h = image->data;
 	const uint64_t base = RS_KERNEL_BASE + RS_KERNEL_GPA;
 	unsigned int i;
 	bool entry_ok = false;
 
-	if (!inside(image, 0, sizeof(*h)) || memcmp(h->e_ident, ELFMAG, SELFMAG) || h->e_ident[EI_CLASS] != ELFCLASS64 ||
-	    h->e_type != ET_EXEC || h->e_machine != EM_X86_64)
+	if (!inside(image, 0, sizeof(*h)) || memcmp(h->e_ident, ELFMAG, SELFMAG) ||
+	    h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_type != ET_EXEC || h->e_machine != EM_X86_64)
 		return bad_image(why, "no static x86-64 ELF file");
-	if (h->e_phentsize != sizeof(Elf64_Phdr) || !inside(image, h->e_phoff, (uint64_t)h->e_phnum * sizeof(Elf64_Phdr)) || h->e_phoff % 8)
+	if (h->e_phentsize != sizeof(Elf64_Phdr) ||
+	    !inside(image, h->e_phoff, (uint64_t)h->e_phnum * sizeof(Elf64_Phdr)) || h->e_phoff % 8)
 		return bad_image(why, "program headers");
 	l->entry = h->e_entry;
 	l->size = 0;
 	for (i = 0; i < h->e_phnum; i++) {
-		const Elf64_Phdr *ph = (const Elf64_Phdr *)((const char *)image->data + h->e_phoff) + i;
+		const Elf64_Phdr *ph =
+			(const Elf64_Phdr *)((const char *)image->data + h->e_phoff) + i;
 		uint64_t end;
 
 		if (ph->p_type != PT_LOAD || !ph->p_memsz)
@@ -295,21 +320,24 @@ static int check_image(const struct rs_image *image, const struct rs_mem *m, str
 		end = ph->p_vaddr + ph->p_memsz - base;
 		if (end > l->size)
 			l->size = end;
-		if (ph->p_flags & PF_X && h->e_entry >= ph->p_vaddr && h->e_entry - ph->p_vaddr < ph->p_filesz)
+		if (ph->p_flags & PF_X && h->e_entry >= ph->p_vaddr &&
+		    h->e_entry - ph->p_vaddr < ph->p_filesz)
 			entry_ok = true;
 	}
 	if (!entry_ok)
 		return bad_image(why, "the entry point is in no executable segment");
 	l->size = (l->size + RS_PAGE - 1) & ~(RS_PAGE - 1);
 	if (l->size > IMAGE_MAX || RS_KERNEL_GPA + l->size > m->arena_size) {
-		snprintf(why, RS_WHY, "the guest kernel needs %llu MiB: give it more --memory", (unsigned long long)(RS_KERNEL_GPA + l->size) >> 20);
+		snprintf(why, RS_WHY, "the guest kernel needs %llu MiB: give it more --memory",
+			 (unsigned long long)(RS_KERNEL_GPA + l->size) >> 20);
 		return -ENOMEM;
 	}
 	return 0;
 }
 
 /* Write the backend's hypercall instruction over every site in .rs_hypercall_sites. */
-static int patch_sites(const struct rs_image *image, const struct rs_mem *m, const struct loaded *l, uint32_t backend, char *why)
+static int patch_sites(const struct rs_image *image, const struct rs_mem *m, const struct loaded *l,
+		       uint32_t backend, char *why)
 {
 	static const uint8_t vmcall[3] = { 0x0f, 0x01, 0xc1 }, vmmcall[3] = { 0x0f, 0x01, 0xd9 };
 	const uint8_t *want = backend == RS_BACKEND_VMX ? vmcall : vmmcall;
@@ -319,20 +347,25 @@ static int patch_sites(const struct rs_image *image, const struct rs_mem *m, con
 	unsigned int i, found = 0;
 	uint64_t k;
 
-	if (h->e_shentsize != sizeof(*sh) || h->e_shoff % 8 || !inside(image, h->e_shoff, (uint64_t)h->e_shnum * sizeof(*sh)) ||
-	    h->e_shstrndx >= h->e_shnum || !inside(image, sh[h->e_shstrndx].sh_offset, sh[h->e_shstrndx].sh_size) ||
+	if (h->e_shentsize != sizeof(*sh) || h->e_shoff % 8 ||
+	    !inside(image, h->e_shoff, (uint64_t)h->e_shnum * sizeof(*sh)) ||
+	    h->e_shstrndx >= h->e_shnum ||
+	    !inside(image, sh[h->e_shstrndx].sh_offset, sh[h->e_shstrndx].sh_size) ||
 	    !sh[h->e_shstrndx].sh_size)
 		return bad_image(why, "section headers");
 	names = (const char *)image->data + sh[h->e_shstrndx].sh_offset;
 	if (names[sh[h->e_shstrndx].sh_size - 1])
 		return bad_image(why, "section names");
 	for (i = 0; i < h->e_shnum; i++) {
-		if (sh[i].sh_name >= sh[h->e_shstrndx].sh_size || strcmp(names + sh[i].sh_name, ".rs_hypercall_sites"))
+		if (sh[i].sh_name >= sh[h->e_shstrndx].sh_size ||
+		    strcmp(names + sh[i].sh_name, ".rs_hypercall_sites"))
 			continue;
-		if (sh[i].sh_type != SHT_PROGBITS || sh[i].sh_offset % 8 || sh[i].sh_size % 8 || !inside(image, sh[i].sh_offset, sh[i].sh_size))
+		if (sh[i].sh_type != SHT_PROGBITS || sh[i].sh_offset % 8 || sh[i].sh_size % 8 ||
+		    !inside(image, sh[i].sh_offset, sh[i].sh_size))
 			return bad_image(why, ".rs_hypercall_sites");
 		for (k = 0; k < sh[i].sh_size / 8; k++) {
-			uint64_t va = ((const uint64_t *)((const char *)image->data + sh[i].sh_offset))[k];
+			uint64_t va = ((const uint64_t *)((const char *)image->data +
+							  sh[i].sh_offset))[k];
 			uint64_t off = va - (RS_KERNEL_BASE + RS_KERNEL_GPA);
 			uint8_t *site;
 
@@ -348,8 +381,12 @@ static int patch_sites(const struct rs_image *image, const struct rs_mem *m, con
 	return found ? 0 : bad_image(why, "no hypercall sites");
 }
 
-/* Copy the segments and map them with their rights. A page that two segments share gets the rights of both, never W and X. */
-static int copy_image(struct place *p, uint64_t root, const struct rs_image *image, const struct loaded *l, char *why)
+/*
+ * Copy the segments and map them with their rights. A page that two segments share gets the rights
+ * of both, never W and X.
+ */
+static int copy_image(struct place *p, uint64_t root, const struct rs_image *image,
+		      const struct loaded *l, char *why)
 {
 	const Elf64_Ehdr *h = image->data;
 	const uint64_t base = RS_KERNEL_BASE + RS_KERNEL_GPA;
@@ -362,12 +399,14 @@ static int copy_image(struct place *p, uint64_t root, const struct rs_image *ima
 		return -ENOMEM;
 	}
 	for (i = 0; i < h->e_phnum; i++) {
-		const Elf64_Phdr *ph = (const Elf64_Phdr *)((const char *)image->data + h->e_phoff) + i;
+		const Elf64_Phdr *ph =
+			(const Elf64_Phdr *)((const char *)image->data + h->e_phoff) + i;
 		uint64_t off = ph->p_vaddr - base;
 
 		if (ph->p_type != PT_LOAD || !ph->p_memsz)
 			continue;
-		memcpy(at(p->m, RS_KERNEL_GPA + off), (const char *)image->data + ph->p_offset, ph->p_filesz);
+		memcpy(at(p->m, RS_KERNEL_GPA + off), (const char *)image->data + ph->p_offset,
+		       ph->p_filesz);
 		for (n = off / RS_PAGE; n <= (off + ph->p_memsz - 1) / RS_PAGE; n++)
 			rights[n] |= PF_R | (ph->p_flags & (PF_W | PF_X));
 	}
@@ -385,10 +424,11 @@ static int copy_image(struct place *p, uint64_t root, const struct rs_image *ima
 	return 0;
 }
 
-/* --- the first process ------------------------------------------------------------------------------------------------------------ */
+/* --- the first process ----------------------------------------------------------------------- */
 
 /* Path, argv and envp as strings one after the other. */
-static int place_args(struct place *p, const struct rs_start *start, struct rs_boot *boot, char *why)
+static int place_args(struct place *p, const struct rs_start *start, struct rs_boot *boot,
+		      char *why)
 {
 	const char *const *lists[] = { start->argv, start->envp };
 	uint64_t size = strlen(start->program) + 1, gpa;
@@ -400,8 +440,8 @@ static int place_args(struct place *p, const struct rs_start *start, struct rs_b
 		for (k = 0; lists[i] && lists[i][k]; k++, counts[i]++)
 			size += strlen(lists[i][k]) + 1;
 	if (size > ARGS_MAX) {
-		snprintf(why, RS_WHY, "arguments and environment are %llu KiB long, more than %llu", (unsigned long long)size >> 10,
-			 ARGS_MAX >> 10);
+		snprintf(why, RS_WHY, "arguments and environment are %llu KiB long, more than %llu",
+			 (unsigned long long)size >> 10, ARGS_MAX >> 10);
 		return -E2BIG;
 	}
 	gpa = place(p, size, RS_PAGE);
@@ -432,7 +472,8 @@ static uint64_t stack_limit(const struct rs_mem *m)
 	return limit & ~(RS_PAGE - 1);
 }
 
-static void describe_process(struct rs_boot *boot, const struct rs_mem *m, const struct rs_start *start)
+static void describe_process(struct rs_boot *boot, const struct rs_mem *m,
+			     const struct rs_start *start)
 {
 	mode_t mask = umask(0);
 
@@ -448,13 +489,16 @@ static void describe_process(struct rs_boot *boot, const struct rs_mem *m, const
 	memcpy(boot->stdio, start->stdio, sizeof(boot->stdio));
 	boot->cwd_fd = start->cwd_fd;
 	boot->stack_limit = stack_limit(m);
-	/* Both are what Linux shows a process: the CPUID bits of the CPU, which the module does not take away from a guest. */
+	/*
+	 * Both are what Linux shows a process: the CPUID bits of the CPU, which the module does not
+	 * take away from a guest.
+	 */
 	boot->hwcap = getauxval(AT_HWCAP);
 	boot->hwcap2 = boot->cr4 & CR4_FSGSBASE ? HWCAP2_FSGSBASE : 0;
 }
 
-int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs_start *start, struct rs_vcpu_shared *shared[],
-	    struct rs_vcpu_state states[], char *why)
+int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs_start *start,
+	    struct rs_vcpu_shared *shared[], struct rs_vcpu_state states[], char *why)
 {
 	const struct rs_info *info = &sb->engine.info;
 	struct rs_mem *m = &sb->mem;
@@ -504,8 +548,9 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 		boot->vvar_size = m->vvar_size;
 	}
 	boot->cr3 = root;
-	boot->cr4 = (CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP |
-		     (info->features & RS_FEATURE_XSAVE ? CR4_OSXSAVE : 0)) & info->cr4_allowed;
+	boot->cr4 = (CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE |
+		     CR4_SMEP | CR4_SMAP | (info->features & RS_FEATURE_XSAVE ? CR4_OSXSAVE : 0)) &
+		    info->cr4_allowed;
 	boot->efer = (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE) & info->efer_allowed;
 	boot->image_size = l.size;
 	if (start->trace_mask)
@@ -519,7 +564,9 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 	if (ret)
 		return ret;
 	if (p.failed) {
-		snprintf(why, RS_WHY, "%llu MiB of memory are too little for the guest kernel: give it more --memory",
+		snprintf(why, RS_WHY,
+			 "%llu MiB of memory are too little for the guest kernel: give it more "
+			 "--memory",
 			 (unsigned long long)m->arena_size >> 20);
 		return -ENOMEM;
 	}

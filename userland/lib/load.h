@@ -29,18 +29,23 @@ struct rs_start {
 
 /**
  * rs_memory_create() - reserve arena and file window in this process and fill in sb->mem
- * @memory is a multiple of 2 MiB. Returns 0, or -errno with words in @why. The memory lives as long as the process.
+ * @memory is a multiple of 2 MiB. Returns 0, or -errno with words in @why. The memory lives as long
+ * as the process.
  */
 int rs_memory_create(struct rs_sandbox *sb, uint64_t memory, char *why);
 
-/** rs_vdso_find() - look for this process's vDSO and decide its GPA: sb->mem.vdso_*, vvar_size; 0 when there is none to offer */
+/**
+ * rs_vdso_find() - look for this process's vDSO and decide its GPA: sb->mem.vdso_*, vvar_size; 0
+ * when there is none to offer
+ */
 void rs_vdso_find(struct rs_sandbox *sb);
 
 /**
- * rs_load() - put the guest kernel, its boot page tables, boot page, stacks and arguments into the arena, make the vCPUs' registers
- * Wants sb->mem, sb->engine.info, sb->ncpus; fills in sb->boot, the shared page of each vCPU in @shared, and @states.
+ * rs_load() - put the guest kernel, its boot page tables, boot page, stacks and arguments into the
+ * arena, make the vCPUs' registers Wants sb->mem, sb->engine.info, sb->ncpus; fills in sb->boot,
+ * the shared page of each vCPU in @shared, and @states.
  */
-int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs_start *start, struct rs_vcpu_shared *shared[],
-	    struct rs_vcpu_state states[], char *why);
+int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs_start *start,
+	    struct rs_vcpu_shared *shared[], struct rs_vcpu_state states[], char *why);
 
 #endif /* RS_LOAD_H */

@@ -2,16 +2,19 @@
 /*
  * Paths: what the guest may reach by name, where Landlock does not say.
  *
- * Landlock decides opens, and everything that makes, removes, links or renames. It says nothing (in the ABI of Linux 6.1) about metadata:
- * stat, access, readlink, chmod, chown, times, extended attributes, truncate, watches. Those are decided here by the same roots that made
- * the Landlock rules, so that the two walls stand on one line:
+ * Landlock decides opens, and everything that makes, removes, links or renames. It says nothing (in
+ * the ABI of Linux 6.1) about metadata: stat, access, readlink, chmod, chown, times, extended
+ * attributes, truncate, watches. Those are decided here by the same roots that made the Landlock
+ * rules, so that the two walls stand on one line:
  *
- *	reading metadata	inside any root, and of the directories that lead to one (programs walk down from "/")
+ *	reading metadata	inside any root, and of the directories that lead to one (programs
+ *				walk down from "/")
  *	changing metadata	inside an --rw root
  *
- * No race between check and use: the name is copied out of the guest once, opened with O_PATH (so that links are followed once, by the kernel),
- * the path of that descriptor is compared with the roots, and the call is made on the descriptor. What the guest renames or relinks
- * meanwhile does not matter any more: the object checked is the object used.
+ * No race between check and use: the name is copied out of the guest once, opened with O_PATH (so
+ * that links are followed once, by the kernel), the path of that descriptor is compared with the
+ * roots, and the call is made on the descriptor. What the guest renames or relinks meanwhile does
+ * not matter any more: the object checked is the object used.
  *
  * The path of a descriptor is what /proc/self/fd says. Without /proc every call here is refused.
  */
@@ -29,11 +32,41 @@
 #include "sandbox.h"
 
 static const uint16_t covered[] = {
-	__NR_stat, __NR_lstat, __NR_newfstatat, __NR_statx, __NR_access, __NR_faccessat, __NR_faccessat2, __NR_readlink,
-	__NR_readlinkat, __NR_statfs, __NR_chdir, __NR_fchdir, __NR_inotify_add_watch,
-	__NR_truncate, __NR_chmod, __NR_fchmod, __NR_fchmodat, __NR_chown, __NR_lchown, __NR_fchown, __NR_fchownat, __NR_utime,
-	__NR_utimes, __NR_futimesat, __NR_utimensat, __NR_setxattr, __NR_lsetxattr, __NR_fsetxattr, __NR_removexattr, __NR_lremovexattr,
-	__NR_fremovexattr, __NR_getxattr, __NR_lgetxattr, __NR_listxattr, __NR_llistxattr,
+	__NR_stat,
+	__NR_lstat,
+	__NR_newfstatat,
+	__NR_statx,
+	__NR_access,
+	__NR_faccessat,
+	__NR_faccessat2,
+	__NR_readlink,
+	__NR_readlinkat,
+	__NR_statfs,
+	__NR_chdir,
+	__NR_fchdir,
+	__NR_inotify_add_watch,
+	__NR_truncate,
+	__NR_chmod,
+	__NR_fchmod,
+	__NR_fchmodat,
+	__NR_chown,
+	__NR_lchown,
+	__NR_fchown,
+	__NR_fchownat,
+	__NR_utime,
+	__NR_utimes,
+	__NR_futimesat,
+	__NR_utimensat,
+	__NR_setxattr,
+	__NR_lsetxattr,
+	__NR_fsetxattr,
+	__NR_removexattr,
+	__NR_lremovexattr,
+	__NR_fremovexattr,
+	__NR_getxattr,
+	__NR_lgetxattr,
+	__NR_listxattr,
+	__NR_llistxattr,
 };
 
 bool rs_policy_covers(unsigned int nr)
@@ -48,16 +81,34 @@ bool rs_policy_covers(unsigned int nr)
 
 const int *rs_policy_host_calls(void)
 {
-	static const int calls[] = {
-		__NR_openat, __NR_close, __NR_newfstatat, __NR_statx, __NR_faccessat2, __NR_readlinkat, __NR_fstatfs, __NR_fstat, __NR_fchdir,
-		__NR_inotify_add_watch, __NR_truncate, __NR_fchmodat, __NR_fchmod, __NR_fchownat, __NR_fchown, __NR_utimensat, __NR_setxattr,
-		__NR_fsetxattr, __NR_removexattr, __NR_fremovexattr, __NR_getxattr, __NR_listxattr, -1
-	};
+	static const int calls[] = { __NR_openat,
+				     __NR_close,
+				     __NR_newfstatat,
+				     __NR_statx,
+				     __NR_faccessat2,
+				     __NR_readlinkat,
+				     __NR_fstatfs,
+				     __NR_fstat,
+				     __NR_fchdir,
+				     __NR_inotify_add_watch,
+				     __NR_truncate,
+				     __NR_fchmodat,
+				     __NR_fchmod,
+				     __NR_fchownat,
+				     __NR_fchown,
+				     __NR_utimensat,
+				     __NR_setxattr,
+				     __NR_fsetxattr,
+				     __NR_removexattr,
+				     __NR_fremovexattr,
+				     __NR_getxattr,
+				     __NR_listxattr,
+				     -1 };
 
 	return calls;
 }
 
-/* --- roots --------------------------------------------------------------------------------------------------------------------- */
+/* --- roots ----------------------------------------------------------------------------------- */
 
 /* Is @path the directory @dir or below it? @len is the length of @dir. */
 static bool below(const char *path, const char *dir, size_t len)
@@ -67,14 +118,16 @@ static bool below(const char *path, const char *dir, size_t len)
 	return !strncmp(path, dir, len) && (path[len] == 0 || path[len] == '/');
 }
 
-const struct rs_root *rs_root_for(const struct rs_sandbox *sb, const char *path, unsigned int access)
+const struct rs_root *rs_root_for(const struct rs_sandbox *sb, const char *path,
+				  unsigned int access)
 {
 	unsigned int i;
 
 	for (i = 0; i < sb->nroots; i++) {
 		const struct rs_root *r = &sb->roots[i];
 
-		if (!r->name && (r->access & access) == access && (r->dir ? below(path, r->path, r->len) : !strcmp(path, r->path)))
+		if (!r->name && (r->access & access) == access &&
+		    (r->dir ? below(path, r->path, r->len) : !strcmp(path, r->path)))
 			return r;
 	}
 	return NULL;
@@ -107,7 +160,10 @@ int rs_path_of(const struct rs_sandbox *sb, int fd, char *buf)
 	return 0;
 }
 
-/* Copy a string out of guest memory, a page at a time, since the page after its end may be inaccessible. */
+/*
+ * Copy a string out of guest memory, a page at a time, since the page after its end may be
+ * inaccessible.
+ */
 static long copy_string(const struct rs_mem *m, uint64_t gpa, char *buf, size_t size)
 {
 	size_t have = 0;
@@ -167,11 +223,13 @@ static void put_target(struct target *t)
 /* A pipe, a socket, an eventfd and the like, which no name leads to. */
 static bool anonymous(const char *path)
 {
-	return !strncmp(path, "pipe:[", 6) || !strncmp(path, "socket:[", 8) || !strncmp(path, "anon_inode:", 11);
+	return !strncmp(path, "pipe:[", 6) || !strncmp(path, "socket:[", 8) ||
+	       !strncmp(path, "anon_inode:", 11);
 }
 
 /* May the guest do @access (RS_ROOT_*) to @t's metadata? 0 or -EACCES. */
-static long allowed(const struct rs_sandbox *sb, long nr, const struct target *t, unsigned int access)
+static long allowed(const struct rs_sandbox *sb, long nr, const struct target *t,
+		    unsigned int access)
 {
 	if (anonymous(t->path))		/* the descriptor is the right */
 		return 0;
@@ -184,9 +242,11 @@ static long allowed(const struct rs_sandbox *sb, long nr, const struct target *t
 }
 
 /*
- * Open what argument @path of the call names, relative to @dfd. An empty path with @empty_ok is the descriptor itself; NULL likewise.
+ * Open what argument @path of the call names, relative to @dfd. An empty path with @empty_ok is the
+ * descriptor itself; NULL likewise.
  */
-static long resolve(struct rs_slow_call *s, long dfd, int path_arg, bool nofollow, bool empty_ok, struct target *t)
+static long resolve(struct rs_slow_call *s, long dfd, int path_arg, bool nofollow, bool empty_ok,
+		    struct target *t)
 {
 	struct rs_sandbox *sb = s->v->sb;
 	char path[RS_PATH_MAX];
@@ -206,20 +266,25 @@ static long resolve(struct rs_slow_call *s, long dfd, int path_arg, bool nofollo
 		path[0] = '.';
 		path[1] = 0;
 	}
-	fd = rs_raw4(__NR_openat, dfd, (long)path, O_PATH | O_CLOEXEC | (nofollow ? O_NOFOLLOW : 0), 0);
+	fd = rs_raw4(__NR_openat, dfd, (long)path, O_PATH | O_CLOEXEC | (nofollow ? O_NOFOLLOW : 0),
+		     0);
 	if (fd < 0)
 		return fd;
 	return set_target(sb, t, fd, true);
 }
 
 /* resolve() and the decision in one. */
-static long reach(struct rs_slow_call *s, long dfd, int path_arg, bool nofollow, bool empty_ok, unsigned int access, struct target *t)
+static long reach(struct rs_slow_call *s, long dfd, int path_arg, bool nofollow, bool empty_ok,
+		  unsigned int access, struct target *t)
 {
 	long ret = resolve(s, dfd, path_arg, nofollow, empty_ok, t);
 
 	if (ret)
 		return ret;
-	/* What fstat tells of a descriptor that the guest has, stdout on some file of the user's say, it tells under this name too. */
+	/*
+	 * What fstat tells of a descriptor that the guest has, stdout on some file of the user's
+	 * say, it tells under this name too.
+	 */
 	if (!t->mine && access == RS_ROOT_READ)
 		return 0;
 	ret = allowed(s->v->sb, s->nr, t, access);
@@ -228,15 +293,19 @@ static long reach(struct rs_slow_call *s, long dfd, int path_arg, bool nofollow,
 	return ret;
 }
 
-/* --- opens that Landlock does not cover ------------------------------------------------------------------------------------------- */
+/* --- opens that Landlock does not cover ------------------------------------------------------ */
 
-/* Is it a file of this very process in /proc? Writing there (mem, fd/N, ...) would reach the host process itself. */
+/*
+ * Is it a file of this very process in /proc? Writing there (mem, fd/N, ...) would reach the host
+ * process itself.
+ */
 static bool own_proc(const char *path)
 {
 	char mine[32];
 	size_t n = snprintf(mine, sizeof(mine), "/proc/%ld/", rs_raw3(__NR_getpid, 0, 0, 0));
 
-	return !strncmp(path, mine, n) || !strncmp(path, "/proc/self/", 11) || !strncmp(path, "/proc/thread-self/", 18);
+	return !strncmp(path, mine, n) || !strncmp(path, "/proc/self/", 11) ||
+	       !strncmp(path, "/proc/thread-self/", 18);
 }
 
 static long policy_open(struct rs_slow_call *s)
@@ -265,12 +334,13 @@ static long policy_open(struct rs_slow_call *s)
 		return t.fd;
 	}
 	/*
-	 * Truncating needs write permission anyway; asking for write access makes Landlock decide, which knows truncation only from its third
-	 * ABI on.
+	 * Truncating needs write permission anyway; asking for write access makes Landlock decide,
+	 * which knows truncation only from its third ABI on.
 	 */
 	if (flags & O_TRUNC && (flags & O_ACCMODE) == O_RDONLY)
 		flags |= O_RDWR;
-	fd = rs_host_call(__NR_openat, (const long[6]){ dfd, s->args[p], flags, mode, 0, 0 }, &s->v->shared->pending);
+	fd = rs_host_call(__NR_openat, (const long[6]){ dfd, s->args[p], flags, mode, 0, 0 },
+			  &s->v->shared->pending);
 	if (fd < 0) {
 		if (fd == -EACCES && sb->explain) {
 			s->result = fd;
@@ -286,7 +356,7 @@ static long policy_open(struct rs_slow_call *s)
 	return fd;
 }
 
-/* --- reading metadata --------------------------------------------------------------------------------------------------------------- */
+/* --- reading metadata ------------------------------------------------------------------------ */
 
 static long policy_stat(struct rs_slow_call *s, long dfd, int path, long out, long flags)
 {
@@ -295,7 +365,8 @@ static long policy_stat(struct rs_slow_call *s, long dfd, int path, long out, lo
 
 	if (flags & ~(long)(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT))
 		return -EINVAL;
-	ret = reach(s, dfd, path, flags & AT_SYMLINK_NOFOLLOW, flags & AT_EMPTY_PATH, RS_ROOT_READ, &t);
+	ret = reach(s, dfd, path, flags & AT_SYMLINK_NOFOLLOW, flags & AT_EMPTY_PATH, RS_ROOT_READ,
+		    &t);
 	if (ret)
 		return ret;
 	ret = rs_raw4(__NR_newfstatat, t.fd, (long)"", out, AT_EMPTY_PATH);
@@ -308,10 +379,12 @@ static long policy_statx(struct rs_slow_call *s)
 	long flags = s->args[2], ret;
 	struct target t;
 
-	ret = reach(s, s->args[0], 1, flags & AT_SYMLINK_NOFOLLOW, flags & AT_EMPTY_PATH, RS_ROOT_READ, &t);
+	ret = reach(s, s->args[0], 1, flags & AT_SYMLINK_NOFOLLOW, flags & AT_EMPTY_PATH,
+		    RS_ROOT_READ, &t);
 	if (ret)
 		return ret;
-	ret = rs_raw5(__NR_statx, t.fd, (long)"", AT_EMPTY_PATH | (flags & AT_STATX_SYNC_TYPE), s->args[3], s->args[4]);
+	ret = rs_raw5(__NR_statx, t.fd, (long)"", AT_EMPTY_PATH | (flags & AT_STATX_SYNC_TYPE),
+		      s->args[3], s->args[4]);
 	put_target(&t);
 	return ret;
 }
@@ -339,7 +412,7 @@ static long policy_readlink(struct rs_slow_call *s, long dfd, int path, long buf
 	if (ret)
 		return ret;
 	ret = rs_raw4(__NR_readlinkat, t.fd, (long)"", buf, size);
-	if (ret == -ENOENT)	/* what the kernel says of an empty name on something that is no link */
+	if (ret == -ENOENT) /* what the kernel says of an empty name on something that is no link */
 		ret = -EINVAL;
 	put_target(&t);
 	return ret;
@@ -379,7 +452,8 @@ static long policy_watch(struct rs_slow_call *s)
 {
 	uint32_t mask = s->args[2];
 	struct target t;
-	long ret = reach(s, AT_FDCWD, 1, mask & 0x02000000 /* IN_DONT_FOLLOW */, false, RS_ROOT_READ, &t);
+	long ret = reach(s, AT_FDCWD, 1, mask & 0x02000000 /* IN_DONT_FOLLOW */, false,
+			 RS_ROOT_READ, &t);
 
 	if (ret)
 		return ret;
@@ -403,7 +477,7 @@ static long policy_get_xattr(struct rs_slow_call *s, bool nofollow)
 	return ret;
 }
 
-/* --- changing metadata -------------------------------------------------------------------------------------------------------------- */
+/* --- changing metadata ----------------------------------------------------------------------- */
 
 static long policy_truncate(struct rs_slow_call *s)
 {
@@ -417,7 +491,10 @@ static long policy_truncate(struct rs_slow_call *s)
 	return ret;
 }
 
-/* Symbolic links have no mode of their own on Linux: a name is followed, and /proc/self/fd/N is followed to the object. */
+/*
+ * Symbolic links have no mode of their own on Linux: a name is followed, and /proc/self/fd/N is
+ * followed to the object.
+ */
 static long policy_chmod(struct rs_slow_call *s, long dfd, int path, long mode)
 {
 	struct target t;
@@ -437,7 +514,8 @@ static long policy_chown(struct rs_slow_call *s, long dfd, int path, long uid, l
 
 	if (flags & ~(long)(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
 		return -EINVAL;
-	ret = reach(s, dfd, path, flags & AT_SYMLINK_NOFOLLOW, flags & AT_EMPTY_PATH, RS_ROOT_WRITE, &t);
+	ret = reach(s, dfd, path, flags & AT_SYMLINK_NOFOLLOW, flags & AT_EMPTY_PATH, RS_ROOT_WRITE,
+		    &t);
 	if (ret)
 		return ret;
 	ret = rs_raw5(__NR_fchownat, t.fd, (long)"", uid, gid, AT_EMPTY_PATH);
@@ -445,14 +523,16 @@ static long policy_chown(struct rs_slow_call *s, long dfd, int path, long uid, l
 	return ret;
 }
 
-static long policy_times(struct rs_slow_call *s, long dfd, int path, const struct timespec *ts, long flags)
+static long policy_times(struct rs_slow_call *s, long dfd, int path, const struct timespec *ts,
+			 long flags)
 {
 	struct target t;
 	long ret;
 
 	if (flags & ~(long)(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
 		return -EINVAL;
-	ret = reach(s, dfd, path, flags & AT_SYMLINK_NOFOLLOW, flags & AT_EMPTY_PATH || !s->in[path], RS_ROOT_WRITE, &t);
+	ret = reach(s, dfd, path, flags & AT_SYMLINK_NOFOLLOW,
+		    flags & AT_EMPTY_PATH || !s->in[path], RS_ROOT_WRITE, &t);
 	if (ret)
 		return ret;
 	ret = rs_raw4(__NR_utimensat, t.fd, (long)"", (long)ts, AT_EMPTY_PATH);
@@ -460,7 +540,10 @@ static long policy_times(struct rs_slow_call *s, long dfd, int path, const struc
 	return ret;
 }
 
-/* utime, utimes, futimesat: their times in the guest, as the table describes them, become two timespecs of ours. */
+/*
+ * utime, utimes, futimesat: their times in the guest, as the table describes them, become two
+ * timespecs of ours.
+ */
 static long policy_old_times(struct rs_slow_call *s)
 {
 	int path = s->nr == __NR_futimesat ? 1 : 0;
@@ -512,7 +595,8 @@ static long policy_set_xattr(struct rs_slow_call *s, bool nofollow)
 	if (ret)
 		return ret;
 	if (s->nr == __NR_setxattr || s->nr == __NR_lsetxattr)
-		ret = rs_raw5(__NR_setxattr, (long)t.name, s->args[1], s->args[2], s->args[3], s->args[4]);
+		ret = rs_raw5(__NR_setxattr, (long)t.name, s->args[1], s->args[2], s->args[3],
+			      s->args[4]);
 	else
 		ret = rs_raw3(__NR_removexattr, (long)t.name, s->args[1], 0);
 	put_target(&t);

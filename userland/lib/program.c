@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * From what the user typed to a file that the guest kernel can execute, or to an answer like a shell's.
+ * From what the user typed to a file that the guest kernel can execute, or to an answer like a
+ * shell's.
  *
  *	127	there is no such file
- *	126	it is there, but a directory, not executable, a text without "#!", or a program for something else than 64-bit x86 Linux
+ *	126	it is there, but a directory, not executable, a text without "#!", or a program for
+ *		something else than 64-bit x86 Linux
  *
- * Scripts are resolved here, as the kernel would: "#!INTERPRETER ARG" puts both before the script's own path. That has to happen before the
- * confinement, because the interpreter and its loader are among the files that may be read.
+ * Scripts are resolved here, as the kernel would: "#!INTERPRETER ARG" puts both before the script's
+ * own path. That has to happen before the confinement, because the interpreter and its loader are
+ * among the files that may be read.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -62,7 +65,10 @@ static int add_file(struct rs_program *p, const char *path)
 	return p->files[p->nfiles] ? (p->nfiles++, 0) : -1;
 }
 
-/* The first entry of PATH that holds an executable file; an entry that holds one that is not executable is remembered for the message. */
+/*
+ * The first entry of PATH that holds an executable file; an entry that holds one that is not
+ * executable is remembered for the message.
+ */
 static int search(const char *name, const char *const *envp, char **found, char *why)
 {
 	const char *dirs = env_value(envp, "PATH");
@@ -75,7 +81,8 @@ static int search(const char *name, const char *const *envp, char **found, char 
 		struct stat st;
 		char *path;
 
-		if (asprintf(&path, "%.*s%s%s", (int)(end - dirs), dirs, end == dirs ? "./" : "/", name) < 0)
+		if (asprintf(&path, "%.*s%s%s", (int)(end - dirs), dirs, end == dirs ? "./" : "/",
+			     name) < 0)
 			break;
 		if (!stat(path, &st) && S_ISREG(st.st_mode)) {
 			if (!access(path, X_OK)) {
@@ -103,9 +110,13 @@ static int search(const char *name, const char *const *envp, char **found, char 
 
 static const char *machine_name(unsigned int machine, char *buf, size_t size)
 {
-	static const struct { unsigned int machine; const char *name; } names[] = {
-		{ EM_386, "32-bit x86" }, { EM_ARM, "32-bit ARM" }, { EM_AARCH64, "64-bit ARM" }, { EM_RISCV, "RISC-V" },
-		{ EM_PPC64, "64-bit POWER" }, { EM_PPC, "POWER" }, { EM_S390, "IBM Z" }, { EM_MIPS, "MIPS" }, { EM_SPARCV9, "SPARC" },
+	static const struct { unsigned int machine; const char *name;
+	} names[] = {
+		{ EM_386, "32-bit x86" },     { EM_ARM, "32-bit ARM" },
+		{ EM_AARCH64, "64-bit ARM" }, { EM_RISCV, "RISC-V" },
+		{ EM_PPC64, "64-bit POWER" }, { EM_PPC, "POWER" },
+		{ EM_S390, "IBM Z" },	      { EM_MIPS, "MIPS" },
+		{ EM_SPARCV9, "SPARC" },
 	};
 	unsigned int i;
 
@@ -117,7 +128,8 @@ static const char *machine_name(unsigned int machine, char *buf, size_t size)
 }
 
 /* Is it a program for this guest? Remembers its interpreter, which must exist. */
-static int check_elf(struct rs_program *p, const char *path, int fd, const unsigned char *head, ssize_t n, char *why)
+static int check_elf(struct rs_program *p, const char *path, int fd, const unsigned char *head,
+		     ssize_t n, char *why)
 {
 	const Elf64_Ehdr *h = (const Elf64_Ehdr *)head;
 	char number[32];
@@ -129,9 +141,12 @@ static int check_elf(struct rs_program *p, const char *path, int fd, const unsig
 	}
 	/* e_machine lies at the same place in both classes. */
 	if (h->e_ident[EI_DATA] != ELFDATA2LSB || h->e_machine != EM_X86_64) {
-		unsigned int machine = h->e_ident[EI_DATA] == ELFDATA2MSB ? (h->e_machine >> 8 | h->e_machine << 8) & 0xffff : h->e_machine;
+		unsigned int machine = h->e_ident[EI_DATA] == ELFDATA2MSB
+					       ? (h->e_machine >> 8 | h->e_machine << 8) & 0xffff
+					       : h->e_machine;
 
-		snprintf(why, RS_WHY, "%s: is a program for %s, not for 64-bit x86", path, machine_name(machine, number, sizeof(number)));
+		snprintf(why, RS_WHY, "%s: is a program for %s, not for 64-bit x86", path,
+			 machine_name(machine, number, sizeof(number)));
 		return RS_STATUS_NOEXEC;
 	}
 	if (h->e_ident[EI_CLASS] != ELFCLASS64) {
@@ -144,7 +159,9 @@ static int check_elf(struct rs_program *p, const char *path, int fd, const unsig
 	}
 	if (h->e_type != ET_EXEC && h->e_type != ET_DYN) {
 		snprintf(why, RS_WHY, "%s: is an ELF file but no program (%s)", path,
-			 h->e_type == ET_REL ? "an object file" : h->e_type == ET_CORE ? "a core dump" : "of an unknown type");
+			 h->e_type == ET_REL	? "an object file"
+			 : h->e_type == ET_CORE ? "a core dump"
+						: "of an unknown type");
 		return RS_STATUS_NOEXEC;
 	}
 	if (h->e_phentsize != sizeof(Elf64_Phdr) || !h->e_phnum) {
@@ -156,19 +173,25 @@ static int check_elf(struct rs_program *p, const char *path, int fd, const unsig
 		Elf64_Phdr ph;
 		struct stat st;
 
-		if (pread(fd, &ph, sizeof(ph), h->e_phoff + (uint64_t)i * sizeof(ph)) != sizeof(ph)) {
+		if (pread(fd, &ph, sizeof(ph), h->e_phoff + (uint64_t)i * sizeof(ph)) !=
+		    sizeof(ph)) {
 			snprintf(why, RS_WHY, "%s: is a truncated ELF file", path);
 			return RS_STATUS_NOEXEC;
 		}
 		if (ph.p_type != PT_INTERP)
 			continue;
 		if (ph.p_filesz < 2 || ph.p_filesz >= sizeof(interpreter) ||
-		    pread(fd, interpreter, ph.p_filesz, ph.p_offset) != (ssize_t)ph.p_filesz || interpreter[ph.p_filesz - 1]) {
-			snprintf(why, RS_WHY, "%s: names its interpreter (PT_INTERP) in a way that cannot be read", path);
+		    pread(fd, interpreter, ph.p_filesz, ph.p_offset) != (ssize_t)ph.p_filesz ||
+		    interpreter[ph.p_filesz - 1]) {
+			snprintf(why, RS_WHY,
+				 "%s: names its interpreter (PT_INTERP) in a way that cannot be "
+				 "read",
+				 path);
 			return RS_STATUS_NOEXEC;
 		}
 		if (stat(interpreter, &st)) {
-			snprintf(why, RS_WHY, "%s: its interpreter %s: %s", path, interpreter, strerror(errno));
+			snprintf(why, RS_WHY, "%s: its interpreter %s: %s", path, interpreter,
+				 strerror(errno));
 			return RS_STATUS_NOEXEC;
 		}
 		if (add_file(p, interpreter))
@@ -203,7 +226,8 @@ static int parse_script(char *head, ssize_t n, char **interpreter, char **arg)
 	return 0;
 }
 
-int rs_program_find(struct rs_program *p, const char *name, const char *const *argv, const char *const *envp, char *why)
+int rs_program_find(struct rs_program *p, const char *name, const char *const *argv,
+		    const char *const *envp, char *why)
 {
 	unsigned int depth, argc;
 	char *path = NULL;
@@ -234,14 +258,17 @@ int rs_program_find(struct rs_program *p, const char *name, const char *const *a
 		if (stat(path, &st)) {
 			ret = errno;
 			if (depth)
-				snprintf(why, RS_WHY, "%s: the interpreter its first line names: %s: %s", p->files[p->nfiles - 1], path,
-					 strerror(ret));
+				snprintf(why, RS_WHY,
+					 "%s: the interpreter its first line names: %s: %s",
+					 p->files[p->nfiles - 1], path, strerror(ret));
 			else
 				snprintf(why, RS_WHY, "%s: %s", path, strerror(ret));
-			return (ret == ENOENT || ret == ENOTDIR) && !depth ? RS_STATUS_NOTFOUND : RS_STATUS_NOEXEC;
+			return (ret == ENOENT || ret == ENOTDIR) && !depth ? RS_STATUS_NOTFOUND
+									   : RS_STATUS_NOEXEC;
 		}
 		if (!S_ISREG(st.st_mode)) {
-			snprintf(why, RS_WHY, "%s: is %s, not a program", path, S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
+			snprintf(why, RS_WHY, "%s: is %s, not a program", path,
+				 S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
 			return RS_STATUS_NOEXEC;
 		}
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -263,7 +290,10 @@ int rs_program_find(struct rs_program *p, const char *name, const char *const *a
 			if (ret)
 				return ret;
 			if (access(path, X_OK)) {
-				snprintf(why, RS_WHY, "%s: is not executable (permission): chmod +x would make it so", path);
+				snprintf(why, RS_WHY,
+					 "%s: is not executable (permission): chmod +x would make "
+					 "it so",
+					 path);
 				return RS_STATUS_NOEXEC;
 			}
 			if (add_file(p, path))
@@ -274,15 +304,22 @@ int rs_program_find(struct rs_program *p, const char *name, const char *const *a
 		close(fd);
 		if (n < 2 || head[0] != '#' || head[1] != '!') {
 			snprintf(why, RS_WHY, "%s: is %s, not a program", path,
-				 !n ? "empty" : memchr(head, 0, n) ? "a data file" : "a text file without \"#!\" in its first line");
+				 !n ? "empty"
+				 : memchr(head, 0, n)
+					 ? "a data file"
+					 : "a text file without \"#!\" in its first line");
 			return RS_STATUS_NOEXEC;
 		}
 		if (access(path, X_OK)) {
-			snprintf(why, RS_WHY, "%s: is not executable (permission): chmod +x would make it so", path);
+			snprintf(why, RS_WHY,
+				 "%s: is not executable (permission): chmod +x would make it so",
+				 path);
 			return RS_STATUS_NOEXEC;
 		}
 		if (depth == SCRIPT_DEPTH) {
-			snprintf(why, RS_WHY, "%s: scripts that interpret scripts, more than %d deep", path, SCRIPT_DEPTH);
+			snprintf(why, RS_WHY,
+				 "%s: scripts that interpret scripts, more than %d deep", path,
+				 SCRIPT_DEPTH);
 			return RS_STATUS_NOEXEC;
 		}
 		if (parse_script(head, n, &interpreter, &arg)) {

@@ -23,9 +23,11 @@ struct rs_program {
 };
 
 /**
- * rs_program_find() - look up @name (in PATH of @envp when it has no slash), follow "#!", check that it is an x86-64 ELF program
- * Returns 0, or RS_STATUS_NOTFOUND, RS_STATUS_NOEXEC, RS_STATUS_SETUP with words in @why (RS_WHY bytes). Memory is never freed.
+ * rs_program_find() - look up @name (in PATH of @envp when it has no slash), follow "#!", check
+ * that it is an x86-64 ELF program Returns 0, or RS_STATUS_NOTFOUND, RS_STATUS_NOEXEC,
+ * RS_STATUS_SETUP with words in @why (RS_WHY bytes). Memory is never freed.
  */
-int rs_program_find(struct rs_program *p, const char *name, const char *const *argv, const char *const *envp, char *why);
+int rs_program_find(struct rs_program *p, const char *name, const char *const *argv,
+		    const char *const *envp, char *why);
 
 #endif /* RS_PROGRAM_H */

@@ -2,8 +2,9 @@
 /*
  * raw.h - system calls without libc, for the hot path
  *
- * libc's wrappers touch errno and may be cancellation points, and nothing says that they leave vector registers alone. These are the
- * instruction and nothing else: the result is a value or -errno.
+ * libc's wrappers touch errno and may be cancellation points, and nothing says that they leave
+ * vector registers alone. These are the instruction and nothing else: the result is a value or
+ * -errno.
  */
 #ifndef RS_RAW_H
 #define RS_RAW_H
@@ -36,7 +37,10 @@ static inline long rs_raw3(long nr, long a, long b, long c)
 {
 	long ret;
 
-	__asm__ volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
 	return ret;
 }
 
@@ -45,7 +49,10 @@ static inline long rs_raw4(long nr, long a, long b, long c, long d)
 	register long r10 __asm__("r10") = d;
 	long ret;
 
-	__asm__ volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10)
+			 : "rcx", "r11", "memory");
 	return ret;
 }
 

@@ -2,8 +2,9 @@
 /*
  * What the guest asks of the host process itself (RS_CALL_*), and how a sandbox ends.
  *
- * Everything here runs behind rs_slow() (or before the first RS_RUN), so libc is allowed. The first rs_end() decides how the sandbox ended; the
- * run loop sees sb->finished before it enters the guest again.
+ * Everything here runs behind rs_slow() (or before the first RS_RUN), so libc is allowed. The first
+ * rs_end() decides how the sandbox ended; the run loop sees sb->finished before it enters the guest
+ * again.
  */
 #define _GNU_SOURCE
 #include <asm/unistd.h>
@@ -96,14 +97,19 @@ long rs_sleep(struct rs_vcpu *v, uint64_t timeout_ns)
 	}
 }
 
-/* RS_CALL_EXIT: a wait status, and why the first program could not be executed, if that is what happened. */
+/*
+ * RS_CALL_EXIT: a wait status, and why the first program could not be executed, if that is what
+ * happened.
+ */
 static long request_exit(struct rs_sandbox *sb, uint64_t wait_status, int64_t error)
 {
 	int status = (int)wait_status;
 
 	if (error < 0 && error > -4096) {
-		rs_end(sb, 2, error == -ENOENT || error == -ENOTDIR ? RS_STATUS_NOTFOUND : RS_STATUS_NOEXEC, "cannot execute %s: %s",
-		       sb->program, strerror(-(int)error));
+		rs_end(sb, 2,
+		       error == -ENOENT || error == -ENOTDIR ? RS_STATUS_NOTFOUND
+							     : RS_STATUS_NOEXEC,
+		       "cannot execute %s: %s", sb->program, strerror(-(int)error));
 		return 0;
 	}
 	if (WIFSIGNALED(status))
@@ -167,11 +173,14 @@ static void describe(struct rs_vcpu *v, char *buf, size_t size)
 	buf[0] = 0;
 	if (v->sb->engine.ops->get_state(&v->engine, &st))
 		return;
-	snprintf(buf, size, "; rip %#llx rsp %#llx cr2 %#llx cr3 %#llx rflags %#llx ring %u", (unsigned long long)st.rip,
-		 (unsigned long long)st.rsp, (unsigned long long)st.cr2, (unsigned long long)st.cr3, (unsigned long long)st.rflags, st.cpl);
+	snprintf(buf, size, "; rip %#llx rsp %#llx cr2 %#llx cr3 %#llx rflags %#llx ring %u",
+		 (unsigned long long)st.rip, (unsigned long long)st.rsp, (unsigned long long)st.cr2,
+		 (unsigned long long)st.cr3, (unsigned long long)st.rflags, st.cpl);
 }
 
-/* A guest that has to be ended is not the program's doing; 134 is what a program that aborts has. */
+/*
+ * A guest that has to be ended is not the program's doing; 134 is what a program that aborts has.
+ */
 #define STATUS_GUEST_BROKE	(128 + SIGABRT)
 
 long rs_exit_slow(void *arg)
@@ -182,7 +191,8 @@ long rs_exit_slow(void *arg)
 	char state[256];
 
 	if (sb->force_signal) {
-		rs_end(sb, 2, 128 + sb->force_signal, "the guest did not react to signal %d; ended", sb->force_signal);
+		rs_end(sb, 2, 128 + sb->force_signal, "the guest did not react to signal %d; ended",
+		       sb->force_signal);
 		return 0;
 	}
 	if (v->run_result == -ESHUTDOWN) {
@@ -190,7 +200,8 @@ long rs_exit_slow(void *arg)
 		return 0;
 	}
 	if (v->run_result) {
-		rs_end(sb, 2, STATUS_GUEST_BROKE, "running the guest failed: %s", strerror(-v->run_result));
+		rs_end(sb, 2, STATUS_GUEST_BROKE, "running the guest failed: %s",
+		       strerror(-v->run_result));
 		return 0;
 	}
 	switch (run->exit_reason) {
@@ -207,24 +218,33 @@ long rs_exit_slow(void *arg)
 	switch (run->exit_reason) {
 	case RS_EXIT_MEMORY_FAULT:
 	case RS_EXIT_MMIO:
-		rs_end(sb, 2, STATUS_GUEST_BROKE, "the guest's access (%s%s%s%s) to guest physical address %#llx failed: %s%s",
-		       run->fault.access & RS_FAULT_WRITE ? "write" : run->fault.access & RS_FAULT_FETCH ? "fetch" : "read",
+		rs_end(sb, 2, STATUS_GUEST_BROKE,
+		       "the guest's access (%s%s%s%s) to guest physical address %#llx failed: %s%s",
+		       run->fault.access & RS_FAULT_WRITE   ? "write"
+		       : run->fault.access & RS_FAULT_FETCH ? "fetch"
+							    : "read",
 		       run->fault.access & RS_FAULT_WALK ? ", page-table walk" : "",
 		       run->fault.access & RS_FAULT_NO_REGION ? ", no memory there" : "",
-		       run->fault.access & RS_FAULT_DELIVERY ? ", while an event was delivered" : "", (unsigned long long)run->fault.gpa,
-		       strerror(-run->fault.error), state);
+		       run->fault.access & RS_FAULT_DELIVERY ? ", while an event was delivered"
+							     : "",
+		       (unsigned long long)run->fault.gpa, strerror(-run->fault.error), state);
 		break;
 	case RS_EXIT_SHUTDOWN:
-		rs_end(sb, 2, STATUS_GUEST_BROKE, "the guest kernel crashed (triple fault)%s", state);
+		rs_end(sb, 2, STATUS_GUEST_BROKE, "the guest kernel crashed (triple fault)%s",
+		       state);
 		break;
 	case RS_EXIT_FAIL_ENTRY:
 	case RS_EXIT_UNHANDLED:
 		rs_end(sb, 2, STATUS_GUEST_BROKE, "%s (reason %#llx, info %#llx %#llx)%s",
-		       run->exit_reason == RS_EXIT_FAIL_ENTRY ? "the CPU refused the guest's state" : "the guest did what no guest should",
-		       (unsigned long long)run->hw.reason, (unsigned long long)run->hw.info1, (unsigned long long)run->hw.info2, state);
+		       run->exit_reason == RS_EXIT_FAIL_ENTRY
+			       ? "the CPU refused the guest's state"
+			       : "the guest did what no guest should",
+		       (unsigned long long)run->hw.reason, (unsigned long long)run->hw.info1,
+		       (unsigned long long)run->hw.info2, state);
 		break;
 	default:
-		rs_end(sb, 2, STATUS_GUEST_BROKE, "the module gives an unknown exit reason %u", run->exit_reason);
+		rs_end(sb, 2, STATUS_GUEST_BROKE, "the module gives an unknown exit reason %u",
+		       run->exit_reason);
 	}
 	return 0;
 }

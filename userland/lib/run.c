@@ -4,13 +4,14 @@
  *
  *	1  check what was asked; close descriptors that nobody asked to pass on
  *	2  find the program (127, 126), and what may be reached
- *	3  engine, VM, memory, guest kernel, vCPU: everything that needs descriptors or files of ours
+ *	3  engine, VM, memory, guest kernel, vCPU: everything that needs descriptors or files of
+ *	   ours
  *	4  signals
  *	5  confinement: from here on this process can only do what a guest may make it do
  *	6  run
  *
- * Every step before the last can fail, and then the program has not run. Nothing is undone on the way out: the caller's process is used up by
- * rs_run() anyway and its end gives everything back.
+ * Every step before the last can fail, and then the program has not run. Nothing is undone on the
+ * way out: the caller's process is used up by rs_run() anyway and its end gives everything back.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,7 +43,8 @@ static const char *bad_config(const struct rs_config *c)
 	if (!c->program || !c->argv || !c->argv[0])
 		return "no program";
 	if (c->memory < RS_MIN_MEMORY || c->memory > RS_MAX_MEMORY) {
-		snprintf(text, sizeof(text), "memory must be between %lluM and %lluG", RS_MIN_MEMORY >> 20, RS_MAX_MEMORY >> 30);
+		snprintf(text, sizeof(text), "memory must be between %lluM and %lluG",
+			 RS_MIN_MEMORY >> 20, RS_MAX_MEMORY >> 30);
 		return text;
 	}
 	if (c->cpus == 0 || c->cpus > RS_MAX_VCPUS)
@@ -54,7 +56,10 @@ static const char *bad_config(const struct rs_config *c)
 	return NULL;
 }
 
-/* Standard descriptors that were closed when we started stay closed for the guest, though not for us. */
+/*
+ * Standard descriptors that were closed when we started stay closed for the guest, though not for
+ * us.
+ */
 static void note_stdio(int stdio[3])
 {
 	int i;
@@ -81,11 +86,13 @@ static int open_own(struct rs_sandbox *sb, int *cwd, char *why)
 
 static uint32_t boot_flags(const struct rs_config *c)
 {
-	return (c->trace ? RS_BOOT_TRACE : 0) | (c->explain ? RS_BOOT_EXPLAIN : 0) | (c->verbose ? RS_BOOT_VERBOSE : 0) |
-	       (c->bench ? RS_BOOT_BENCH : 0) | (c->debug ? RS_BOOT_DEBUG : 0) | (c->net == RS_NET_HOST ? RS_BOOT_NET_HOST : 0);
+	return (c->trace ? RS_BOOT_TRACE : 0) | (c->explain ? RS_BOOT_EXPLAIN : 0) |
+	       (c->verbose ? RS_BOOT_VERBOSE : 0) | (c->bench ? RS_BOOT_BENCH : 0) |
+	       (c->debug ? RS_BOOT_DEBUG : 0) | (c->net == RS_NET_HOST ? RS_BOOT_NET_HOST : 0);
 }
 
-static int make_vcpus(struct rs_sandbox *sb, const struct rs_image *image, const struct rs_start *start, char *why)
+static int make_vcpus(struct rs_sandbox *sb, const struct rs_image *image,
+		      const struct rs_start *start, char *why)
 {
 	struct rs_vcpu_shared *shared[RS_MAX_VCPUS];
 	struct rs_vcpu_state *states = calloc(sb->ncpus, sizeof(*states));
@@ -113,7 +120,9 @@ static int make_vcpus(struct rs_sandbox *sb, const struct rs_image *image, const
 			goto fail;
 		ret = e->ops->set_state(&v->engine, &states[i]);
 		if (ret) {
-			snprintf(why, RS_WHY, "the module does not take the vCPU's first registers: %s", strerror(-ret));
+			snprintf(why, RS_WHY,
+				 "the module does not take the vCPU's first registers: %s",
+				 strerror(-ret));
 			goto fail;
 		}
 		sb->vcpus[i] = v;
@@ -174,7 +183,8 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 {
 	static struct rs_sandbox sandbox = { .message_fd = 2, .proc_fd = -1 };
 	static bool used;
-	const struct rs_image image = { rs_guest_image_start, (size_t)(rs_guest_image_end - rs_guest_image_start) };
+	const struct rs_image image = { rs_guest_image_start,
+					(size_t)(rs_guest_image_end - rs_guest_image_start) };
 	struct rs_sandbox *sb = &sandbox;
 	struct rs_program program;
 	struct rs_start start;
@@ -186,7 +196,8 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 	result->message_fd = 2;
 	rs_table_init();
 	if (used)
-		return setup_failed(result, RS_STATUS_SETUP, "rs_run() was called before in this process");
+		return setup_failed(result, RS_STATUS_SETUP,
+				    "rs_run() was called before in this process");
 	used = true;
 	if (bad_config(config))
 		return setup_failed(result, RS_STATUS_SETUP, bad_config(config));
@@ -203,19 +214,24 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 	sb->explain = config->explain;
 	sb->verbose = config->verbose;
 	sb->program = program.path;
-	if (rs_confine_roots(sb, config->ro, config->rw, &program, why) || open_own(sb, &start.cwd_fd, why))
+	if (rs_confine_roots(sb, config->ro, config->rw, &program, why) ||
+	    open_own(sb, &start.cwd_fd, why))
 		return setup_failed(result, RS_STATUS_SETUP, why);
 	result->message_fd = sb->message_fd;
 
 	sb->engine.ops = rs_engine_default;
-	if (sb->engine.ops->open(&sb->engine, why) || sb->engine.ops->create_vm(&sb->engine, RS_VM_NESTED_FAULT_VECTOR, why) ||
+	if (sb->engine.ops->open(&sb->engine, why) ||
+	    sb->engine.ops->create_vm(&sb->engine, RS_VM_NESTED_FAULT_VECTOR, why) ||
 	    rs_memory_create(sb, (config->memory + RS_HUGE - 1) & ~(RS_HUGE - 1), why) ||
-	    sb->engine.ops->add_region(&sb->engine, 0, sb->mem.arena_size, (uint64_t)sb->mem.arena, 0, why) ||
-	    sb->engine.ops->add_region(&sb->engine, sb->mem.window_gpa, sb->mem.window_size, (uint64_t)sb->mem.window, 0, why))
+	    sb->engine.ops->add_region(&sb->engine, 0, sb->mem.arena_size, (uint64_t)sb->mem.arena,
+				       0, why) ||
+	    sb->engine.ops->add_region(&sb->engine, sb->mem.window_gpa, sb->mem.window_size,
+				       (uint64_t)sb->mem.window, 0, why))
 		return setup_failed(result, RS_STATUS_SETUP, why);
 	rs_vdso_find(sb);
 	if (sb->mem.vdso_size &&
-	    sb->engine.ops->add_region(&sb->engine, sb->mem.vdso_at, sb->mem.vvar_size + sb->mem.vdso_size, sb->mem.vdso_hva,
+	    sb->engine.ops->add_region(&sb->engine, sb->mem.vdso_at,
+				       sb->mem.vvar_size + sb->mem.vdso_size, sb->mem.vdso_hva,
 				       RS_REGION_READONLY, why))
 		return setup_failed(result, RS_STATUS_SETUP, why);
 	start.program = program.path;

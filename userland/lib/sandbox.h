@@ -2,12 +2,16 @@
 /*
  * sandbox.h - the host process's side of one guest, shared by the files of libringside
  *
- * Ownership: one struct rs_sandbox per process, made by run.c, never freed before the process ends (its end is the process's end).
+ * Ownership: one struct rs_sandbox per process, made by run.c, never freed before the process ends
+ * (its end is the process's end).
  *
- * Who may use what, since guest vector registers live in the thread's registers between two RS_RUNs:
+ * Who may use what, since guest vector registers live in the thread's registers between two
+ * RS_RUNs:
  *	vcpu.c, forward.c, entry.S	the hot path: general registers only, no libc
- *	everything else			reached from there only through rs_slow(), which saves and restores the vector state around it
- *	signals.c			signal handlers: the kernel saves and restores the state around them
+ *	everything else			reached from there only through rs_slow(), which saves and
+ *					restores the vector state around it
+ *	signals.c			signal handlers: the kernel saves and restores the state
+ *					around them
  */
 #ifndef RS_SANDBOX_H
 #define RS_SANDBOX_H
@@ -28,7 +32,7 @@
 #define RS_PAGE		4096ull
 #define RS_HUGE		(2ull << 20)
 #define RS_GIANT	(1ull << 30)
-#define RS_FD_LIMIT	65536		/* descriptors of the host process; the guest can own those below */
+#define RS_FD_LIMIT	65536		/* of the host process; the guest can own those below */
 #define RS_IOV_MAX	1024
 #define RS_POLL_MAX	1024
 #define RS_CONTROL_MAX	4096
@@ -49,8 +53,9 @@ struct rs_mem {
 };
 
 /**
- * rs_gpa() - the HVA of [gpa, gpa + len), or NULL when it is not wholly inside the arena or the window
- * What is behind a window address may be inaccessible: give it to the kernel, or read it with rs_copy_from_guest().
+ * rs_gpa() - the HVA of [gpa, gpa + len), or NULL when it is not wholly inside the arena or the
+ * window What is behind a window address may be inaccessible: give it to the kernel, or read it
+ * with rs_copy_from_guest().
  */
 static inline void *rs_gpa(const struct rs_mem *m, uint64_t gpa, uint64_t len)
 {
@@ -72,7 +77,7 @@ struct rs_root {
 	size_t len;
 	unsigned int access;	/* RS_ROOT_* */
 	bool dir;
-	bool name;		/* a name of which only the metadata may be read: a link to a root, the working directory. No Landlock rule */
+	bool name;		/* only its metadata may be read (a link to a root, the working directory) */
 	const char *why;	/* "--ro", "--rw", "default" */
 };
 
@@ -111,7 +116,7 @@ struct rs_sandbox {
 	bool covers_proc;		/* a writable root holds /proc */
 	struct rs_root roots[RS_MAX_ROOTS];
 	unsigned int nroots;
-	uint64_t owned[RS_FD_LIMIT / 64];	/* bit N: descriptor N belongs to the guest; atomic */
+	uint64_t owned[RS_FD_LIMIT / 64]; /* bit N: descriptor N belongs to the guest; atomic */
 	int message_fd;			/* standard error, a duplicate of our own */
 	int proc_fd;			/* /proc/self/fd, -1 when there is none */
 
@@ -126,13 +131,14 @@ struct rs_sandbox {
 	volatile int force_signal;	/* the guest did not take this signal in time: end it */
 };
 
-/* --- descriptors that the guest owns ------------------------------------------------------------------------------------------- */
+/* --- descriptors that the guest owns --------------------------------------------------------- */
 
 static inline bool rs_fd_owned(const struct rs_sandbox *sb, int64_t fd)
 {
 	uint64_t n = fd;
 
-	return n < RS_FD_LIMIT && __atomic_load_n(&sb->owned[n / 64], __ATOMIC_RELAXED) >> (n % 64) & 1;
+	return n < RS_FD_LIMIT &&
+	       __atomic_load_n(&sb->owned[n / 64], __ATOMIC_RELAXED) >> (n % 64) & 1;
 }
 
 static inline void rs_fd_set_owned(struct rs_sandbox *sb, int64_t fd)
@@ -147,29 +153,37 @@ static inline void rs_fd_clear_owned(struct rs_sandbox *sb, int64_t fd)
 		__atomic_fetch_and(&sb->owned[fd / 64], ~(1ull << (fd % 64)), __ATOMIC_RELAXED);
 }
 
-/* --- entry.S ------------------------------------------------------------------------------------------------------------------- */
+/* --- entry.S --------------------------------------------------------------------------------- */
 
 /**
  * rs_host_call() - execute a system call that may block, unless a signal for the guest is pending
- * Returns the call's result, or -EINTR without having made it when *pending is not 0 or a signal handler ran between the test and the
- * instruction.
+ * Returns the call's result, or -EINTR without having made it when *pending is not 0 or a signal
+ * handler ran between the test and the instruction.
  */
 long rs_host_call(long nr, const long args[6], const volatile __u64 *pending);
 
-/** rs_copy_from_guest() - copy @n bytes; returns 0, or -EFAULT when memory behind @src is not accessible */
+/**
+ * rs_copy_from_guest() - copy @n bytes; returns 0, or -EFAULT when memory behind @src is not
+ * accessible
+ */
 long rs_copy_from_guest(void *dst, const void *src, unsigned long n);
 
 /** rs_copy_to_guest() - the same in the other direction */
 long rs_copy_to_guest(void *dst, const void *src, unsigned long n);
 
-/** rs_slow() - call @fn(arg) with clean vector registers, and give them back as they were. @area is from rs_vector_area(). */
+/**
+ * rs_slow() - call @fn(arg) with clean vector registers, and give them back as they were. @area is
+ * from rs_vector_area().
+ */
 long rs_slow(long (*fn)(void *arg), void *arg, void *area);
 
-/* Bounds of the critical sections, and where a signal handler sends a thread that it found inside. */
+/*
+ * Bounds of the critical sections, and where a signal handler sends a thread that it found inside.
+ */
 extern const char rs_host_call_begin[], rs_host_call_end[], rs_host_call_interrupted[];
 extern const char rs_copy_begin[], rs_copy_end[], rs_copy_faulted[];
 
-/* --- hot path ------------------------------------------------------------------------------------------------------------------ */
+/* --- hot path -------------------------------------------------------------------------------- */
 
 /** rs_vcpu_loop() - run the vCPU until the sandbox has finished. vcpu.c */
 void rs_vcpu_loop(struct rs_vcpu *v);
@@ -177,7 +191,7 @@ void rs_vcpu_loop(struct rs_vcpu *v);
 /** rs_dispatch() - do what v->shared->call asks for and return its result. forward.c */
 long rs_dispatch(struct rs_vcpu *v);
 
-/* --- behind rs_slow() ---------------------------------------------------------------------------------------------------------- */
+/* --- behind rs_slow() ------------------------------------------------------------------------ */
 
 /** struct rs_slow_call - a request on its way to a slow handler */
 struct rs_slow_call {
@@ -185,47 +199,77 @@ struct rs_slow_call {
 	const struct rs_call_row *row;	/* NULL for requests (RS_CALL_*) */
 	long nr;
 	uint64_t in[6];			/* as the guest gave them */
-	long args[6];			/* checked and translated; pointers are HVAs. Forwarded calls only */
+	long args[6]; /* checked and translated; pointers are HVAs. Forwarded calls only */
 	long result;			/* rs_explain_slow() only */
 };
 
 /** rs_request_slow() - RS_CALL_* requests; arg is a struct rs_slow_call. requests.c */
 long rs_request_slow(void *arg);
 
-/** rs_policy_slow() - forwarded calls that Landlock does not cover; arg is a struct rs_slow_call. policy.c */
+/**
+ * rs_policy_slow() - forwarded calls that Landlock does not cover; arg is a struct rs_slow_call.
+ * policy.c
+ */
 long rs_policy_slow(void *arg);
 
-/** rs_explain_slow() - say why a forwarded call failed with EACCES or EPERM; arg is a struct rs_slow_call. explain.c */
+/**
+ * rs_explain_slow() - say why a forwarded call failed with EACCES or EPERM; arg is a struct
+ * rs_slow_call. explain.c
+ */
 long rs_explain_slow(void *arg);
 
-/** rs_exit_slow() - an exit that is not a call: report and finish; arg is a struct rs_vcpu. requests.c */
+/**
+ * rs_exit_slow() - an exit that is not a call: report and finish; arg is a struct rs_vcpu.
+ * requests.c
+ */
 long rs_exit_slow(void *arg);
 
-/* --- the rest ------------------------------------------------------------------------------------------------------------------ */
+/* --- the rest -------------------------------------------------------------------------------- */
 
 /** rs_vector_area() - memory for rs_slow(); NULL when there is none. Never freed. fpu.c */
 void *rs_vector_area(void);
 
-/** rs_end() - finish the sandbox with @status; words for the user in printf style, or NULL. Only the first call counts. requests.c */
-void rs_end(struct rs_sandbox *sb, int how, int status, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/**
+ * rs_end() - finish the sandbox with @status; words for the user in printf style, or NULL. Only the
+ * first call counts. requests.c
+ */
+void rs_end(struct rs_sandbox *sb, int how, int status, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
-/** rs_say() - one line to the user, with "ringside: " before it. Not before message_fd is set. requests.c */
-void rs_say(const struct rs_sandbox *sb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/**
+ * rs_say() - one line to the user, with "ringside: " before it. Not before message_fd is set.
+ * requests.c
+ */
+void rs_say(const struct rs_sandbox *sb, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
-/** rs_sleep() - wait until a signal for the guest is pending or @timeout_ns is over (~0: for ever): 0 or -ETIME. requests.c */
+/**
+ * rs_sleep() - wait until a signal for the guest is pending or @timeout_ns is over (~0: for ever):
+ * 0 or -ETIME. requests.c
+ */
 long rs_sleep(struct rs_vcpu *v, uint64_t timeout_ns);
 
-/** rs_signals_install() - take over the signals of the process. Returns 0 or -1 with errno. signals.c */
+/**
+ * rs_signals_install() - take over the signals of the process. Returns 0 or -1 with errno.
+ * signals.c
+ */
 int rs_signals_install(struct rs_sandbox *sb);
 
-/** rs_signals_stop() - stop the process as signal @sig would by default; returns 0 when continued, -EINVAL when no stop signal. signals.c */
+/**
+ * rs_signals_stop() - stop the process as signal @sig would by default; returns 0 when continued,
+ * -EINVAL when no stop signal. signals.c
+ */
 long rs_signals_stop(int sig);
 
-/** rs_path_of() - the path of descriptor @fd in @buf (RS_PATH_MAX bytes); 0 or -errno. What is no file has a name without leading slash. */
+/**
+ * rs_path_of() - the path of descriptor @fd in @buf (RS_PATH_MAX bytes); 0 or -errno. What is no
+ * file has a name without leading slash.
+ */
 int rs_path_of(const struct rs_sandbox *sb, int fd, char *buf);
 
 /** rs_root_for() - the root that covers canonical @path and grants @access, or NULL. policy.c */
-const struct rs_root *rs_root_for(const struct rs_sandbox *sb, const char *path, unsigned int access);
+const struct rs_root *rs_root_for(const struct rs_sandbox *sb, const char *path,
+				  unsigned int access);
 
 /** rs_explain_path() - for --explain: path refused for @access (RS_ROOT_*). explain.c */
 void rs_explain_path(const struct rs_sandbox *sb, long nr, const char *path, unsigned int access);

@@ -2,20 +2,25 @@
 /*
  * Signals of the host process become signals of the sandbox.
  *
- * A handler sets the signal's bit in the shared page and asks for RS_VECTOR_NOTIFY with the next RS_RUN; the guest kernel takes the bits and
- * does what the program wants (a handler, the default action, nothing). Where the thread is decides what makes it notice:
+ * A handler sets the signal's bit in the shared page and asks for RS_VECTOR_NOTIFY with the next
+ * RS_RUN; the guest kernel takes the bits and does what the program wants (a handler, the default
+ * action, nothing). Where the thread is decides what makes it notice:
  *
- *	in RS_RUN			it returns EINTR, the loop enters again, the vector is delivered
+ *	in RS_RUN			it returns EINTR, the loop enters again, the vector is
+ *					delivered
  *	in a forwarded call that sleeps	the call returns EINTR
- *	just before such a call		the handler finds the thread in rs_host_call()'s critical section and takes it out
+ *	just before such a call		the handler finds the thread in rs_host_call()'s critical
+ *					section and takes it out
  *	between RS_RUN's end and that	rs_host_call() sees the bit
  *
- * Ctrl-C always works: INT, TERM, HUP and QUIT must be taken out of the shared page by the guest kernel within a grace period (or before
- * the user sends it again, a moment later); if not, the guest kernel is not well and the sandbox ends with 128+N. What the program does with a
- * signal that was taken is its own affair.
+ * Ctrl-C always works: INT, TERM, HUP and QUIT must be taken out of the shared page by the guest
+ * kernel within a grace period (or before the user sends it again, a moment later); if not, the
+ * guest kernel is not well and the sandbox ends with 128+N. What the program does with a signal
+ * that was taken is its own affair.
  *
- * Left alone: SIGTTIN and SIGTTOU (the terminal's job control stops us as any process), SIGCHLD, SIGURG. SIGPIPE is ignored, the guest kernel
- * raises it from EPIPE. What was ignored when we started stays ignored (nohup). SIGSEGV and SIGBUS in rs_copy_*() are an answer, elsewhere a bug.
+ * Left alone: SIGTTIN and SIGTTOU (the terminal's job control stops us as any process), SIGCHLD,
+ * SIGURG. SIGPIPE is ignored, the guest kernel raises it from EPIPE. What was ignored when we
+ * started stays ignored (nohup). SIGSEGV and SIGBUS in rs_copy_*() are an answer, elsewhere a bug.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,14 +33,14 @@
 #include "raw.h"
 #include "sandbox.h"
 
-#define GRACE_NS	3000000000ull	/* an emulated machine may be slow; a person waits that long */
+#define GRACE_NS	3000000000ull	/* an emulator may be slow; a person waits that long */
 #define AGAIN_NS	500000000ull
 
 #define SIGNAL_GRACE	(SIGRTMAX)	/* the grace timer's own */
 
 static struct rs_sandbox *sandbox;
 static timer_t grace_timer;
-static volatile int grace_signal;	/* the signal it was started for, 0 when it is not running */
+static volatile int grace_signal; /* the signal it was started for, 0 when it is not running */
 static uint64_t grace_since;
 
 static uint64_t now_ns(void)
@@ -79,7 +84,8 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 		if (before & bit && grace_signal == sig && now - grace_since > AGAIN_NS) {
 			sandbox->force_signal = sig;
 		} else if (!grace_signal || !(before & 1ull << (grace_signal - 1))) {
-			struct itimerspec when = { .it_value = { GRACE_NS / 1000000000, GRACE_NS % 1000000000 } };
+			struct itimerspec when = { .it_value = { GRACE_NS / 1000000000,
+								 GRACE_NS % 1000000000 } };
 
 			grace_signal = sig;
 			grace_since = now;
@@ -93,7 +99,8 @@ static void on_grace(int sig, siginfo_t *info, void *context)
 {
 	(void)sig;
 	(void)info;
-	if (grace_signal && __atomic_load_n(pending_word(), __ATOMIC_SEQ_CST) & 1ull << (grace_signal - 1))
+	if (grace_signal &&
+	    __atomic_load_n(pending_word(), __ATOMIC_SEQ_CST) & 1ull << (grace_signal - 1))
 		sandbox->force_signal = grace_signal;
 	grace_signal = 0;
 	leave_critical_section(context);
@@ -115,7 +122,14 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 static bool collected(int sig)
 {
 	switch (sig) {
-	case SIGKILL: case SIGSTOP: case SIGSEGV: case SIGBUS: case SIGILL: case SIGFPE: case SIGTRAP: case SIGSYS:
+	case SIGKILL:
+	case SIGSTOP:
+	case SIGSEGV:
+	case SIGBUS:
+	case SIGILL:
+	case SIGFPE:
+	case SIGTRAP:
+	case SIGSYS:
 	case SIGPIPE: case SIGTTIN: case SIGTTOU: case SIGCHLD: case SIGURG:
 		return false;
 	}
@@ -146,8 +160,8 @@ int rs_signals_install(struct rs_sandbox *sb)
 
 	sandbox = sb;
 	ev.sigev_signo = SIGNAL_GRACE;
-	if (timer_create(CLOCK_MONOTONIC, &ev, &grace_timer) || install(SIGNAL_GRACE, on_grace) || install(SIGSEGV, on_fault) ||
-	    install(SIGBUS, on_fault))
+	if (timer_create(CLOCK_MONOTONIC, &ev, &grace_timer) || install(SIGNAL_GRACE, on_grace) ||
+	    install(SIGSEGV, on_fault) || install(SIGBUS, on_fault))
 		return -1;
 	for (sig = 1; sig < SIGNAL_GRACE; sig++) {
 		if (!collected(sig))

@@ -72,7 +72,8 @@ void rs_print_counts(FILE *out, const struct rs_counts *counts, enum rs_stats_fo
 			if (!same)
 				fprintf(out, "%s\n", rows[i].group);
 			if (n || !strcmp(rows[i].name, "total"))
-				fprintf(out, "  %-12s %12" PRIu64 "  %s\n", rows[i].name, n, rows[i].text);
+				fprintf(out, "  %-12s %12" PRIu64 "  %s\n", rows[i].name, n,
+					rows[i].text);
 		}
 		group = rows[i].group;
 	}

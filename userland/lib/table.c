@@ -2,9 +2,10 @@
 /*
  * The table of system calls, expanded once, and the little that the host adds to it.
  *
- * rs_calls.def says what the arguments are. Two properties matter to the host alone and are kept here: which calls may sleep (those are
- * made through rs_host_call(), so that a signal that arrives just before is not lost), and which calls policy.c has to execute because Landlock
- * does not cover them. The list of the latter is policy.c's.
+ * rs_calls.def says what the arguments are. Two properties matter to the host alone and are kept
+ * here: which calls may sleep (those are made through rs_host_call(), so that a signal that arrives
+ * just before is not lost), and which calls policy.c has to execute because Landlock does not cover
+ * them. The list of the latter is policy.c's.
  */
 #include <asm/ioctls.h>
 #include <asm/unistd.h>
@@ -48,24 +49,29 @@ const unsigned int rs_ioctl_count = sizeof(rs_ioctl_table) / sizeof(rs_ioctl_tab
 const unsigned int rs_fcntl_count = sizeof(rs_fcntl_table) / sizeof(rs_fcntl_table[0]);
 
 /*
- * pread64 and its like stay out: they work on files that can seek, which do not make anybody wait for an event.
+ * pread64 and its like stay out: they work on files that can seek, which do not make anybody wait
+ * for an event.
  */
 static const uint16_t blocking[] = {
-	__NR_read, __NR_write, __NR_readv, __NR_writev, __NR_preadv2, __NR_pwritev2, __NR_sendfile, __NR_splice, __NR_tee,
-	__NR_copy_file_range, __NR_flock, __NR_open, __NR_openat, __NR_creat, __NR_fcntl, __NR_ioctl, __NR_ppoll, __NR_epoll_wait,
-	__NR_connect, __NR_accept, __NR_accept4, __NR_sendto, __NR_recvfrom, __NR_sendmsg, __NR_recvmsg, __NR_getrandom,
+	__NR_read,	__NR_write,    __NR_readv,	__NR_writev,  __NR_preadv2,
+	__NR_pwritev2,	__NR_sendfile, __NR_splice,	__NR_tee,     __NR_copy_file_range,
+	__NR_flock,	__NR_open,     __NR_openat,	__NR_creat,   __NR_fcntl,
+	__NR_ioctl,	__NR_ppoll,    __NR_epoll_wait, __NR_connect, __NR_accept,
+	__NR_accept4,	__NR_sendto,   __NR_recvfrom,	__NR_sendmsg, __NR_recvmsg,
+	__NR_getrandom,
 };
 
 /*
- * Most calls have a descriptor and numbers, or a descriptor and a buffer. They get a short way through forward.c. The kernel itself takes a
- * 32-bit number from the lower half of its register, so numbers need no conversion.
+ * Most calls have a descriptor and numbers, or a descriptor and a buffer. They get a short way
+ * through forward.c. The kernel itself takes a 32-bit number from the lower half of its register,
+ * so numbers need no conversion.
  */
 static unsigned int shape(const struct rs_call_row *row, unsigned int nr)
 {
 	unsigned int i = 1, flags = RS_ROW_PLAIN;
 
-	if (row->class != RS_CLASS_FORWARD || row->policy != RS_P_IO || row->ret != RS_R_INT || RS_ARG_KIND(row->args[0]) != RS_A_FD ||
-	    nr == __NR_close || row->flags & RS_ROW_POLICY)
+	if (row->class != RS_CLASS_FORWARD || row->policy != RS_P_IO || row->ret != RS_R_INT ||
+	    RS_ARG_KIND(row->args[0]) != RS_A_FD || nr == __NR_close || row->flags & RS_ROW_POLICY)
 		return 0;
 	if (row->args[1] == A_BUFIN(2) || row->args[1] == A_BUFOUT(2)) {
 		flags = RS_ROW_BUFFER;
@@ -73,7 +79,12 @@ static unsigned int shape(const struct rs_call_row *row, unsigned int nr)
 	}
 	for (; i < 6; i++) {
 		switch (RS_ARG_KIND(row->args[i])) {
-		case RS_A_NO: case RS_A_INT: case RS_A_LONG: case RS_A_UINT: case RS_A_HEX: case RS_A_FLAGS:
+		case RS_A_NO:
+		case RS_A_INT:
+		case RS_A_LONG:
+		case RS_A_UINT:
+		case RS_A_HEX:
+		case RS_A_FLAGS:
 			continue;
 		}
 		return 0;
@@ -118,18 +129,21 @@ int rs_call_number(const char *name)
 /* Does the call belong to the named set? The sets follow strace's, as far as the table can tell. */
 static int in_set(const struct rs_call_row *row, unsigned int nr, const char *set)
 {
-	static const uint16_t memory[] = { __NR_brk, __NR_mmap, __NR_munmap, __NR_mprotect, __NR_mremap, __NR_madvise, __NR_msync,
-		__NR_mlock, __NR_munlock, __NR_mincore };
-	static const uint16_t process[] = { __NR_execve, __NR_exit, __NR_exit_group, __NR_wait4, __NR_waitid, __NR_kill, __NR_arch_prctl,
-		__NR_clone, __NR_fork, __NR_vfork };
+	static const uint16_t memory[] = { __NR_brk,	 __NR_mmap,    __NR_munmap, __NR_mprotect,
+					   __NR_mremap,	 __NR_madvise, __NR_msync,  __NR_mlock,
+					   __NR_munlock, __NR_mincore };
+	static const uint16_t process[] = { __NR_execve, __NR_exit, __NR_exit_group, __NR_wait4,
+					    __NR_waitid, __NR_kill, __NR_arch_prctl, __NR_clone,
+					    __NR_fork,	 __NR_vfork };
 	static const char *const signal_words[] = { "sig", "kill", "pause" };
 	unsigned int i;
 
 	if (!strcmp(set, "all"))
 		return 1;
 	if (!strcmp(set, "net"))
-		return row->policy == RS_P_NET || strstr(row->name, "sock") || !strncmp(row->name, "send", 4) ||
-		       !strncmp(row->name, "recv", 4) || !strcmp(row->name, "shutdown");
+		return row->policy == RS_P_NET || strstr(row->name, "sock") ||
+		       !strncmp(row->name, "send", 4) || !strncmp(row->name, "recv", 4) ||
+		       !strcmp(row->name, "shutdown");
 	if (!strcmp(set, "memory") || !strcmp(set, "process")) {
 		const uint16_t *list = *set == 'm' ? memory : process;
 		unsigned int n = *set == 'm' ? sizeof(memory) / 2 : sizeof(process) / 2;
@@ -158,7 +172,8 @@ static int in_set(const struct rs_call_row *row, unsigned int nr, const char *se
 
 int rs_trace_set(const char *words, uint64_t mask[8], char *bad, size_t len)
 {
-	static const char *const sets[] = { "all", "file", "desc", "net", "memory", "process", "signal" };
+	static const char *const sets[] = { "all",    "file",	 "desc",  "net",
+					    "memory", "process", "signal" };
 	char word[64];
 	unsigned int i, k;
 
@@ -167,7 +182,8 @@ int rs_trace_set(const char *words, uint64_t mask[8], char *bad, size_t len)
 		size_t n = strcspn(words, ",");
 		int nr, found = 0;
 
-		snprintf(word, sizeof(word), "%.*s", n < sizeof(word) ? (int)n : (int)sizeof(word) - 1, words);
+		snprintf(word, sizeof(word), "%.*s",
+			 n < sizeof(word) ? (int)n : (int)sizeof(word) - 1, words);
 		words += n;
 		words += *words == ',';
 		for (k = 0; k < sizeof(sets) / sizeof(sets[0]); k++) {

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include "rs_calls.h"
 
-#define RS_TABLE_SIZE	512	/* above every number in the table; --trace's mask has as many bits */
+#define RS_TABLE_SIZE	512	/* above every number in the table; bits of --trace's mask */
 
 enum rs_call_class {
 	RS_CLASS_NONE,		/* not in the table */
@@ -21,8 +21,8 @@ enum rs_call_class {
 #define RS_ROW_BLOCKS	1	/* may sleep for long: a pending signal must get in */
 #define RS_ROW_POLICY	2	/* policy.c executes it */
 #define RS_ROW_OPEN	4	/* some flags send it to policy.c */
-#define RS_ROW_PLAIN	8	/* a descriptor, then numbers: nothing else to check, nothing to finish */
-#define RS_ROW_BUFFER	16	/* the same, but a buffer and its length come first after the descriptor (read, write) */
+#define RS_ROW_PLAIN	8	/* a descriptor, then numbers: nothing else to check */
+#define RS_ROW_BUFFER	16	/* a descriptor, a buffer and its length, then numbers (read, write) */
 
 /** struct rs_call_row - @args are RS_A_* descriptors */
 struct rs_call_row {

@@ -4,11 +4,13 @@
  *
  *	enter the guest
  *	why did it come back?	a call: do it, leave the result, again
- *				interrupted: again (a handler has left what the guest must know in the run page and the shared page)
- *				anything else: rare, behind rs_slow()
+ *				interrupted: again (a handler has left what the guest must know in
+ *				the run page and the shared page) anything else: rare, behind
+ *				rs_slow()
  *
- * The guest's vector registers are in this thread's registers all the time: nothing here may use them (the Makefile compiles this file
- * with -mgeneral-regs-only and checks that it calls nothing of libc).
+ * The guest's vector registers are in this thread's registers all the time: nothing here may use
+ * them (the Makefile compiles this file with -mgeneral-regs-only and checks that it calls nothing
+ * of libc).
  */
 #include <errno.h>
 
@@ -30,7 +32,8 @@ void rs_vcpu_loop(struct rs_vcpu *v)
 	while (!sb->finished) {
 		int ret = run(&v->engine);
 
-		if (ret == 0 && page->exit_reason == RS_EXIT_HYPERCALL && page->hypercall.nr == RS_HC_CALL) {
+		if (ret == 0 && page->exit_reason == RS_EXIT_HYPERCALL &&
+		    page->hypercall.nr == RS_HC_CALL) {
 			v->shared->call.ret = rs_dispatch(v);
 			page->hypercall.ret = 0;
 			continue;

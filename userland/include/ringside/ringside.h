@@ -2,8 +2,9 @@
 /*
  * ringside.h - libringside: run a Linux program in a hardware guest ring
  *
- * The library loads a small guest kernel into a VM of /dev/ringside, starts the program in the guest's ring 3 and executes the system
- * calls that the guest kernel forwards. The order, for a caller:
+ * The library loads a small guest kernel into a VM of /dev/ringside, starts the program in the
+ * guest's ring 3 and executes the system calls that the guest kernel forwards. The order, for a
+ * caller:
  *
  *	struct rs_config c = RS_CONFIG_INIT;
  *	struct rs_result r;
@@ -12,9 +13,10 @@
  *	if (rs_run(&c, &r))			r.error says why; r.status is 125, 126 or 127
  *	exit(r.status);
  *
- * rs_run() CONFINES THE CALLING PROCESS before the first guest instruction: no_new_privs, Landlock, seccomp and resource limits stay with it for
- * ever, all its descriptors but 0, 1 and 2 are closed, its signal handlers are replaced. Call it in a process made for the purpose (fork
- * first), from its only thread, once.
+ * rs_run() CONFINES THE CALLING PROCESS before the first guest instruction: no_new_privs, Landlock,
+ * seccomp and resource limits stay with it for ever, all its descriptors but 0, 1 and 2 are closed,
+ * its signal handlers are replaced. Call it in a process made for the purpose (fork first), from
+ * its only thread, once.
  */
 #ifndef RINGSIDE_RINGSIDE_H
 #define RINGSIDE_RINGSIDE_H
@@ -30,7 +32,7 @@ extern "C" {
 #define RINGSIDE_VERSION	"0.1"
 
 /* Exit statuses of a run that are not the program's own */
-#define RS_STATUS_SETUP		125	/* the sandbox could not be set up; the program did not run */
+#define RS_STATUS_SETUP		125	/* no sandbox could be set up; the program did not run */
 #define RS_STATUS_NOEXEC	126	/* the program was found and cannot be executed */
 #define RS_STATUS_NOTFOUND	127	/* there is no such program */
 
@@ -46,12 +48,14 @@ enum rs_net {
 enum rs_stats_format { RS_STATS_OFF, RS_STATS_TABLE, RS_STATS_JSON };
 
 /**
- * struct rs_config - what to run and what it may reach; all strings stay the caller's and are only read
+ * struct rs_config - what to run and what it may reach; all strings stay the caller's and are only
+ * read
  * @size:    sizeof(struct rs_config); RS_CONFIG_INIT sets it
  * @program: a name to be looked up in PATH, or a path when it contains a slash
  * @argv:    NULL-terminated, argv[0] included
  * @envp:    NULL-terminated
- * @ro, @rw: NULL-terminated paths that the program may read, or read and write; each must exist. NULL: none. What the program and
+ * @ro, @rw: NULL-terminated paths that the program may read, or read and write; each must exist.
+ *           NULL: none. What the program and
  *	     its libraries need to start is readable anyway, see confine.c.
  * @memory:  bytes of guest memory, RS_MIN_MEMORY .. RS_MAX_MEMORY, rounded up to 2 MiB
  * @cpus:    1
@@ -84,18 +88,22 @@ struct rs_config {
  * struct rs_counts - what the run cost; all exact
  */
 struct rs_counts {
-	uint64_t exits, npf, hypercall, interrupt, nmi, window, cpuid, msr, io, cr, dr, hlt, exception, shutdown, other;
+	uint64_t exits, npf, hypercall, interrupt, nmi, window, cpuid, msr, io, cr, dr, hlt,
+		exception, shutdown, other;
 	uint64_t entries, user_exits, map_4k, map_2m, injected, invalidated, kicks;
-	uint64_t faults, cow_copies, table_copies, zero_fills, forks, execs, syscalls, forwarded, signals, file_maps;
+	uint64_t faults, cow_copies, table_copies, zero_fills, forks, execs, syscalls, forwarded,
+		signals, file_maps;
 	uint64_t pages_total, pages_free, pages_peak;
 };
 
 /**
  * struct rs_result - how a run ended
  * @status: for exit(3): the program's, 128+N for a signal, or one of RS_STATUS_*
- * @error:  why the program did not run, or why the guest was ended; empty when the program ended by itself
+ * @error:  why the program did not run, or why the guest was ended; empty when the program ended by
+ *          itself
  * @counts: zero when no guest ran
- * @message_fd: a duplicate of standard error to write the rest of the story to: the program may have closed number 2, or opened a
+ * @message_fd: a duplicate of standard error to write the rest of the story to: the program may
+ *              have closed number 2, or opened a
  *	    file of its own there
  */
 struct rs_result {
@@ -108,21 +116,29 @@ struct rs_result {
 /**
  * rs_run() - run a program in a guest ring and wait for its end
  *
- * Returns 0 when the program ran and ended (status in @result), -1 when it did not run or the guest had to be ended (status and
- * error in @result). Never runs the program less confined than @config asks.
+ * Returns 0 when the program ran and ended (status in @result), -1 when it did not run or the guest
+ * had to be ended (status and error in @result). Never runs the program less confined than @config
+ * asks.
  */
 int rs_run(const struct rs_config *config, struct rs_result *result);
 
-/** rs_print_counts() - write @counts to @out as one line of JSON or as a table; RS_STATS_OFF writes nothing */
+/**
+ * rs_print_counts() - write @counts to @out as one line of JSON or as a table; RS_STATS_OFF writes
+ * nothing
+ */
 void rs_print_counts(FILE *out, const struct rs_counts *counts, enum rs_stats_format format);
 
 /**
- * rs_trace_set() - parse what --trace= takes into a mask: names of system calls and the sets all, file, desc, net, memory, process, signal,
- * separated by commas. Returns 0, or -1 with the word that is not known in @bad (at least @len bytes).
+ * rs_trace_set() - parse what --trace= takes into a mask: names of system calls and the sets all,
+ * file, desc, net, memory, process, signal, separated by commas. Returns 0, or -1 with the word
+ * that is not known in @bad (at least @len bytes).
  */
 int rs_trace_set(const char *words, uint64_t mask[8], char *bad, size_t len);
 
-/** rs_doctor() - print what this machine offers and what to do about what is missing; returns 0 when a run is possible, else 1 */
+/**
+ * rs_doctor() - print what this machine offers and what to do about what is missing; returns 0 when
+ * a run is possible, else 1
+ */
 int rs_doctor(FILE *out);
 
 #ifdef __cplusplus
