@@ -18,6 +18,7 @@
 #define RS_BENCH_EMPTY		0	/* the loop alone, to subtract */
 #define RS_BENCH_HYPERCALL_NULL	1	/* RS_HC_NULL */
 #define RS_BENCH_PAGE_ALLOC	2	/* allocate one page and free it */
+#define RS_BENCH_CRASH		3	/* the guest kernel makes a mistake: this guest ends, with a report. EPERM without --debug */
 
 /* long RS_SYS_EXITS(void): VM exits of this vCPU so far, without external interrupts and NMIs, this call's own included. EPERM as above. */
 #define RS_SYS_EXITS		(RS_SYS_BASE + 1)

@@ -262,6 +262,26 @@ static bool is_code(struct mm *mm, u64 addr)
 	return v && v->flags & VM_EXEC;
 }
 
+/*
+ * Whoever is at @rip has no frame: after a wild jump, on a function's first instruction, or in a
+ * function that does not begin by saving rbp (behind ENDBR64, if there is one).
+ */
+static bool no_frame(struct mm *mm, u64 rip)
+{
+	struct vma *v = mm_find(mm, rip);
+	char name[NAME_MAX_LEN];
+	u8 code[5];
+	u64 delta;
+
+	if (!v || !(v->flags & VM_EXEC))
+		return true;
+	if (!symbol_of(v, rip, name, &delta))
+		return false;
+	if (!delta || copyin(code, rip - delta, sizeof(code)))
+		return true;
+	return code[0] != 0x55 && !(code[0] == 0xf3 && code[1] == 0x0f && code[4] == 0x55);
+}
+
 static void put_backtrace(struct textbuf *t, struct mm *mm, const struct rs_frame *f)
 {
 	u64 fp = f->rbp, low = f->rsp, pair[2], ret, last = 0, repeats = 0;
@@ -271,8 +291,8 @@ static void put_backtrace(struct textbuf *t, struct mm *mm, const struct rs_fram
 	text_printf(t, "   #%-2d ", n++);
 	put_address(t, mm, f->rip);
 	text_putc(t, '\n');
-	/* After a wild jump the caller's address is still on top of the stack. */
-	if (!is_code(mm, f->rip) && !copyin(&ret, f->rsp, sizeof(ret)) && is_code(mm, ret)) {
+	/* Without a frame of its own yet, the caller's address is still on top of the stack. */
+	if (no_frame(mm, f->rip) && !copyin(&ret, f->rsp, sizeof(ret)) && is_code(mm, ret)) {
 		text_printf(t, "   #%-2d ", n++);
 		put_address(t, mm, ret);
 		text_printf(t, " (from the top of the stack)\n");
