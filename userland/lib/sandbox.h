@@ -77,7 +77,7 @@ struct rs_root {
 	size_t len;
 	unsigned int access;	/* RS_ROOT_* */
 	bool dir;
-	bool name;		/* only its metadata may be read (a link to a root, the working directory) */
+	bool name;		/* only its metadata may be read: a link to a root, the cwd */
 	const char *why;	/* "--ro", "--rw", "default" */
 };
 

@@ -22,7 +22,7 @@ enum rs_call_class {
 #define RS_ROW_POLICY	2	/* policy.c executes it */
 #define RS_ROW_OPEN	4	/* some flags send it to policy.c */
 #define RS_ROW_PLAIN	8	/* a descriptor, then numbers: nothing else to check */
-#define RS_ROW_BUFFER	16	/* a descriptor, a buffer and its length, then numbers (read, write) */
+#define RS_ROW_BUFFER	16	/* a descriptor, buffer and length, then numbers (read, write) */
 
 /** struct rs_call_row - @args are RS_A_* descriptors */
 struct rs_call_row {
