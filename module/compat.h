@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * compat.h - every difference between kernel versions, and no other file asks for a version
+ * compat.h - the differences between kernel versions. No other file asks for a version, but for the
+ * lookups of mmu/host.c, which are little else
  *
  * Kernels 6.1 to 6.12 are built and tested. What can be tested by looking for a symbol is tested by
  * Kbuild (RS_HAVE_*).
@@ -43,6 +44,8 @@ static __always_inline void rs_compat_guest_time_begin(void)
 
 static __always_inline void rs_compat_guest_time_end(void)
 {
+	/* STI lets interrupts in only after the instruction that follows it; the tick comes here. */
+	asm volatile("nop");
 	current->flags &= ~PF_VCPU;
 }
 
