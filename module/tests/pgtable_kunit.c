@@ -565,7 +565,7 @@ static void formats_equal(struct kunit *test, const struct rs_pte_format *a,
 	KUNIT_EXPECT_EQ(test, a->dirty, b->dirty);
 }
 
-/* The backends' constants, which they take from the kernel's headers, against those of the manuals. */
+/* The backends' constants, from the kernel's headers, against those of the manuals. */
 static void formats_agree(struct kunit *test)
 {
 	const bool ad = rs_vmx_caps.ept_ad, large = rs_vmx_caps.ept_2m;
