@@ -149,7 +149,7 @@ struct rs_stats {
 	__u64 injected;		/* events injected, re-injections not counted */
 	__u64 inval;		/* invalidations that Linux announced and that met a region */
 	__u64 inval_zapped;	/* nested entries removed by them */
-	__u64 flush_requests;	/* invalidations that made a flush necessary */
+	__u64 flush_requests;	/* changes of nested entries that made a flush necessary */
 	__u64 flushes;		/* flushes done, by vCPUs */
 	__u64 kicks;		/* inter-processor interrupts sent to vCPUs in the guest */
 	__u64 migrations;	/* a vCPU entered on another CPU than before */

@@ -321,8 +321,6 @@ static int fault_enter(struct rs_mmu *mmu, struct rs_fault *fault, const struct 
 		if (ret)
 			return ret;
 	}
-	if (ret == 0)
-		atomic64_inc(leaf.level == 1 ? &mmu->stats.map_4k : &mmu->stats.map_2m);
 	if (g.flush)
 		rs_mmu_flush_locked(mmu);
 	spin_unlock(&mmu->lock);
@@ -370,14 +368,11 @@ int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault)
 			ret = signal_pending(current) ? -EINTR : 0;
 		}
 		fault->retried = true;
-		atomic64_inc(&mmu->stats.fault_retry);
 		if (ret)
 			break;
 		cond_resched();
 	}
 	rs_pt_cache_free(&cache);
-	if (ret == -EFAULT && !fault->mmio)
-		atomic64_inc(&mmu->stats.fault_failed);
 	return ret;
 }
 

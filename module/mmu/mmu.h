@@ -46,13 +46,11 @@ struct rs_mmu_region {
 };
 
 /*
- * Exact. Written under mmu->lock or atomically, read any time. Names and meanings as in struct
- * rs_stats.
+ * Exact, read any time. Names and meanings as in struct rs_stats. What faults did, the vCPU counts
+ * from struct rs_fault.
  */
 struct rs_mmu_stats {
 	atomic64_t inval, inval_zapped, flush_requests;
-	atomic64_t map_4k, map_2m;	/* nested entries written by faults */
-	atomic64_t fault_retry, fault_failed;
 };
 
 struct rs_mmu {
