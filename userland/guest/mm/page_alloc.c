@@ -112,6 +112,18 @@ static struct block *block_open(void)
 	return b;
 }
 
+/*
+ * The first access to memory that Linux has not given us yet must be a write: a read would get us
+ * its huge page of zeros, and the first write after that would make Linux take the 2 MiB apart for
+ * good.
+ */
+static void block_populate(struct block *b)
+{
+	u64 i = block_index(b) * PAGES_PER_HUGE + bit_find_set(b->free, PAGES_PER_HUGE, 0);
+
+	*(volatile u64 *)gpa_ptr(i << PAGE_SHIFT) = 0;
+}
+
 /* A block with free pages to refill from; NULL when the pool is empty. */
 static struct block *block_choose(void)
 {
@@ -127,12 +139,14 @@ static struct block *block_choose(void)
 	} else if (!list_empty(&pool.released)) {
 		b = list_first(&pool.released, struct block, list);
 		block_set_state(b, BLOCK_PARTIAL);
+		block_populate(b);
 	} else {
 		do {
 			if (pool.fresh == pool.nblocks)
 				return NULL;
 			b = block_open();
 		} while (!b->nfree);
+		block_populate(b);
 	}
 	pool.current = b;
 	return b;
@@ -354,6 +368,8 @@ static struct block *block_with_run(size_t n, size_t align, size_t *at)
 		list_for_each(b, lists[i], list) {
 			*at = b->nfree < n ? PAGES_PER_HUGE : find_run(b, n, align);
 			if (*at < PAGES_PER_HUGE) {
+				if (b->state == BLOCK_RELEASED)
+					block_populate(b);
 				if (b->state != BLOCK_PARTIAL)
 					block_set_state(b, BLOCK_PARTIAL);
 				return b;
@@ -362,6 +378,8 @@ static struct block *block_with_run(size_t n, size_t align, size_t *at)
 	}
 	while (pool.fresh < pool.nblocks) {
 		b = block_open();
+		if (b->nfree)
+			block_populate(b);
 		*at = find_run(b, n, align);
 		if (*at < PAGES_PER_HUGE)
 			return b;

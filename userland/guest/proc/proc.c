@@ -39,9 +39,50 @@ struct process *process_create(void)
 	return p;
 }
 
+/* --verbose --debug: the page table as it was at the end, in pieces that the console takes. */
+static void dump_page_table(const struct mm *mm)
+{
+	size_t size = 1ul << 20, at, n;
+	struct textbuf t = { .size = size, .buf = kmalloc(size) };
+
+	if (!t.buf)
+		return;
+	pgtable_dump(&mm->pt, &t);
+	for (at = 0; at < t.len; at += n) {
+		n = min(t.len - at, (size_t)4096);
+		console_write(RS_CONSOLE_LOG, t.buf + at, n);
+	}
+	kfree(t.buf);
+}
+
+/*
+ * --debug: the address space is checked, taken down, and every page must be where the counts say.
+ */
+static void check_and_take_down(struct process *p)
+{
+	struct mm *mm = p->mm;
+
+	if (!mm)
+		return;
+	mm_check(mm);
+	p->mm = NULL;
+	mm_activate(NULL);
+	mm_put(mm);
+	page_alloc_check();
+	rs_printf("guest kernel: %lu of %lu pages and %lu objects are the kernel's at the end\n",
+		  pages_total() - pages_free(), pages_total(), kmalloc_in_use());
+}
+
 void process_exit(int wait_status)
 {
+	struct process *p = current_proc();
+
 	page_alloc_stats_update();
+	if (rs_boot->flags & RS_BOOT_DEBUG) {
+		if (rs_boot->flags & RS_BOOT_VERBOSE && p->mm)
+			dump_page_table(p->mm);
+		check_and_take_down(p);
+	}
 	host_exit(wait_status, 0);
 }
 
