@@ -99,6 +99,8 @@ static int run_bounded(struct tcpu *c, long ms)
 	ret = tcpu_run_raw(c);
 	its = (struct itimerspec){ 0 };
 	SYS(timer_settime(timer, 0, &its, NULL));
+	/* meant for this run only: the next one must survive an EINTR that a reschedule causes */
+	tcpu_stop = 0;
 	if (ret < 0 && errno != EINTR)
 		FAIL("RS_RUN: %s", strerror(errno));
 	return ret;
