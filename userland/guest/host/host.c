@@ -2,8 +2,8 @@
 /*
  * host.c - hypercalls, requests to the host process, the console
  *
- * There is one hypercall instruction in the kernel. It is assembled as VMMCALL; the host process
- * finds its address in .rs_hypercall_sites and writes the one this machine has.
+ * The hypercall instruction is assembled as VMMCALL; the host process finds its addresses in
+ * .rs_hypercall_sites and writes there the one this machine has.
  */
 #include "host.h"
 #include "../lib/assert.h"
@@ -11,16 +11,12 @@
 
 struct rs_boot *rs_boot;
 
-noinline long rs_hypercall(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3)
+long rs_hypercall(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3)
 {
 	register u64 r10 asm("r10") = a3;
 	long ret;
 
-	asm volatile("1:	vmmcall\n"
-		     "	.pushsection .rs_hypercall_sites, \"a\"\n"
-		     "	.balign	8\n"
-		     "	.quad	1b\n"
-		     "	.popsection\n"
+	asm volatile(HYPERCALL_INSN
 		     : "=a"(ret)
 		     : "a"(nr), "D"(a0), "S"(a1), "d"(a2), "r"(r10)
 		     : "memory");
@@ -29,8 +25,7 @@ noinline long rs_hypercall(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3)
 
 long host_call(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 {
-	struct rs_call *c = &this_cpu()->shared->call;
-	long ret;
+	struct rs_call *c = host_call_begin();
 
 	c->nr = nr;
 	c->args[0] = a0;
@@ -39,8 +34,7 @@ long host_call(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 	c->args[3] = a3;
 	c->args[4] = a4;
 	c->args[5] = a5;
-	ret = rs_hypercall(RS_HC_CALL, 0, 0, 0, 0);
-	return ret < 0 ? ret : c->ret;
+	return host_call_go(c);
 }
 
 void console_write(int kind, const char *text, size_t len)

@@ -33,6 +33,14 @@ static inline struct rs_guest_stats *rs_stats(void)
 	return &rs_boot->stats;
 }
 
+/* The instruction, in the list of those that the host process sets right for this machine. */
+#define HYPERCALL_INSN					\
+	"771:	vmmcall\n"				\
+	"	.pushsection .rs_hypercall_sites, \"a\"\n"	\
+	"	.balign	8\n"				\
+	"	.quad	771b\n"				\
+	"	.popsection\n"
+
 /** rs_hypercall() - any hypercall; unknown ones return RS_HC_ENOSYS */
 long rs_hypercall(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3);
 
@@ -50,6 +58,36 @@ long host_call(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5);
 #define host_call4(nr, a, b, c, d)	host_call(nr, (u64)(a), (u64)(b), (u64)(c), (u64)(d), 0, 0)
 #define host_call5(nr, a, b, c, d, e)	\
 	host_call(nr, (u64)(a), (u64)(b), (u64)(c), (u64)(d), (u64)(e), 0)
+
+/*
+ * The same in two halves, for paths that are counted in instructions: the caller fills in nr and args of what
+ * host_call_begin() returns, host_call_go() makes the request. Nothing else may call the host in between.
+ */
+#ifdef RS_HOSTED
+static inline struct rs_call *host_call_begin(void)
+{
+	return &this_cpu()->shared->call;
+}
+
+static inline long host_call_go(struct rs_call *c)
+{
+	return host_call(c->nr, c->args[0], c->args[1], c->args[2], c->args[3], c->args[4],
+			 c->args[5]);
+}
+#else
+static always_inline struct rs_call *host_call_begin(void)
+{
+	return &this_kstack()->shared->call;
+}
+
+static always_inline long host_call_go(struct rs_call *c)
+{
+	u64 nr = RS_HC_CALL;
+
+	asm volatile(HYPERCALL_INSN : "+a"(nr) : : "memory");
+	return (long)nr < 0 ? (long)nr : c->ret;
+}
+#endif
 
 /* --- physical addresses ----------------------------------------------------------------------- */
 
