@@ -167,6 +167,22 @@ int user_segs_get(u64 addr, u64 len, bool write, struct user_seg *segs, int max,
 	return n || !len ? n : -EFAULT;
 }
 
+bool user_page_get(u64 addr, u64 len, bool write, u64 *gpa)
+{
+	struct user_seg s;
+	u64 done;
+
+	if (len > PIECE - (addr & (PIECE - 1)) || user_segs_get(addr, len, write, &s, 1, &done) != 1)
+		return false;
+	*gpa = s.gpa;
+	return true;
+}
+
+void user_page_put(u64 gpa)
+{
+	live_segs--;
+}
+
 void user_segs_put(const struct user_seg *segs, int n)
 {
 	(void)segs;

@@ -85,4 +85,46 @@ int user_segs_get(u64 addr, u64 len, bool write, struct user_seg *segs, int max,
 /** user_segs_put() - drops the references of @n pieces */
 void user_segs_put(const struct user_seg *segs, int n);
 
+/**
+ * user_page_get() - the ordinary case of user_segs_get(): all of it in one page of 4 KiB that is there
+ * On true *@gpa is where it is, and user_page_put() drops the reference. False says nothing but that
+ * user_segs_get() has to be asked. @len is not 0.
+ */
+#ifdef RS_HOSTED
+bool user_page_get(u64 addr, u64 len, bool write, u64 *gpa);
+void user_page_put(u64 gpa);
+#else
+static always_inline bool user_page_get(u64 addr, u64 len, bool write, u64 *gpa)
+{
+	pte_t want = write ? PTE_P | PTE_W : PTE_P, *slot, e;
+	int level;
+
+	if (unlikely(addr >= USER_TOP || len > PAGE_SIZE - (addr & ~PAGE_MASK)))
+		return false;
+	e = current_mm()->pt.root;
+#pragma GCC unroll 4
+	for (level = PT_LEVELS; level > 1; level--) {
+		e = ((pte_t *)gpa_ptr(e & PTE_ADDR))[pt_index(addr, level)];
+		if (unlikely((e & (PTE_P | PTE_PS)) != PTE_P))
+			return false;
+	}
+	slot = (pte_t *)gpa_ptr(e & PTE_ADDR) + pt_index(addr, 1);
+	e = *slot;
+	if (unlikely((e & want) != want))
+		return false;
+	if (write)
+		*slot = e | PTE_D;	/* the CPU does not see the host's write */
+	*gpa = (e & PTE_ADDR) | (addr & ~PAGE_MASK);
+	if (gpa_is_arena(*gpa))
+		page_get(gpa_page(*gpa));
+	return true;
+}
+
+static inline void user_page_put(u64 gpa)
+{
+	if (gpa_is_arena(gpa))
+		page_put(gpa_page(gpa));
+}
+#endif
+
 #endif

@@ -101,41 +101,41 @@ long pipe_check(long ret)
 	return ret;
 }
 
-/*
- * The ordinary case has one descriptor and one piece, and goes to the host with nothing else done.
- */
-static always_inline long rw(u64 nr, u64 vector_nr, u64 fd, u64 va, u64 len, bool write, u64 pos)
+/* Several pages, pages that are not there yet, lengths that are none. */
+static noinline long rw_slow(u64 nr, u64 vector_nr, int host, u64 va, u64 len, bool write, u64 pos)
 {
-	struct user_seg seg;
 	struct pieces p;
-	u64 done;
-	int host, n;
 	long ret, err = 0;
 
-	host = fd_host(current_proc()->files, fd);
-	if (unlikely(host < 0))
-		return host;
-	if (unlikely(!len))
+	if (!len)
 		return host_call_intr(nr, host, 0, 0, pos, 0, 0);
-	if (unlikely((s64)len < 0))
+	if ((s64)len < 0)
 		return -EINVAL;
-	n = user_segs_get(va, min(len, (u64)TRANSFER_MAX), write, &seg, 1, &done);
-	if (unlikely(n < 0))
-		return n;
-	if (likely(done == len)) {
-		ret = host_call_intr(nr, host, seg.gpa, len, pos, 0, 0);
-		user_segs_put(&seg, 1);
-		return ret;
-	}
-	user_segs_put(&seg, n);
 	pieces_init(&p);
 	pieces_add(&p, va, len, write, &err);
-	if (!err)
-		ret = p.n == 1 ? host_call_intr(nr, host, p.seg[0].gpa, p.seg[0].len, pos, 0, 0)
-			       : host_call_intr(vector_nr, host, gpa_of(p.seg), p.n, pos, 0, 0);
-	else
+	if (err)
 		ret = err;
+	else if (p.n == 1)
+		ret = host_call_intr(nr, host, p.seg[0].gpa, p.seg[0].len, pos, 0, 0);
+	else
+		ret = host_call_intr(vector_nr, host, gpa_of(p.seg), p.n, pos, 0, 0);
 	pieces_put(&p);
+	return ret;
+}
+
+/* The ordinary case: a page or less that is there goes to the host with nothing else done. */
+static always_inline long rw(u64 nr, u64 vector_nr, u64 fd, u64 va, u64 len, bool write, u64 pos)
+{
+	int host = fd_host(current_proc()->files, fd);
+	u64 gpa;
+	long ret;
+
+	if (unlikely(host < 0))
+		return host;
+	if (unlikely(!len || !user_page_get(va, len, write, &gpa)))
+		return rw_slow(nr, vector_nr, host, va, len, write, pos);
+	ret = host_call_intr(nr, host, gpa, len, pos, 0, 0);
+	user_page_put(gpa);
 	return ret;
 }
 
@@ -205,6 +205,13 @@ static long fwd_block(struct fwd *w, u64 va, u64 len, bool in, bool out, bool re
 		return 0;
 	if (len > BLOCK_MAX)
 		return -EINVAL;
+	if (likely(user_page_get(va, len, out, &p->seg.gpa))) {
+		p->buf = NULL;
+		p->seg.len = len;
+		*gpa = p->seg.gpa;
+		w->nptr++;
+		return 0;
+	}
 	n = user_segs_get(va, len, out, &p->seg, 1, &done);
 	if (n < 0)
 		return n;
@@ -231,7 +238,7 @@ static long fwd_block(struct fwd *w, u64 va, u64 len, bool in, bool out, bool re
 	return 0;
 }
 
-/* Copies results out of kernel buffers. */
+/* Copies results out of kernel buffers: 0 or -EFAULT. */
 static long fwd_copy_back(struct fwd *w, long ret)
 {
 	int i;
@@ -247,7 +254,7 @@ static long fwd_copy_back(struct fwd *w, long ret)
 		if (copyout(p->va, p->buf, n))
 			return -EFAULT;
 	}
-	return ret;
+	return 0;
 }
 
 /* Gives new host descriptors numbers of the process. On failure they are closed. */
@@ -322,7 +329,7 @@ static bool wants_cloexec(u64 nr, const u64 *a)
 	return false;
 }
 
-/* Vector form of a data buffer in a call that has none of its own: none, so a kernel buffer. */
+/* One argument that is neither a number nor a descriptor. */
 static long fwd_arg(struct fwd *w, u64 nr, const u64 *a, int i, u32 desc)
 {
 	u64 param = RS_ARG_PARAM(desc), len;
@@ -334,21 +341,13 @@ static long fwd_arg(struct fwd *w, u64 nr, const u64 *a, int i, u32 desc)
 
 	w->arg[i] = 0;
 	switch (RS_ARG_KIND(desc)) {
-	case RS_A_NO: return 0;
-	case RS_A_INT: w->arg[i] = (u64)(s64)(s32)a[i]; return 0;
-	case RS_A_LONG:
-	case RS_A_UINT:
-	case RS_A_HEX:
 	case RS_A_IOCTL:
 	case RS_A_FCNTL: w->arg[i] = a[i]; return 0;
-	case RS_A_FLAGS: w->arg[i] = (u32)a[i]; return 0;
 	case RS_A_DFD:
 		if ((int)a[i] == AT_FDCWD) {
 			w->arg[i] = (u64)(s64)AT_FDCWD;
 			return 0;
 		}
-		/* fallthrough */
-	case RS_A_FD:
 		fd = fd_host(files, a[i]);
 		w->arg[i] = fd;
 		return fd < 0 ? fd : 0;
@@ -422,7 +421,11 @@ static long fwd_arg(struct fwd *w, u64 nr, const u64 *a, int i, u32 desc)
 		if (!a[i])
 			return -EFAULT;
 		w->fdpair = w->nptr;
-		return fwd_block(w, a[i], 8, false, true, false, &w->arg[i]);
+		err = fwd_block(w, a[i], 8, false, true, false, &w->arg[i]);
+		/* install_pair() writes the numbers, the process's. */
+		if (!err)
+			w->ptr[w->fdpair].out = false;
+		return err;
 	case RS_A_IOVIN:
 	case RS_A_IOVOUT: {
 		u64 v[2], k, total = 0;
@@ -451,17 +454,25 @@ static long fwd_arg(struct fwd *w, u64 nr, const u64 *a, int i, u32 desc)
 	}
 }
 
+/* What follows a call that writes: SIGPIPE, as for write() itself. */
+static void check_broken_pipe(u64 nr, long ret)
+{
+	if (nr == __NR_writev || nr == __NR_pwritev || nr == __NR_pwritev2 || nr == __NR_sendfile ||
+	    nr == __NR_splice || nr == __NR_tee || nr == __NR_copy_file_range)
+		pipe_check(ret);
+}
+
 /*
- * Order matters for BUFOUT and arrays: they shorten an argument that follows, which must not be
- * overwritten by its own turn.
+ * Numbers and descriptors, which most arguments are, are dealt with in the loop. A buffer or array
+ * may shorten the argument that is its length: that one is marked, so that its own turn does not
+ * overwrite it.
  */
 long forward(u64 nr, const u64 a[6])
 {
 	const struct rs_sysrow *row = &rs_sysrows[nr];
+	u32 set = 0, i;
 	struct fwd w;
-	u64 set = 0; /* arguments already given a value by an earlier one */
 	long ret = 0;
-	int i;
 
 	if (row->policy == RS_P_NET && !(rs_boot->flags & RS_BOOT_NET_HOST)) {
 		host_explain((int)nr, EPERM, NULL);
@@ -470,34 +481,52 @@ long forward(u64 nr, const u64 a[6])
 	w.nptr = w.nstr = 0;
 	w.fdpair = -1;
 	pieces_init(&w.pieces);
-	for (i = 0; i < 6 && !ret; i++) {
-		u32 kind = RS_ARG_KIND(row->arg[i]), param = RS_ARG_PARAM(row->arg[i]);
+	for (i = 0; i < row->nargs; i++) {
+		u32 desc = row->arg[i], kind = RS_ARG_KIND(desc), param = RS_ARG_PARAM(desc);
 
-		if (set >> i & 1)
+		if (kind <= RS_A_FLAGS) {
+			if (!(set >> i & 1))
+				w.arg[i] = kind == RS_A_INT ? (u64)(s64)(s32)a[i] : a[i];
 			continue;
-		ret = fwd_arg(&w, nr, a, i, row->arg[i]);
+		}
+		if (kind == RS_A_FD) {
+			ret = fd_host(current_proc()->files, a[i]);
+			if (unlikely(ret < 0))
+				break;
+			w.arg[i] = (u64)ret;
+			ret = 0;
+			continue;
+		}
+		ret = fwd_arg(&w, nr, a, (int)i, desc);
+		if (unlikely(ret))
+			break;
 		if (kind == RS_A_BUFOUT || kind == RS_A_IOVIN || kind == RS_A_IOVOUT)
 			set |= 1u << param;
 		else if (kind == RS_A_ARROUT || kind == RS_A_ARRINOUT)
 			set |= 1u << (param & 15);
 	}
-	/* An array's count may stand before it (getgroups). */
-	if (!ret) {
+	if (likely(!ret)) {
+		for (; i < 6; i++)
+			w.arg[i] = 0;
 		ret = host_call_intr(nr, w.arg[0], w.arg[1], w.arg[2], w.arg[3], w.arg[4],
 				     w.arg[5]);
-		if (ret >= 0)
-			ret = fwd_copy_back(&w, ret);
-		if (ret >= 0 && row->ret == RS_R_FD)
-			ret = install_host_fd(ret, wants_cloexec(nr, a), NULL);
-		if (ret >= 0 && w.fdpair >= 0)
-			ret = install_pair(&w, a[nr == __NR_pipe2 ? 0 : 3], wants_cloexec(nr, a));
+		if (ret >= 0) {
+			long err = fwd_copy_back(&w, ret);
+
+			if (row->ret == RS_R_FD && !err)
+				ret = install_host_fd(ret, wants_cloexec(nr, a), NULL);
+			else if (row->ret == RS_R_FD)
+				file_host_close((int)ret);
+			else if (w.fdpair >= 0)
+				ret = install_pair(&w, a[nr == __NR_pipe2 ? 0 : 3],
+						   wants_cloexec(nr, a));
+			if (err)
+				ret = err;
+		}
 	}
 	fwd_release(&w);
-	if (unlikely(ret == -EPIPE) &&
-	    (nr == __NR_writev || nr == __NR_pwritev || nr == __NR_pwritev2 ||
-	     nr == __NR_sendfile || nr == __NR_splice || nr == __NR_tee ||
-	     nr == __NR_copy_file_range))
-		pipe_check(ret);
+	if (unlikely(ret == -EPIPE))
+		check_broken_pipe(nr, ret);
 	return ret;
 }
 
@@ -508,10 +537,20 @@ static noinline long forward_general(struct rs_frame *f)
 	return forward((u32)f->error, a);
 }
 
+/* A plain call that a signal may have interrupted: again, unless there is one to handle. */
+static noinline long forward_interrupted(struct rs_frame *f, int host)
+{
+	if (signal_ready())
+		return -ERESTARTSYS;
+	return host_call_intr((u32)f->error, host, ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f));
+}
+
 /* Many calls (lseek, fsync, ftruncate, flock, ...) need only their descriptor translated. */
 long sys_forward(struct rs_frame *f)
 {
 	u32 nr = f->error;
+	struct rs_call *c;
+	long ret;
 	int host;
 
 	if (!rs_sysrows[nr].plain)
@@ -519,5 +558,15 @@ long sys_forward(struct rs_frame *f)
 	host = fd_host(current_proc()->files, ARG0(f));
 	if (unlikely(host < 0))
 		return host;
-	return host_call_intr(nr, host, ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f));
+	rs_stats()->forwarded++;
+	c = host_call_begin();
+	c->nr = nr;
+	c->args[0] = host;
+	c->args[1] = ARG1(f);
+	c->args[2] = ARG2(f);
+	c->args[3] = ARG3(f);
+	c->args[4] = ARG4(f);
+	c->args[5] = ARG5(f);
+	ret = host_call_go(c);
+	return likely(ret != -EINTR) ? ret : forward_interrupted(f, host);
 }

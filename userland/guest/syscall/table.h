@@ -19,11 +19,12 @@ enum rs_class {
 
 /**
  * struct rs_sysrow - what is known about a system call; args: descriptors of rs_calls.h
+ * @nargs: arguments up to the last used one
  * @plain: forwarded, one descriptor and otherwise numbers: nothing to translate but the descriptor,
  * nothing to copy back
  */
 struct rs_sysrow {
-	u8 class, policy, ret, plain;
+	u8 class, policy, ret, plain, nargs, reserved[3];
 	u32 arg[6];
 };
 
