@@ -9,6 +9,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -868,6 +870,18 @@ TEST(signals_end_a_run)
 
 /* --- vector registers --------------------------------------------------- */
 
+/*
+ * glibc tells the kernel of restartable sequences; then every preemption sends RS_RUN back to user
+ * space, where the kernel restores the registers by itself. Without that, a preempted vCPU goes on
+ * inside RS_RUN, and the registers are the module's business.
+ */
+static void no_rseq(void)
+{
+	if (__rseq_size)
+		SYS(syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset,
+			    sizeof(struct rseq), RSEQ_FLAG_UNREGISTER, RSEQ_SIG));
+}
+
 static int compete(enum g_fn fn, int which)
 {
 	struct guest g = guest(0);
@@ -893,6 +907,7 @@ static void vector_registers(enum g_fn fn)
 		pid[i] = SYS(fork());
 		if (!pid[i]) {
 			pin_to(0);
+			no_rseq();
 			_exit(compete(fn, i));
 		}
 	}
