@@ -246,21 +246,32 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return dispatch(RS_FILE_VM, vm, vm->mm, cmd, arg);
 }
 
+static int vcpu_run(struct rs_vcpu *vcpu)
+{
+	int ret;
+
+	if (unlikely(current->mm != vcpu->mmu->mm))
+		return -EPERM;
+	if (unlikely(!rs_vcpu_claim(vcpu)))
+		return -EBUSY;
+	ret = rs_vcpu_run(vcpu);
+	rs_vcpu_release(vcpu);
+	return ret;
+}
+
 static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct rs_vcpu *vcpu = file->private_data;
-	int ret;
 
-	if (likely(cmd == RS_RUN)) {
-		if (unlikely(current->mm != vcpu->mmu->mm))
-			return -EPERM;
-		if (unlikely(!rs_vcpu_claim(vcpu)))
-			return -EBUSY;
-		ret = rs_vcpu_run(vcpu);
-		rs_vcpu_release(vcpu);
-		return ret;
-	}
+	if (likely(cmd == RS_RUN))
+		return vcpu_run(vcpu);
 	return dispatch(RS_FILE_VCPU, vcpu, vcpu->mmu->mm, cmd, arg);
+}
+
+/* RS_RUN by another name, see ringside.h. */
+static ssize_t vcpu_read(struct file *file, char __user *buf, size_t count, loff_t *pos)
+{
+	return count ? -EINVAL : vcpu_run(file->private_data);
 }
 
 static int vm_release(struct inode *inode, struct file *file)
@@ -294,6 +305,7 @@ static const struct file_operations vm_fops = {
 static const struct file_operations vcpu_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = vcpu_ioctl,
+	.read = vcpu_read,
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = vcpu_mmap,
 	.release = vcpu_release,

@@ -257,6 +257,8 @@ struct rs_run {
  * RS_RUN		0 with run.exit_reason set. EINTR: a signal or other work is pending for the thread; call again when it is done
  *			(this happens without a signal as well). EBUSY: the vCPU is running in another thread. EINVAL: irq_vector.
  *			ESHUTDOWN: the machine reboots. EIO: needs RS_SET_STATE first, or the address space is gone.
+ *			read(2) of a vCPU descriptor with length 0 is the same call: a seccomp filter that lets read pass needs to look
+ *			at no argument then, which Linux answers from a table instead of running the filter. EINVAL: length not 0.
  * RS_KICK		0. The RS_RUN in progress, or the next one, ends with RS_EXIT_KICK. May be called from any thread of the process.
  */
 #define RS_SET_STATE		_IOW(RS_IOC_MAGIC, 0x20, struct rs_vcpu_state)

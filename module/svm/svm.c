@@ -89,7 +89,7 @@ static void svm_vcpu_load(struct rs_vcpu *vcpu, int cpu)
 
 	/* FS base, GS base and the like may have changed since it was last here. */
 	svm->host_stale = true;
-	if (likely(c->last_vcpu == vcpu))
+	if (likely(c->last_vcpu == vcpu && svm->cpu == cpu))
 		return;
 	/*
 	 * Another vCPU used this CPU, or this one was elsewhere meanwhile: its ASID may be
@@ -97,6 +97,7 @@ static void svm_vcpu_load(struct rs_vcpu *vcpu, int cpu)
 	 * trained by another guest.
 	 */
 	c->last_vcpu = vcpu;
+	svm->cpu = cpu;
 	svm->asid_gen = 0;
 	svm->clean = 0;
 	indirect_branch_prediction_barrier();
@@ -104,10 +105,17 @@ static void svm_vcpu_load(struct rs_vcpu *vcpu, int cpu)
 
 static void svm_vcpu_put(struct rs_vcpu *vcpu)
 {
+	u16 ldt;
+
 	/*
 	 * Nothing of the guest's stays in the CPU after an exit but its FPU registers, which are
-	 * the thread's.
+	 * the thread's. Of the host's, the LDT may have been replaced by another thread of the
+	 * process since our VMSAVE (Linux reloads LDTR by IPI and frees the old table), and VMLOAD
+	 * brought the old one back: read the descriptor again, before anybody can use it.
 	 */
+	asm volatile("sldt %0" : "=r" (ldt));
+	if (unlikely(ldt))
+		asm volatile("lldt %0" : : "r" (ldt));
 }
 
 static void svm_machine_check(void)

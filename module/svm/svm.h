@@ -33,6 +33,7 @@ struct rs_svm {
 	u64 vmcb_pa;
 	u64 asid_gen;
 	u32 clean;
+	int cpu;		/* that it was loaded on last; -1 never */
 	bool host_stale;
 };
 

@@ -179,6 +179,7 @@ int rs_svm_vcpu_create(struct rs_vcpu *vcpu)
 		return -ENOMEM;
 	}
 	svm->vmcb_pa = __sme_set(__pa(svm->vmcb));
+	svm->cpu = -1;
 	vcpu->svm = svm;
 	rs_svm_vmcb_reset(vcpu);
 	return 0;

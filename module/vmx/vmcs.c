@@ -28,6 +28,7 @@
 #include <asm/processor-flags.h>
 #include <asm/segment.h>
 #include <asm/special_insns.h>
+#include <asm/tlbflush.h>
 #include <asm/trapnr.h>
 #include "vmx.h"
 
@@ -275,8 +276,12 @@ void rs_vmx_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st)
 		{ GUEST_CR0,			GUEST_CR0_VALUE },
 		{ CR0_READ_SHADOW,		GUEST_CR0_VALUE },
 		{ GUEST_CR3,			st->cr3 },
-		/* VMX demands CR4.VMXE; the guest does not see it. */
-		{ GUEST_CR4,			st->cr4 | rs_vmx_caps.cr4_fixed0 },
+		/*
+		 * VMX demands CR4.VMXE, and without CR4.MCE a machine check in the guest would shut
+		 * the CPU down; the guest sees neither.
+		 */
+		{ GUEST_CR4,			st->cr4 | rs_vmx_caps.cr4_fixed0 |
+						(cr4_read_shadow() & X86_CR4_MCE) },
 		{ CR4_READ_SHADOW,		st->cr4 },
 		{ GUEST_DR7,			0x400 },
 		{ GUEST_IA32_DEBUGCTL,		0 },
