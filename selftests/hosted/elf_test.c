@@ -175,6 +175,35 @@ static void test_rejects(void)
 	PASS("each kind of bad file with its reason; cut off everywhere");
 }
 
+/* More segments than there is room for, and as many as there is. */
+static void test_many_segments(void)
+{
+	size_t size = sizeof(Elf64_Ehdr) + ELF_MAX_PHDRS * sizeof(Elf64_Phdr);
+	u8 *data = calloc(1, size);
+	Elf64_Ehdr *e = (Elf64_Ehdr *)data;
+	Elf64_Phdr *p = (Elf64_Phdr *)(e + 1);
+	struct elf_image img;
+	const char *why;
+
+	memcpy(e, file, sizeof(*e));
+	e->e_phoff = sizeof(*e);
+	for (u32 i = 0; i < ELF_MAX_PHDRS; i++)
+		p[i] = (Elf64_Phdr){ .p_type = PT_LOAD, .p_vaddr = (i + 1) * 0x10000ul,
+				     .p_memsz = 4096 };
+	e->e_phnum = ELF_MAX_LOADS;
+	CHECK(!parse(data, size, &img, &why) && img.nloads == ELF_MAX_LOADS);
+	e->e_phnum = ELF_MAX_LOADS + 1;
+	CHECK(parse(data, size, &img, &why) == -ENOEXEC && strstr(why, "too many segments"));
+	e->e_phnum = ELF_MAX_PHDRS;
+	CHECK(parse(data, size, &img, &why) == -ENOEXEC);
+	/* Out of order. */
+	e->e_phnum = 2;
+	p[0].p_vaddr = 0x30000;
+	CHECK(parse(data, size, &img, &why) == -ENOEXEC && strstr(why, "order"));
+	free(data);
+	PASS("as many segments as there is room for, and not one more");
+}
+
 static u64 nasty(void)
 {
 	static const u64 v[] = { 0, 1, 4095, 4096, 0x7fffffff, 0x80000000, 0xffffffff, USER_TOP,
@@ -233,6 +262,7 @@ int main(int argc, char **argv)
 	fclose(f);
 	test_real();
 	test_rejects();
+	test_many_segments();
 	test_mutations();
 	free(file);
 	DONE();

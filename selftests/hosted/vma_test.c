@@ -464,6 +464,43 @@ static void test_stack_and_brk(void)
 	PASS("stack growth, its limit, guard pages, brk");
 }
 
+/*
+ * A page that somebody else holds too (a request to the host under way, later a child) must be
+ * copied before it is written again; the last owner just gets its write bit back.
+ */
+static void test_copy_on_write(void)
+{
+	struct mmap_req r = { .addr = BASE, .len = PAGE_SIZE, .prot = PROT_READ | PROT_WRITE,
+			      .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, .host_fd = -1 };
+	struct page *p, *q;
+	u64 copies;
+
+	mm = mm_create();
+	CHECK(mm_mmap(mm, &r) == (long)BASE);
+	CHECK(mm_fault(mm, BASE, FAULT_WRITE) == FAULT_OK);
+	p = gpa_page(*pgtable_lookup(&mm->pt, BASE, NULL) & PTE_ADDR);
+	*(u64 *)page_ptr(p) = 4711;
+	copies = core_boot.stats.cow_copies;
+	CHECK(!mm_mprotect(mm, BASE, PAGE_SIZE, PROT_READ));
+	CHECK(!mm_mprotect(mm, BASE, PAGE_SIZE, PROT_READ | PROT_WRITE));
+	CHECK(mm_fault(mm, BASE, FAULT_WRITE) == FAULT_OK);
+	CHECK(gpa_page(*pgtable_lookup(&mm->pt, BASE, NULL) & PTE_ADDR) == p);
+	CHECK(core_boot.stats.cow_copies == copies);
+
+	page_get(p);
+	CHECK(!mm_mprotect(mm, BASE, PAGE_SIZE, PROT_READ));
+	CHECK(!mm_mprotect(mm, BASE, PAGE_SIZE, PROT_READ | PROT_WRITE));
+	tlb_flushes = 0;
+	CHECK(mm_fault(mm, BASE, FAULT_WRITE) == FAULT_OK);
+	q = gpa_page(*pgtable_lookup(&mm->pt, BASE, NULL) & PTE_ADDR);
+	CHECK(q != p && p->refs == 1 && q->refs == 1 && tlb_flushes);
+	CHECK(*(u64 *)page_ptr(q) == 4711 && core_boot.stats.cow_copies == copies + 1);
+	page_put(p);
+	mm_put(mm);
+	page_alloc_check();
+	PASS("a page that two hold is copied, the last owner's is not");
+}
+
 static void test_out_of_memory(void)
 {
 	struct mmap_req r = { .addr = BASE, .len = ARENA_SIZE * 2, .prot = PROT_READ | PROT_WRITE,
@@ -498,6 +535,7 @@ int main(int argc, char **argv)
 	test_placement();
 	test_errors();
 	test_stack_and_brk();
+	test_copy_on_write();
 	test_out_of_memory();
 	DONE();
 }

@@ -117,11 +117,8 @@ static void vma_free(struct vma *v)
 /* A new limit for @v; @start may not pass a neighbour. */
 void vma_resize(struct mm *mm, struct vma *v, u64 start, u64 end)
 {
+	ASSERT(!v->file || start == v->start);	/* only stacks move their start */
 	mm->total += (end - start) - (v->end - v->start);
-	if (v->file && start > v->start)
-		v->file_off += start - v->start;
-	else if (v->file)
-		v->file_off -= v->start - start;
 	if (start != v->start) {
 		/* The key changes, the order does not. */
 		v->start = start;
