@@ -6,9 +6,11 @@
  *	descriptors	all closed but 0, 1, 2 and the engine's (which no request of the guest can
  *			name)
  *	no_new_privs	no setuid program can undo the rest
+ *	capabilities	of root's only those that concern the files it may reach anyway
  *	limits		no core dumps, at most RS_FD_LIMIT descriptors
  *	Landlock	every right it knows is taken away, then given back below --ro (read) and
- *			--rw (everything), and for what the program needs to start: its own file,
+ *			--rw (everything but device nodes, which would lead out of the directory),
+ *			and for what the program needs to start: its own file,
  *			its interpreter, /lib* and /usr/lib*, /etc/ld.so.cache, and the harmless
  *			devices; with
  *			--net host also what names of machines are looked up in
@@ -27,6 +29,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -48,6 +51,8 @@
 #define FS_WRITE_FILE	(1ull << 1)
 #define FS_READ_FILE	(1ull << 2)
 #define FS_READ_DIR	(1ull << 3)
+#define FS_MAKE_CHAR	(1ull << 6)
+#define FS_MAKE_BLOCK	(1ull << 11)
 #define FS_ABI_1	((1ull << 13) - 1)
 #define FS_REFER	(1ull << 13)	/* ABI 2 */
 #define FS_TRUNCATE	(1ull << 14)	/* ABI 3 */
@@ -255,6 +260,38 @@ static int set_limits(char *why)
 	return 0;
 }
 
+/* --- capabilities ---------------------------------------------------------------------------- */
+
+/*
+ * The device belongs to root, so root is who runs sandboxes on many machines. What is kept lets the
+ * guest do to files below --rw what their owner may; CAP_FSETID is not among it, so that a file
+ * with the setuid bit loses the bit when it is written to. With the network goes the right to
+ * listen on ports below 1024.
+ */
+static int drop_capabilities(const struct rs_sandbox *sb, char *why)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	uint32_t keep = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH |
+			1u << CAP_FOWNER;
+	long ret = rs_raw3(__NR_capget, (long)&head, (long)data, 0);
+
+	if (sb->net_host)
+		keep |= 1u << CAP_NET_BIND_SERVICE;
+	if (!ret) {
+		data[0].permitted &= keep;
+		data[0].effective &= keep;
+		data[0].inheritable = 0;
+		memset(&data[1], 0, sizeof(data[1]));
+		ret = rs_raw3(__NR_capset, (long)&head, (long)data, 0);
+	}
+	if (ret) {
+		snprintf(why, RS_WHY, "cannot drop capabilities: %s", strerror(-ret));
+		return -1;
+	}
+	return 0;
+}
+
 /* --- Landlock -------------------------------------------------------------------------------- */
 
 static int landlock(const struct rs_sandbox *sb, char *why)
@@ -299,7 +336,7 @@ static int landlock(const struct rs_sandbox *sb, char *why)
 		if (r->name)
 			continue;
 		if (r->access & RS_ROOT_WRITE)
-			rights = attr.fs & ~FS_EXECUTE;
+			rights = attr.fs & ~(FS_EXECUTE | FS_MAKE_CHAR | FS_MAKE_BLOCK);
 		if (!r->dir)
 			rights &= FS_OF_FILES;
 		memset(&rule, 0, sizeof(rule));
@@ -455,6 +492,9 @@ static int seccomp(struct rs_sandbox *sb, char *why)
 	ret = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (!ret)
 		ret = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 1);
+	/* A tree instead of a list: the kernel walks it for every number when it is loaded. */
+	if (!ret)
+		ret = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (!ret)
 		ret = fill_filter(sb, ctx);
 	if (!ret)
@@ -482,7 +522,7 @@ int rs_confine(struct rs_sandbox *sb, char *why)
 		snprintf(why, RS_WHY, "cannot make the process undumpable: %s", strerror(errno));
 		return -1;
 	}
-	if (set_limits(why) || landlock(sb, why) || seccomp(sb, why))
+	if (set_limits(why) || landlock(sb, why) || drop_capabilities(sb, why) || seccomp(sb, why))
 		return -1;
 	return 0;
 }

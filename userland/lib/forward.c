@@ -26,6 +26,7 @@
 #include <fcntl.h>
 #include <linux/socket.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "raw.h"
 #include "sandbox.h"
@@ -456,6 +457,14 @@ static inline long check_args(struct check *c)
 	return 0;
 }
 
+/* A node of a device would lead to the machine itself; FIFOs, sockets and files stay where they are. */
+static long check_node(long mode)
+{
+	long type = mode & S_IFMT;
+
+	return type == S_IFCHR || type == S_IFBLK ? -EPERM : 0;
+}
+
 /* What the table cannot say: values of single arguments. */
 static long check_values(struct check *c)
 {
@@ -471,6 +480,10 @@ static long check_values(struct check *c)
 	case __NR_openat:
 		c->out[2] |= O_NOCTTY;
 		break;
+	case __NR_mknod:
+		return check_node(c->out[1]);
+	case __NR_mknodat:
+		return check_node(c->out[2]);
 	case __NR_recvmsg:
 		c->out[2] |= MSG_CMSG_CLOEXEC;
 		break;
