@@ -172,7 +172,8 @@ bool user_page_get(u64 addr, u64 len, bool write, u64 *gpa)
 	struct user_seg s;
 	u64 done;
 
-	if (len > PIECE - (addr & (PIECE - 1)) || user_segs_get(addr, len, write, &s, 1, &done) != 1)
+	if (len > PIECE - (addr & (PIECE - 1)) ||
+	    user_segs_get(addr, len, write, &s, 1, &done) != 1)
 		return false;
 	*gpa = s.gpa;
 	return true;
@@ -1073,6 +1074,16 @@ static long idle_gets(u64 nr, long *ret)
 	return 1;
 }
 
+static long idle_stops(u64 nr, long *ret)
+{
+	if (nr != RS_CALL_IDLE && nr != RS_CALL_STOP)
+		return 0;
+	if (nr == RS_CALL_IDLE)
+		shared.pending = SIGBIT(20);
+	*ret = 0;
+	return 1;
+}
+
 static void t_waits(void)
 {
 	u64 ts[2] = { 100, 0 }, rem[2] = { 0, 0 }, mask;
@@ -1084,6 +1095,20 @@ static void t_waits(void)
 	call_on_stack(__NR_nanosleep, (u64[6]){ P(ts), P(rem) });
 	EQ(sigreturn(), -EINTR);
 	CHECK(rem[0] == 99 && rem[1] > 0);
+	/* stopped and continued: it goes on, with what was left */
+	CALL(rt_sigaction, 10, P((u64[4]){ 0 }), 0, 8);
+	host_hook = idle_stops;
+	ts[0] = 0, ts[1] = 50000000;
+	call_on_stack(__NR_nanosleep, (u64[6]){ P(ts), P(rem) });
+	EQ(frame.rax, __NR_nanosleep);
+	EQ(frame.rip, 0x401000);
+	CHECK(thread.sig->sleep_deadline != 0);
+	host_hook = NULL;
+	ts[0] = 1000000; /* were it read again, it would not end */
+	EQ(call_on_stack(__NR_nanosleep, (u64[6]){ P(ts), P(rem) }), 0);
+	EQ(thread.sig->sleep_deadline, 0);
+	host_hook = idle_gets;
+	action(10, 0x405000, SA_RESTART, 0);
 	call_on_stack(__NR_pause, (u64[6]){ 0 });
 	EQ(sigreturn(), -EINTR);
 	call_on_stack(__NR_poll, (u64[6]){ 0, 0, (u64)-1l });

@@ -166,7 +166,7 @@ static long forward_path(u64 nr, const u64 a[6], int i, int out, u32 size)
 	long sys_##name(struct rs_frame *f)                                          \
 	{                                                                            \
 		u64 a[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f) }; \
-	\
+                                                                                     \
 		return forward_path(__NR_##name, a, i, out, size);                   \
 	}
 
@@ -320,6 +320,15 @@ long sys_fcntl(struct rs_frame *f)
 	case F_GETOWN: return 0;
 	}
 	return forward_bycmd(__NR_fcntl, RS_A_FCNTL, f, -EINVAL);
+}
+
+long sys_umask(struct rs_frame *f)
+{
+	u32 mask = (u32)ARG0(f) & 0777;
+	long old = host_call_intr(__NR_umask, mask, 0, 0, 0, 0, 0);
+
+	current_proc()->umask = mask;
+	return old;
 }
 
 static bool is_tty(int host)

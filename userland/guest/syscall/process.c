@@ -17,6 +17,7 @@
 #include "signal.h"
 #include "syscall.h"
 #include "../lib/string.h"
+#include "../mm/page_alloc.h"
 #include "../proc/exec.h"
 
 bool pid_is_self(int pid)
@@ -510,6 +511,31 @@ long sys_get_robust_list(struct rs_frame *f)
 long sys_personality(struct rs_frame *f)
 {
 	return (u32)ARG0(f) == 0xffffffff || !(u32)ARG0(f) ? 0 : -EINVAL;
+}
+
+/* struct sysinfo: what the sandbox has, not what the machine has. */
+struct sysinfo_k {
+	s64 uptime;
+	u64 loads[3], totalram, freeram, sharedram, bufferram, totalswap, freeswap;
+	u16 procs, pad0;
+	u32 pad1;
+	u64 totalhigh, freehigh;
+	u32 mem_unit, pad2;
+};
+
+_Static_assert(sizeof(struct sysinfo_k) == 112, "struct sysinfo");
+
+long sys_sysinfo(struct rs_frame *f)
+{
+	struct sysinfo_k si = {
+		.uptime = clock_seconds_since_boot(),
+		.totalram = pages_total() << PAGE_SHIFT,
+		.freeram = pages_free() << PAGE_SHIFT,
+		.procs = 1,
+		.mem_unit = 1,
+	};
+
+	return copyout(ARG0(f), &si, sizeof(si));
 }
 
 /* --- end, exec, children ---------------------------------------------------------------------- */

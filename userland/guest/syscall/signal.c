@@ -179,6 +179,7 @@ void signal_deliver(struct rs_frame *f)
 				else
 					f->rax = -EINTR;
 				restart = false;
+				st->sleep_deadline = 0;
 			}
 			enter_handler(f, sig, &info, NULL);
 			continue;

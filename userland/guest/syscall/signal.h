@@ -108,6 +108,8 @@ struct signal_thread {
 	u64 saved_mask; /* to be put back after a handler, or at once without (sigsuspend, ppoll) */
 	u64 waiting;	/* signals rt_sigtimedwait waits for */
 	bool restore_mask;
+	/* a nanosleep that may go on: its deadline (0: none) and the place of the call */
+	u64 sleep_deadline, sleep_rip, sleep_rsp;
 	struct k_stack alt; /* SS_DISABLE in flags when there is none */
 };
 

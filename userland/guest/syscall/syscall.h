@@ -90,6 +90,8 @@ long path_in(char *buf, u64 va);
 long host_dirfd(u64 fd);
 
 /* time.c */
+/** clock_seconds_since_boot() - of the host */
+u64 clock_seconds_since_boot(void);
 /**
  * sleep_for_signal() - until a signal is ready (-EINTR), or the timespec at @timeout_va (0: none)
  * is over (0)

@@ -11,7 +11,7 @@
 
 /* Arguments up to the last one that is used. */
 #define NARGS(a, b, c, d, e, f) ((f) ? 6 : (e) ? 5 : (d) ? 4 : (c) ? 3 : (b) ? 2 : (a) ? 1 : 0)
-#define IS_NUMBER(d) (RS_ARG_KIND(d) <= RS_A_FLAGS)
+#define IS_NUMBER(d)		(RS_ARG_KIND(d) <= RS_A_FLAGS)
 #define IS_PLAIN(policy, ret, a, b, c, d, e, f)                                               \
 	(policy == RS_P_IO && ret == RS_R_INT && RS_ARG_KIND(a) == RS_A_FD && IS_NUMBER(b) && \
 	 IS_NUMBER(c) && IS_NUMBER(d) && IS_NUMBER(e) && IS_NUMBER(f))
@@ -21,9 +21,8 @@
 #define RS_GUEST(name, ret, ...) ROW(name, RS_CLASS_GUEST, RS_P_IO, ret, 0, __VA_ARGS__)
 #define RS_FORWARD(name, policy, ret, ...) \
 	ROW(name, RS_CLASS_FORWARD, policy, ret, IS_PLAIN(policy, ret, __VA_ARGS__), __VA_ARGS__)
-#define RS_SPECIAL(name, policy, ret, ...) \
-	ROW(name, RS_CLASS_SPECIAL, policy, ret, 0, __VA_ARGS__)
-#define RS_REFUSE(name, policy) ROW(name, RS_CLASS_REFUSE, policy, 0, 0, 0, 0, 0, 0, 0, 0)
+#define RS_SPECIAL(name, policy, ret, ...) ROW(name, RS_CLASS_SPECIAL, policy, ret, 0, __VA_ARGS__)
+#define RS_REFUSE(name, policy)		   ROW(name, RS_CLASS_REFUSE, policy, 0, 0, 0, 0, 0, 0, 0, 0)
 
 _Static_assert(RS_A_NO == 0 && RS_A_FLAGS == 5 && RS_A_FD == 6, "numbers come first");
 _Static_assert(sizeof(struct rs_sysrow) == 32, "found by a shift");

@@ -74,15 +74,30 @@ static long sleep_until(int clock, u64 deadline, u64 *left)
 	}
 }
 
-static long do_sleep(int clock, bool absolute, u64 req, u64 rem)
+u64 clock_seconds_since_boot(void)
 {
+	return clock_now(CLOCK_BOOTTIME) / NSEC;
+}
+
+/*
+ * A sleep that a signal cut short and after which no handler ran (the program was stopped and goes
+ * on) starts again where it was: the deadline waits in the thread for the call to be made again,
+ * which is recognised by its place.
+ */
+static long do_sleep(struct rs_frame *f, int clock, bool absolute, u64 req, u64 rem)
+{
+	struct signal_thread *st = current()->sig;
 	u64 ns, left, deadline;
 	struct k_timespec t;
 	long ret = timespec_in(req, &ns);
 
 	if (ret)
 		return ret;
-	deadline = absolute ? ns : clock_now(clock) + ns;
+	if (st->sleep_deadline && st->sleep_rip == f->rip && st->sleep_rsp == f->rsp)
+		deadline = st->sleep_deadline;
+	else
+		deadline = absolute ? ns : clock_now(clock) + ns;
+	st->sleep_deadline = 0;
 	ret = sleep_until(clock, deadline, &left);
 	if (ret != -EINTR)
 		return ret;
@@ -94,12 +109,15 @@ static long do_sleep(int clock, bool absolute, u64 req, u64 rem)
 		if (copyout(rem, &t, sizeof(t)))
 			return -EFAULT;
 	}
-	return -EINTR;
+	st->sleep_deadline = deadline;
+	st->sleep_rip = f->rip;
+	st->sleep_rsp = f->rsp;
+	return -ERESTARTNOHAND;
 }
 
 long sys_nanosleep(struct rs_frame *f)
 {
-	return do_sleep(CLOCK_MONOTONIC, false, ARG0(f), ARG1(f));
+	return do_sleep(f, CLOCK_MONOTONIC, false, ARG0(f), ARG1(f));
 }
 
 long sys_clock_nanosleep(struct rs_frame *f)
@@ -110,7 +128,7 @@ long sys_clock_nanosleep(struct rs_frame *f)
 		return -EINVAL;
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME)
 		return -EOPNOTSUPP;
-	return do_sleep(clock, ARG1(f) & 1, ARG2(f), ARG3(f));
+	return do_sleep(f, clock, ARG1(f) & 1, ARG2(f), ARG3(f));
 }
 
 /*
