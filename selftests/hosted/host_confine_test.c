@@ -98,6 +98,12 @@ static const struct step steps[] = {
 	{ "O_PATH of a file in --ro", __NR_openat, GOOD, P(1, "ro/file"), { AT, 0, O_PATH } },
 	{ "mkdir in --ro", __NR_mkdir, -EACCES, P(0, "ro/d"), { 0, 0700 } },
 	{ "mkdir in --rw", __NR_mkdir, 0, P(0, "rw/d"), { 0, 0700 } },
+	{ "mknod of a FIFO in --rw", __NR_mknod, 0, P(0, "rw/fifo"), { 0, S_IFIFO | 0600 } },
+	{ "mknod of a device in --rw",
+	  __NR_mknod,
+	  -EPERM,
+	  P(0, "rw/null"),
+	  { 0, S_IFCHR | 0600, 0x103 } },
 	{ "unlink in --ro", __NR_unlink, -EACCES, P(0, "ro/file"), { 0 } },
 	{ "write into a device", __NR_openat, GOOD, P(1, "/dev/null"), { AT, 0, O_WRONLY } },
 	/* metadata: the library */
@@ -187,6 +193,25 @@ static const struct step steps[] = {
 	  -EACCES,
 	  P(1, "ro/file"),
 	  { AT, 0, O_WRONLY },
+	  1 },
+	{ "taken over: a device node in --rw",
+	  __NR_mknod,
+	  -EACCES,
+	  P(0, "rw/null"),
+	  { 0, S_IFCHR | 0600, 0x103 },
+	  1 },
+	{ "taken over: a disk's node in --rw",
+	  __NR_mknodat,
+	  -EACCES,
+	  P(1, "rw/disk"),
+	  { AT, 0, S_IFBLK | 0600, 0x800 },
+	  1 },
+	{ "taken over: what only root may set",
+	  __NR_setxattr,
+	  -EPERM,
+	  { "rw/newer", "trusted.x" },
+	  { 0, 1 },
+	  { 0, 0, 0, 0, 0 },
 	  1 },
 	{ "taken over: socket", __NR_socket, -EPERM, P(0, NULL), { AF_INET, SOCK_STREAM, 0 }, 1 },
 	{ "taken over: execve", __NR_execve, -EPERM, P(0, "/bin/sh"), { 0 }, 1 },
@@ -343,7 +368,7 @@ static void prepare(const struct step *s, long *args)
 
 		if (!p)
 			continue;
-		if (p[0] == '/' || !p[0] || strchr(p, '.') == p + 4)
+		if (p[0] == '/' || !p[0] || (strchr(p, '.') && !strchr(p, '/')))
 			snprintf((char *)arena + gpa, 4096, "%s", p);
 		else
 			snprintf((char *)arena + gpa, 4096, "%s/%s", dir, p);

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "load.h"
@@ -345,6 +346,12 @@ static const struct {
 	{ "socketpair", __NR_socketpair, { AF_UNIX, SOCK_STREAM, 0, 0x1000 }, 1 },
 	{ "sendto with an address", __NR_sendto, { OWN_FD, 0x1000, 1, 0, 0x2000, 16 }, -EPERM },
 	{ "sendto without", __NR_sendto, { OWN_FD, 0x1000, 1, 0, 0, 0 }, 1 },
+	{ "mknod of a FIFO", __NR_mknod, { 0x1000, S_IFIFO | 0600 }, 1 },
+	{ "mknod of a disk", __NR_mknod, { 0x1000, S_IFBLK | 0600, 0x800 }, -EPERM },
+	{ "mknodat of a device",
+	  __NR_mknodat,
+	  { (uint64_t)AT_FDCWD, 0x1000, S_IFCHR | 0600, 0x101 },
+	  -EPERM },
 	{ "ptrace", __NR_ptrace, { 0 }, -EPERM },
 	{ "a call the guest answers itself", __NR_mmap, { 0, 4096, 7, 0x22, -1ull, 0 }, -ENOSYS },
 	{ "execve", __NR_execve, { 0x1000, 0, 0 }, -ENOSYS },
