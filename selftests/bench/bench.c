@@ -5,8 +5,8 @@
  * The same binary runs natively and in the ring of one VM. The unit is the time-stamp counter, which in the test machines advances by one
  * per instruction executed by the whole machine, whatever the ring; on real hardware it counts cycles.
  *
- * An operation is run in batches short enough that most batches see no timer interrupt; the least batch is the figure, so that
- * a tick which hits one batch does not show, and two runs of one binary agree to the instruction. Each operation is warmed up by one batch first.
+ * An operation is run in batches of some 30,000 instructions, so that most batches see no timer interrupt (100,000 instructions apart in the
+ * slower machine); the least batch is the figure: a tick does not show, and two runs of one binary agree to the instruction. Each operation is warmed up by one batch first.
  * Exits come from RS_SYS_EXITS around one batch (host interrupts are not counted there) and are 0 natively.
  *
  * Output, a line each: op,param,instructions per operation,exits per operation.   usage: rs-bench native|ring|outside [OP]
@@ -26,7 +26,7 @@
 #include <x86intrin.h>
 #include "../../uapi/ringside_app.h"
 
-#define BATCHES 16
+#define BATCHES 40
 
 static int in_ring;
 static const char *self;
@@ -81,7 +81,7 @@ static void batch_getpid(struct sample *s)
 {
 	uint64_t t = __rdtsc();
 
-	s->ops = 1000;
+	s->ops = 100;
 	for (uint64_t i = 0; i < s->ops; i++)
 		syscall(SYS_getpid);
 	s->ticks = __rdtsc() - t;
@@ -98,26 +98,27 @@ static void batch_forwarded(struct sample *s)
 		if (bench_fd < 0)
 			die(self);
 	}
-	s->ops = 500;
+	s->ops = 16;
 	t = __rdtsc();
 	for (uint64_t i = 0; i < s->ops; i++)
 		syscall(SYS_lseek, bench_fd, 0L, SEEK_SET);
 	s->ticks = __rdtsc() - t;
 }
 
-/* 1 MiB, so that nobody backs it with a 2 MiB page: 256 faults a batch, each a page of zeros. Mapping and unmapping are not counted. */
+/* 16 pages in the middle of 64, so that nobody backs them with a 2 MiB page; the first touch of the mapping, with new tables perhaps, is not counted. */
 static void batch_zero_fill(struct sample *s)
 {
-	size_t size = 1 << 20;
+	size_t size = 64 * 4096;
 	volatile char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint64_t t;
 
 	if (p == MAP_FAILED)
 		die("mmap");
 	madvise((void *)p, size, MADV_NOHUGEPAGE);
-	s->ops = size / 4096;
+	s->ops = 16;
+	p[0] = 1;
 	t = __rdtsc();
-	for (size_t i = 0; i < size; i += 4096)
+	for (size_t i = size / 2; i < size / 2 + 16 * 4096; i += 4096)
 		p[i] = 1;
 	s->ticks = __rdtsc() - t;
 	munmap((void *)p, size);
@@ -127,7 +128,7 @@ static void guest_batch(struct sample *s, int op)
 {
 	long with, without;
 
-	s->ops = 1000;
+	s->ops = op == RS_BENCH_PAGE_ALLOC ? 1000 : 100;
 	with = syscall(RS_SYS_BENCH, op, s->ops);
 	without = syscall(RS_SYS_BENCH, RS_BENCH_EMPTY, s->ops);
 	if (with < 0 || without < 0)
