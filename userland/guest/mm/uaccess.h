@@ -86,9 +86,9 @@ int user_segs_get(u64 addr, u64 len, bool write, struct user_seg *segs, int max,
 void user_segs_put(const struct user_seg *segs, int n);
 
 /**
- * user_page_get() - the ordinary case of user_segs_get(): all of it in one page of 4 KiB that is there
- * On true *@gpa is where it is, and user_page_put() drops the reference. False says nothing but that
- * user_segs_get() has to be asked. @len is not 0.
+ * user_page_get() - the ordinary case of user_segs_get(): all in one page of 4 KiB that is there
+ * On true *@gpa is where it is, and user_page_put() drops the reference. False says nothing but
+ * that user_segs_get() has to be asked. @len is not 0.
  */
 #ifdef RS_HOSTED
 bool user_page_get(u64 addr, u64 len, bool write, u64 *gpa);
