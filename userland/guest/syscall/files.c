@@ -166,7 +166,7 @@ static long forward_path(u64 nr, const u64 a[6], int i, int out, u32 size)
 	long sys_##name(struct rs_frame *f)                                          \
 	{                                                                            \
 		u64 a[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f) }; \
-                                                                                     \
+	\
 		return forward_path(__NR_##name, a, i, out, size);                   \
 	}
 
