@@ -25,6 +25,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/socket.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <sys/stat.h>
 
@@ -457,6 +459,62 @@ static inline long check_args(struct check *c)
 	return 0;
 }
 
+/*
+ * Socket options whose block is data and nothing else. Others hold addresses (filters, iptables'
+ * counters, TCP_ZEROCOPY_RECEIVE, which writes through its), and those would be addresses of this
+ * process: what is not listed does not exist.
+ */
+static const struct {
+	uint8_t level, name;
+} socket_options[] = {
+	{ SOL_SOCKET, SO_REUSEADDR },	    { SOL_SOCKET, SO_TYPE },
+	{ SOL_SOCKET, SO_ERROR },	    { SOL_SOCKET, SO_DONTROUTE },
+	{ SOL_SOCKET, SO_BROADCAST },	    { SOL_SOCKET, SO_SNDBUF },
+	{ SOL_SOCKET, SO_RCVBUF },	    { SOL_SOCKET, SO_KEEPALIVE },
+	{ SOL_SOCKET, SO_OOBINLINE },	    { SOL_SOCKET, SO_PRIORITY },
+	{ SOL_SOCKET, SO_LINGER },	    { SOL_SOCKET, SO_REUSEPORT },
+	{ SOL_SOCKET, SO_PASSCRED },	    { SOL_SOCKET, SO_PEERCRED },
+	{ SOL_SOCKET, SO_RCVLOWAT },	    { SOL_SOCKET, SO_SNDLOWAT },
+	{ SOL_SOCKET, 20 /* SO_RCVTIMEO */ }, { SOL_SOCKET, 21 /* SO_SNDTIMEO */ },
+	{ SOL_SOCKET, 66 /* their new */ },   { SOL_SOCKET, 67 /* forms */ },
+	{ SOL_SOCKET, 29 /* SO_TIMESTAMP */ }, { SOL_SOCKET, SO_ACCEPTCONN },
+	{ SOL_SOCKET, SO_PROTOCOL },	    { SOL_SOCKET, SO_DOMAIN },
+	{ IPPROTO_TCP, TCP_NODELAY },	    { IPPROTO_TCP, TCP_MAXSEG },
+	{ IPPROTO_TCP, TCP_CORK },	    { IPPROTO_TCP, TCP_KEEPIDLE },
+	{ IPPROTO_TCP, TCP_KEEPINTVL },	    { IPPROTO_TCP, TCP_KEEPCNT },
+	{ IPPROTO_TCP, TCP_SYNCNT },	    { IPPROTO_TCP, TCP_LINGER2 },
+	{ IPPROTO_TCP, TCP_DEFER_ACCEPT },  { IPPROTO_TCP, TCP_WINDOW_CLAMP },
+	{ IPPROTO_TCP, TCP_INFO },	    { IPPROTO_TCP, TCP_QUICKACK },
+	{ IPPROTO_TCP, TCP_CONGESTION },    { IPPROTO_TCP, TCP_USER_TIMEOUT },
+	{ IPPROTO_TCP, TCP_FASTOPEN },	    { IPPROTO_TCP, TCP_NOTSENT_LOWAT },
+	{ IPPROTO_TCP, 30 /* TCP_FASTOPEN_CONNECT */ },
+	{ IPPROTO_IP, IP_TOS },		    { IPPROTO_IP, IP_TTL },
+	{ IPPROTO_IP, IP_PKTINFO },	    { IPPROTO_IP, IP_MTU_DISCOVER },
+	{ IPPROTO_IP, IP_RECVERR },	    { IPPROTO_IP, IP_RECVTTL },
+	{ IPPROTO_IP, IP_RECVTOS },	    { IPPROTO_IP, IP_MTU },
+	{ IPPROTO_IP, IP_FREEBIND },	    { IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT },
+	{ IPPROTO_IP, IP_MULTICAST_IF },    { IPPROTO_IP, IP_MULTICAST_TTL },
+	{ IPPROTO_IP, IP_MULTICAST_LOOP },  { IPPROTO_IP, IP_MULTICAST_ALL },
+	{ IPPROTO_IP, IP_ADD_MEMBERSHIP },  { IPPROTO_IP, IP_DROP_MEMBERSHIP },
+	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS }, { IPPROTO_IPV6, IPV6_MULTICAST_IF },
+	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS }, { IPPROTO_IPV6, IPV6_MULTICAST_LOOP },
+	{ IPPROTO_IPV6, IPV6_JOIN_GROUP },  { IPPROTO_IPV6, IPV6_LEAVE_GROUP },
+	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER }, { IPPROTO_IPV6, IPV6_MTU },
+	{ IPPROTO_IPV6, IPV6_RECVERR },	    { IPPROTO_IPV6, IPV6_V6ONLY },
+	{ IPPROTO_IPV6, IPV6_RECVPKTINFO }, { IPPROTO_IPV6, IPV6_RECVHOPLIMIT },
+	{ IPPROTO_IPV6, IPV6_RECVTCLASS },  { IPPROTO_IPV6, IPV6_TCLASS },
+};
+
+static long check_socket_option(long level, long name)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(socket_options) / sizeof(socket_options[0]); i++)
+		if (socket_options[i].level == level && socket_options[i].name == name)
+			return 0;
+	return -ENOPROTOOPT;
+}
+
 /* A node of a device would lead to the machine itself; FIFOs, sockets and files stay where they are. */
 static long check_node(long mode)
 {
@@ -484,6 +542,9 @@ static long check_values(struct check *c)
 		return check_node(c->out[1]);
 	case __NR_mknodat:
 		return check_node(c->out[2]);
+	case __NR_setsockopt:
+	case __NR_getsockopt:
+		return check_socket_option(c->out[1], c->out[2]);
 	case __NR_recvmsg:
 		c->out[2] |= MSG_CMSG_CLOEXEC;
 		break;
