@@ -664,11 +664,12 @@ static long slow_explain(struct check *c, long ret)
  * The short way, for rows of a plain shape (table.c): one check of a descriptor, at most one of a
  * buffer, and the call. Whatever fails here is what check_args() would have said.
  */
-static inline long forward_plain(struct rs_vcpu *v, uint64_t nr, unsigned int flags)
+static __attribute__((noinline)) long forward_buffer(struct rs_vcpu *v, uint64_t nr,
+						     unsigned int flags)
 {
 	struct rs_call *call = &v->shared->call;
 	int32_t fd = RS_READ_ONCE(call->args[0]);
-	long out[6];
+	long out[6], ret;
 
 	if (!rs_fd_owned(v->sb, fd))
 		return -EBADF;
@@ -679,14 +680,25 @@ static inline long forward_plain(struct rs_vcpu *v, uint64_t nr, unsigned int fl
 	out[4] = RS_READ_ONCE(call->args[4]);
 	out[5] = RS_READ_ONCE(call->args[5]);
 	if (flags & RS_ROW_BUFFER) {
-		long ret = check_range(v->sb, out[1], out[2], &out[1]);
-
+		ret = check_range(v->sb, out[1], out[2], &out[1]);
 		if (ret)
 			return ret;
 	}
 	if (flags & RS_ROW_BLOCKS)
 		return rs_host_call(nr, out, &v->shared->pending);
 	return rs_raw6(nr, out[0], out[1], out[2], out[3], out[4], out[5]);
+}
+
+static inline long forward_plain(struct rs_vcpu *v, uint64_t nr)
+{
+	struct rs_call *call = &v->shared->call;
+	int32_t fd = RS_READ_ONCE(call->args[0]);
+
+	if (!rs_fd_owned(v->sb, fd))
+		return -EBADF;
+	return rs_raw6(nr, fd, RS_READ_ONCE(call->args[1]), RS_READ_ONCE(call->args[2]),
+		       RS_READ_ONCE(call->args[3]), RS_READ_ONCE(call->args[4]),
+		       RS_READ_ONCE(call->args[5]));
 }
 
 static __attribute__((noinline)) long forward(struct rs_vcpu *v, uint64_t nr,
@@ -806,7 +818,7 @@ static long sync_file(struct rs_sandbox *sb, uint64_t gpa, uint64_t len, uint64_
 	return rs_raw3(__NR_msync, (long)(m->window + at), len, flags);
 }
 
-static long request(struct rs_vcpu *v, uint64_t nr)
+static __attribute__((noinline)) long request(struct rs_vcpu *v, uint64_t nr)
 {
 	struct rs_call *call = &v->shared->call;
 	struct rs_slow_call s;
@@ -830,9 +842,8 @@ static long request(struct rs_vcpu *v, uint64_t nr)
 	return rs_slow(rs_request_slow, &s, v->xsave);
 }
 
-long rs_dispatch(struct rs_vcpu *v)
+static __attribute__((noinline)) long dispatch_other(struct rs_vcpu *v, uint64_t nr)
 {
-	uint64_t nr = RS_READ_ONCE(v->shared->call.nr);
 	const struct rs_call_row *row;
 
 	if (nr >= RS_CALL_BASE)
@@ -840,9 +851,19 @@ long rs_dispatch(struct rs_vcpu *v)
 	if (nr >= RS_TABLE_SIZE)
 		return -ENOSYS;
 	row = &rs_call_table[nr];
-	if (row->flags & (RS_ROW_PLAIN | RS_ROW_BUFFER) && !v->sb->explain)
-		return forward_plain(v, nr, row->flags);
 	if (row->class != RS_CLASS_FORWARD)
 		return row->class == RS_CLASS_REFUSE ? -EPERM : -ENOSYS;
 	return forward(v, nr, row);
+}
+
+long rs_dispatch(struct rs_vcpu *v)
+{
+	uint64_t nr = RS_READ_ONCE(v->shared->call.nr);
+	unsigned int flags = nr < RS_TABLE_SIZE ? rs_call_plain[nr] : 0;
+
+	if (flags == RS_ROW_PLAIN)
+		return forward_plain(v, nr);
+	if (flags)
+		return forward_buffer(v, nr, flags);
+	return dispatch_other(v, nr);
 }

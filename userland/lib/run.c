@@ -212,6 +212,8 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 	sb->ncpus = config->cpus;
 	sb->net_host = config->net == RS_NET_HOST;
 	sb->explain = config->explain;
+	if (sb->explain)
+		rs_table_no_short_way();
 	sb->verbose = config->verbose;
 	sb->program = program.path;
 	if (rs_confine_roots(sb, config->ro, config->rw, &program, why) ||

@@ -32,6 +32,8 @@ struct rs_call_row rs_call_table[RS_TABLE_SIZE] = {
 #include "rs_calls.def"
 };
 
+uint8_t rs_call_plain[RS_TABLE_SIZE];
+
 #define RS_IOCTL(cmd, arg)	{ cmd, arg },
 #define RS_FCNTL(cmd, arg)
 const struct rs_cmd_row rs_ioctl_table[] = {
@@ -114,6 +116,14 @@ void rs_table_init(void)
 		rs_call_table[blocking[i]].flags |= RS_ROW_BLOCKS;
 	rs_call_table[__NR_open].flags |= RS_ROW_OPEN;
 	rs_call_table[__NR_openat].flags |= RS_ROW_OPEN;
+	for (i = 0; i < RS_TABLE_SIZE; i++)
+		if (rs_call_table[i].flags & (RS_ROW_PLAIN | RS_ROW_BUFFER))
+			rs_call_plain[i] = rs_call_table[i].flags;
+}
+
+void rs_table_no_short_way(void)
+{
+	memset(rs_call_plain, 0, sizeof(rs_call_plain));
 }
 
 int rs_call_number(const char *name)
