@@ -130,6 +130,25 @@ static void gdt_fill(struct cpu_tables *t)
 	t->gdt[TSS_SELECTOR / 8 + 1] = tss >> 32;
 }
 
+#define STACK_PATTERN	0x6b6373206b6e6c62ul
+
+void kstack_mark(struct kstack *k)
+{
+	u64 *p = (u64 *)(k + 1), *end = (u64 *)__builtin_frame_address(0) - 32;
+
+	while (p < end)
+		*p++ = STACK_PATTERN;
+}
+
+u64 kstack_used(const struct kstack *k)
+{
+	const u64 *p = (const u64 *)(k + 1), *end = (const u64 *)((const char *)k + KSTACK_SIZE);
+
+	while (p < end && *p == STACK_PATTERN)
+		p++;
+	return (const char *)end - (const char *)p;
+}
+
 void cpu_set_kstack(struct cpu *cpu, struct kstack *k)
 {
 	cpu->kstack_top = (u64)k + KSTACK_SIZE;

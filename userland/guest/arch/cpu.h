@@ -64,6 +64,13 @@ static inline struct cpu *this_cpu(void)
 	return rs_hosted_cpu;
 }
 #else
+/*
+ * kstack_mark(), kstack_used() - fills what is free of the present stack with a pattern; later, how
+ * many bytes of it were used at most. For debugging: how much room is left.
+ */
+void kstack_mark(struct kstack *k);
+u64 kstack_used(const struct kstack *k);
+
 static always_inline struct kstack *this_kstack(void)
 {
 	u64 sp;

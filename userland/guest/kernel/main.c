@@ -122,8 +122,9 @@ static void start_first_process(void)
 
 void rs_main(struct rs_boot *boot, unsigned int cpu)
 {
-	if (cpu)
-		rs_panic("CPU %u was started, but only one can run yet", cpu);
+	/* Only one runs yet; another has no data of its own to do anything with but halt. */
+	while (cpu)
+		asm volatile("hlt");
 	rs_boot = boot;
 	init_cpu0();
 	page_alloc_init(rs_boot->arena_size, rs_boot->free_gpa, rs_boot->flags & RS_BOOT_DEBUG);
@@ -135,6 +136,8 @@ void rs_main(struct rs_boot *boot, unsigned int cpu)
 	rs_printf("guest kernel: %lu MiB, %lu pages free, CR4 %#lx\n",
 		  (u64)rs_boot->arena_size >> 20, pages_free(),
 		  read_cr4());
+	if (rs_boot->flags & RS_BOOT_DEBUG)
+		kstack_mark(this_kstack());
 	start_first_process();
 	__builtin_unreachable();
 }

@@ -69,6 +69,8 @@ static void check_and_take_down(struct process *p)
 	mm_activate(NULL);
 	mm_put(mm);
 	page_alloc_check();
+	rs_printf("guest kernel: %lu bytes of the kernel stack were used at most\n",
+		  kstack_used(this_kstack()));
 	rs_printf("guest kernel: %lu of %lu pages and %lu objects are the kernel's at the end\n",
 		  pages_total() - pages_free(), pages_total(), kmalloc_in_use());
 }
