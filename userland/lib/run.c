@@ -16,8 +16,10 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <unistd.h>
 
 #include "confine.h"
@@ -84,9 +86,26 @@ static int open_own(struct rs_sandbox *sb, int *cwd, char *why)
 	return 0;
 }
 
+/*
+ * Addresses in the guest are as random as Linux would make them here: not at all with norandmaps,
+ * kernel.randomize_va_space = 0 or setarch -R; nor when instructions are counted.
+ */
+static bool fixed_addresses(const struct rs_config *c)
+{
+	char mode = '2';
+	int fd = open("/proc/sys/kernel/randomize_va_space", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		if (read(fd, &mode, 1) != 1)
+			mode = '2';
+		close(fd);
+	}
+	return c->bench || mode == '0' || (personality(0xffffffff) & ADDR_NO_RANDOMIZE);
+}
+
 static uint32_t boot_flags(const struct rs_config *c)
 {
-	return (c->trace ? RS_BOOT_TRACE : 0) | (c->explain ? RS_BOOT_EXPLAIN : 0) |
+	return (fixed_addresses(c) ? RS_BOOT_NO_ASLR : 0) | (c->trace ? RS_BOOT_TRACE : 0) | (c->explain ? RS_BOOT_EXPLAIN : 0) |
 	       (c->verbose ? RS_BOOT_VERBOSE : 0) | (c->bench ? RS_BOOT_BENCH : 0) |
 	       (c->debug ? RS_BOOT_DEBUG : 0) | (c->net == RS_NET_HOST ? RS_BOOT_NET_HOST : 0);
 }
