@@ -98,6 +98,8 @@ static const struct step steps[] = {
 	{ "O_PATH of a file in --ro", __NR_openat, GOOD, P(1, "ro/file"), { AT, 0, O_PATH } },
 	{ "mkdir in --ro", __NR_mkdir, -EACCES, P(0, "ro/d"), { 0, 0700 } },
 	{ "mkdir in --rw", __NR_mkdir, 0, P(0, "rw/d"), { 0, 0700 } },
+	{ "creat in --rw", __NR_creat, GOOD, P(0, "rw/created"), { 0, 0600 } },
+	{ "creat in --ro", __NR_creat, -EACCES, P(0, "ro/created"), { 0, 0600 } },
 	{ "mknod of a FIFO in --rw", __NR_mknod, 0, P(0, "rw/fifo"), { 0, S_IFIFO | 0600 } },
 	{ "mknod of a device in --rw",
 	  __NR_mknod,

@@ -41,6 +41,7 @@ static int failures, tests;
 static struct {
 	long nr, args[6];
 	unsigned int calls;
+	bool policy;		/* policy.c was asked */
 	long answer;
 	const char *wrong;
 } seen;
@@ -175,6 +176,12 @@ static const char *judge(long nr, const long *a)
 	const struct rs_call_row *row;
 	unsigned int i;
 
+	if (nr == __NR_creat || (nr == __NR_open && !(a[1] & O_NOCTTY)) ||
+	    (nr == __NR_openat && !(a[2] & O_NOCTTY)))
+		return "an open that could take a terminal";
+	if (sb.covers_proc && !seen.policy &&
+	    ((nr == __NR_open && a[1] & O_ACCMODE) || (nr == __NR_openat && a[2] & O_ACCMODE)))
+		return "an open for writing, past the policy, where /proc is";
 	/* What requests (RS_CALL_*) turn into. */
 	if (nr == __NR_mmap) {
 		uint64_t w = (uint64_t)sb.mem.window;
@@ -256,6 +263,7 @@ long __wrap_rs_policy_slow(void *arg)
 {
 	struct rs_slow_call *s = arg;
 
+	seen.policy = true;
 	return rs_raw_hook(s->nr, s->args[0], s->args[1], s->args[2], s->args[3], s->args[4],
 			   s->args[5]);
 }
@@ -506,6 +514,16 @@ static void run_structures(void)
 	ret = ask(__NR_sendmsg, OWN_FD, 0x5000, 0, 0, 0, 0);
 	check(!seen.calls && ret == -EPERM, "sendmsg to an address without network", ret);
 
+	sb.covers_proc = true;
+	ret = ask(__NR_creat, 0x1000, 0644, 0, 0, 0, 0);
+	check(seen.calls == 1 && !seen.wrong && seen.policy && seen.nr == __NR_open &&
+		      seen.args[1] == (O_CREAT | O_WRONLY | O_TRUNC | O_NOCTTY) &&
+		      seen.args[2] == 0644,
+	      "creat is an open, and policy.c looks at it where /proc is", ret);
+	sb.covers_proc = false;
+	ret = ask(__NR_creat, 0x1000, 0644, 0, 0, 0, 0);
+	check(seen.calls == 1 && !seen.wrong && !seen.policy, "and only there", ret);
+
 	*length = 16;
 	ret = ask(__NR_getsockname, OWN_FD, 0x1000, 0x7000, 0, 0, 0);
 	check(seen.calls == 1 && !seen.wrong &&
@@ -595,6 +613,7 @@ static void storm(unsigned int rounds)
 				a[k] = 0x3000 + any() % 0x4000 / 8 * 8;
 		}
 		sb.net_host = any() % 2;
+		sb.covers_proc = any() % 2;
 		rs_fd_set_owned(&sb, OWN_FD);
 		ask(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 		made += seen.calls;

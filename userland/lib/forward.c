@@ -56,6 +56,7 @@ _Static_assert(sizeof(struct guest_msghdr) == sizeof(struct msghdr), "one layout
 
 /**
  * struct check - one call being checked
+ * @nr:   the call to be made: not always the one asked for, after check_values()
  * @in:   the arguments as the guest gave them, read once
  * @out:  what the kernel will get
  * @post: POST_*; @length_at and @pair_at are guest memory (HVA) for finish
@@ -532,6 +533,11 @@ static long check_values(struct check *c)
 			return -EPERM;
 		c->out[0] = 1; /* without upper bits: the seccomp filter compares all of them */
 		break;
+	case __NR_creat:	/* an open by another name, and looked at as one */
+		c->nr = __NR_open;
+		c->out[2] = c->out[1];
+		c->out[1] = O_CREAT | O_WRONLY | O_TRUNC | O_NOCTTY;
+		break;
 	case __NR_open:
 		c->out[1] |= O_NOCTTY;	/* no terminal may become the host process's own */
 		break;
@@ -735,9 +741,9 @@ static __attribute__((noinline)) long forward(struct rs_vcpu *v, uint64_t nr,
 		if (nr == __NR_close)
 			rs_fd_clear_owned(sb, c.out[0]);
 		if (row->flags & RS_ROW_BLOCKS)
-			ret = rs_host_call(nr, c.out, &v->shared->pending);
+			ret = rs_host_call(c.nr, c.out, &v->shared->pending);
 		else
-			ret = rs_raw6(nr, c.out[0], c.out[1], c.out[2], c.out[3], c.out[4],
+			ret = rs_raw6(c.nr, c.out[0], c.out[1], c.out[2], c.out[3], c.out[4],
 				      c.out[5]);
 		if (c.post)
 			ret = finish(&c, ret);

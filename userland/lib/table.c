@@ -116,6 +116,7 @@ void rs_table_init(void)
 		rs_call_table[blocking[i]].flags |= RS_ROW_BLOCKS;
 	rs_call_table[__NR_open].flags |= RS_ROW_OPEN;
 	rs_call_table[__NR_openat].flags |= RS_ROW_OPEN;
+	rs_call_table[__NR_creat].flags |= RS_ROW_OPEN;
 	for (i = 0; i < RS_TABLE_SIZE; i++)
 		if (rs_call_table[i].flags & (RS_ROW_PLAIN | RS_ROW_BUFFER))
 			rs_call_plain[i] = rs_call_table[i].flags;
