@@ -127,6 +127,7 @@ static const struct step steps[] = {
 	{ "faccessat2 outside", __NR_faccessat2, -EACCES, P(1, "secret/file"), { AT, 0, R_OK, 0 } },
 	{ "chmod in --ro", __NR_chmod, -EACCES, P(0, "ro/file"), { 0, 0777 } },
 	{ "chmod in --rw", __NR_chmod, 0, P(0, "rw/new"), { 0, 0600 } },
+	{ "chmod u+s in --rw", __NR_chmod, 0, P(0, "rw/created"), { 0, 06755 } },
 	{ "chown in --ro", __NR_chown, -EACCES, P(0, "ro/file"), { 0, -1, -1 } },
 	{ "chown in --rw", __NR_chown, 0, P(0, "rw/new"), { 0, -1, -1 } },
 	{ "truncate in --ro", __NR_truncate, -EACCES, P(0, "ro/file"), { 0, 0 } },
@@ -575,6 +576,9 @@ int main(void)
 	snprintf(command, sizeof(command), "%s/ro/file", dir);
 	check(!stat(command, &st) && st.st_size == 8 && (st.st_mode & 0777) == 0644,
 	      "the read-only file is as it was", st.st_mode, 0);
+	snprintf(command, sizeof(command), "%s/rw/created", dir);
+	check(!stat(command, &st) && (st.st_mode & 07777) == 0755,
+	      "no setuid bit is left behind", st.st_mode & 07777, 0755);
 
 	status = run(ro, rw, 1, error);
 	check(status == 134 && strstr(error, "triple fault"), "a guest that crashes is reported",

@@ -171,11 +171,30 @@ static bool arg_ok(const struct rs_call_row *row, const long *a, int i)
 	}
 }
 
+/* Which argument of @nr is the mode of a file, or -1. */
+static int mode_argument(long nr)
+{
+	static const struct {
+		short nr, at;
+	} modes[] = { { __NR_open, 2 },	  { __NR_openat, 3 },  { __NR_creat, 1 },
+		      { __NR_mkdir, 1 },  { __NR_mkdirat, 2 }, { __NR_mknod, 1 },
+		      { __NR_mknodat, 2 }, { __NR_chmod, 1 },   { __NR_fchmod, 1 },
+		      { __NR_fchmodat, 2 } };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (modes[i].nr == nr)
+			return modes[i].at;
+	return -1;
+}
+
 static const char *judge(long nr, const long *a)
 {
 	const struct rs_call_row *row;
 	unsigned int i;
 
+	if (mode_argument(nr) >= 0 && a[mode_argument(nr)] & 06000)
+		return "a setuid or setgid bit";
 	if (nr == __NR_creat || (nr == __NR_open && !(a[1] & O_NOCTTY)) ||
 	    (nr == __NR_openat && !(a[2] & O_NOCTTY)))
 		return "an open that could take a terminal";
@@ -383,6 +402,12 @@ static const struct {
 	  __NR_getsockopt,
 	  { OWN_FD, 6, 257, 0x1000, 0x7000 },
 	  -ENOPROTOOPT },
+	{ "chmod 4755 leaves a bit out", __NR_chmod, { 0x1000, 04755 }, 1 },
+	{ "fchmodat likewise", __NR_fchmodat, { (uint64_t)AT_FDCWD, 0x1000, 06755 }, 1 },
+	{ "openat of a new setuid file",
+	  __NR_openat,
+	  { (uint64_t)AT_FDCWD, 0x1000, O_CREAT | O_WRONLY, 04755 },
+	  1 },
 	{ "mknod of a FIFO", __NR_mknod, { 0x1000, S_IFIFO | 0600 }, 1 },
 	{ "mknod of a disk", __NR_mknod, { 0x1000, S_IFBLK | 0600, 0x800 }, -EPERM },
 	{ "mknodat of a device",

@@ -524,6 +524,12 @@ static long check_node(long mode)
 	return type == S_IFCHR || type == S_IFBLK ? -EPERM : 0;
 }
 
+/*
+ * No file that the guest makes may give its owner's rights to whoever runs it outside: the bits are
+ * left out without a word, as Linux itself does for a group one is not in.
+ */
+#define SET_ID_BITS	((long)(S_ISUID | S_ISGID))
+
 /* What the table cannot say: values of single arguments. */
 static long check_values(struct check *c)
 {
@@ -535,18 +541,31 @@ static long check_values(struct check *c)
 		break;
 	case __NR_creat:	/* an open by another name, and looked at as one */
 		c->nr = __NR_open;
-		c->out[2] = c->out[1];
+		c->out[2] = c->out[1] & ~SET_ID_BITS;
 		c->out[1] = O_CREAT | O_WRONLY | O_TRUNC | O_NOCTTY;
 		break;
 	case __NR_open:
 		c->out[1] |= O_NOCTTY;	/* no terminal may become the host process's own */
+		c->out[2] &= ~SET_ID_BITS;
 		break;
 	case __NR_openat:
 		c->out[2] |= O_NOCTTY;
+		c->out[3] &= ~SET_ID_BITS;
+		break;
+	case __NR_mkdir:
+	case __NR_chmod:
+	case __NR_fchmod:
+		c->out[1] &= ~SET_ID_BITS;
+		break;
+	case __NR_mkdirat:
+	case __NR_fchmodat:
+		c->out[2] &= ~SET_ID_BITS;
 		break;
 	case __NR_mknod:
+		c->out[1] &= ~SET_ID_BITS;
 		return check_node(c->out[1]);
 	case __NR_mknodat:
+		c->out[2] &= ~SET_ID_BITS;
 		return check_node(c->out[2]);
 	case __NR_setsockopt:
 	case __NR_getsockopt:
