@@ -210,9 +210,6 @@ void rs_vmcs_load(struct rs_vmx *vmx, int cpu)
 	struct rs_vmx_cpu *pcpu = this_cpu_ptr(&rs_vmx_cpu);
 	unsigned long flags;
 
-	if (likely(pcpu->current_vmx == vmx))
-		return;
-
 	if (vmx->cpu != cpu)
 		clear(vmx);
 

@@ -265,8 +265,9 @@ static void vmx_vcpu_destroy(struct rs_vcpu *vcpu)
 /*
  * The GS base that SWAPGS would bring in: the host thread's own. With FSGSBASE it can be reached
  * without touching an MSR; an NMI in between copes with either GS base, other interrupts do not.
+ * @irqs_on: known to be on; otherwise they may be either.
  */
-static __always_inline unsigned long exchange_user_gs(unsigned long want)
+static __always_inline unsigned long exchange_user_gs(unsigned long want, bool irqs_on)
 {
 	unsigned long flags, old;
 
@@ -276,7 +277,10 @@ static __always_inline unsigned long exchange_user_gs(unsigned long want)
 			wrmsrl(MSR_KERNEL_GS_BASE, want);
 		return old;
 	}
-	raw_local_irq_save(flags);
+	if (irqs_on)
+		raw_local_irq_disable();
+	else
+		raw_local_irq_save(flags);
 	asm volatile("swapgs\n\t"
 		     "rdgsbase %[old]\n\t"
 		     "cmp	%[old], %[want]\n\t"
@@ -284,7 +288,10 @@ static __always_inline unsigned long exchange_user_gs(unsigned long want)
 		     "wrgsbase %[want]\n\t"
 		     "1: swapgs"
 		     : [old] "=&r" (old) : [want] "r" (want) : "cc", "memory");
-	raw_local_irq_restore(flags);
+	if (irqs_on)
+		raw_local_irq_enable();
+	else
+		raw_local_irq_restore(flags);
 	return old;
 }
 
@@ -292,46 +299,73 @@ static __always_inline unsigned long exchange_user_gs(unsigned long want)
  * FS base of the host's thread, after the selectors were read. Without FSGSBASE Linux knows it
  * unless a segment was loaded.
  */
-static __always_inline unsigned long host_fs_base(const struct rs_vmx *vmx)
+static __always_inline unsigned long host_fs_base(u32 fs)
 {
 	unsigned long base;
 
 	if (cpu_feature_enabled(X86_FEATURE_FSGSBASE))
 		return rdfsbase();
-	if (!vmx->fs)
+	if (!fs)
 		return current->thread.fsbase;
 	rdmsrl(MSR_FS_BASE, base);
 	return base;
 }
 
+/*
+ * Write the MSRs in @diff. The values were checked when they came, and are written without the
+ * tracepoint of wrmsrl. Usually it is LSTAR alone.
+ */
+static __always_inline void exchange_msrs(unsigned long diff, const u64 *val)
+{
+	if (likely(diff == BIT(RS_VMX_LSTAR))) {
+		__wrmsr(MSR_LSTAR, lower_32_bits(val[RS_VMX_LSTAR]),
+			upper_32_bits(val[RS_VMX_LSTAR]));
+		return;
+	}
+	for (; diff; diff &= diff - 1) {
+		int i = __ffs(diff);
+
+		__wrmsr(msr_numbers[i], lower_32_bits(val[i]), upper_32_bits(val[i]));
+	}
+}
+
 static void vmx_vcpu_load(struct rs_vcpu *vcpu, int cpu)
 {
 	struct rs_vmx *vmx = vcpu->vmx;
-	unsigned long diff, base;
+	unsigned long base;
+	u32 ds, es, fs, gs, ldt;
 
-	rs_vmcs_load(vmx, cpu);
-	vmx->l1d_dirty = true;
+	if (unlikely(this_cpu_read(rs_vmx_cpu.current_vmx) != vmx))
+		rs_vmcs_load(vmx, cpu);
+	if (static_branch_unlikely(&l1d_flush))
+		vmx->l1d_dirty = true;
 
-	savesegment(ds, vmx->ds);
-	savesegment(es, vmx->es);
-	savesegment(fs, vmx->fs);
-	savesegment(gs, vmx->gs);
-	asm("sldt %0" : "=m" (vmx->ldt));
+	savesegment(ds, ds);
+	savesegment(es, es);
+	savesegment(fs, fs);
+	savesegment(gs, gs);
+	asm("sldt %0" : "=r" (ldt));
+	vmx->selectors = ds | es | fs | gs | ldt;
+	if (unlikely(vmx->selectors)) {
+		vmx->ds = ds;
+		vmx->es = es;
+		vmx->fs = fs;
+		vmx->gs = gs;
+		vmx->ldt = ldt;
+	}
 
-	base = host_fs_base(vmx);
+	base = host_fs_base(fs);
 	if (unlikely(base != vmx->host_fs_base)) {
 		vmx->host_fs_base = base;
 		rs_vmwrite(HOST_FS_BASE, base);
 	}
-	vmx->user_gs = exchange_user_gs(vmx->guest_kernel_gs);
+	/* In RS_RUN, or when the scheduler has switched to the thread and is done. */
+	lockdep_assert_irqs_enabled();
+	vmx->user_gs = exchange_user_gs(vmx->guest_kernel_gs, true);
 	if (unlikely(host_uses_debugctl))
 		vmx->host_debugctl = get_debugctlmsr();
 
-	for (diff = vmx->msr_diff; diff; diff &= diff - 1) {
-		int i = __ffs(diff);
-
-		wrmsrl(msr_numbers[i], vmx->msr[i]);
-	}
+	exchange_msrs(vmx->msr_diff, vmx->msr);
 }
 NOKPROBE_SYMBOL(vmx_vcpu_load);
 
@@ -353,7 +387,7 @@ static void restore_selectors(struct rs_vmx *vmx)
 	}
 	if (vmx->gs) {
 		load_gs_index(vmx->gs);
-		exchange_user_gs(vmx->user_gs);
+		exchange_user_gs(vmx->user_gs, false);
 	}
 }
 
@@ -361,15 +395,10 @@ static void vmx_vcpu_put(struct rs_vcpu *vcpu)
 {
 	struct rs_vmx *vmx = vcpu->vmx;
 	struct rs_vmx_cpu *pcpu = this_cpu_ptr(&rs_vmx_cpu);
-	unsigned long diff;
 
-	for (diff = vmx->msr_diff; diff; diff &= diff - 1) {
-		int i = __ffs(diff);
-
-		wrmsrl(msr_numbers[i], pcpu->msr[i]);
-	}
-	vmx->guest_kernel_gs = exchange_user_gs(vmx->user_gs);
-	if (unlikely(vmx->ds | vmx->es | vmx->fs | vmx->gs | vmx->ldt))
+	exchange_msrs(vmx->msr_diff, pcpu->msr);
+	vmx->guest_kernel_gs = exchange_user_gs(vmx->user_gs, false);
+	if (unlikely(vmx->selectors))
 		restore_selectors(vmx);
 	/* A VM exit leaves both with the largest limit, beyond what is a GDT or an I/O bitmap. */
 	native_load_gdt(&pcpu->gdt);
@@ -384,6 +413,9 @@ static void set_switched_msr(struct rs_vmx *vmx, int i, u64 val)
 	struct rs_vmx_cpu *pcpu = this_cpu_ptr(&rs_vmx_cpu);
 
 	vmx->msr[i] = val;
+	/* SYSCALL does not exist in compatibility mode on CPUs with VT-x: kept, never used. */
+	if (i == RS_VMX_CSTAR)
+		return;
 	wrmsrl(msr_numbers[i], val);		/* loaded: this CPU has the guest's */
 	if (val != pcpu->msr[i])
 		vmx->msr_diff |= BIT(i);
@@ -399,7 +431,7 @@ void rs_vmx_reset_msrs(struct rs_vmx *vmx)
 	set_switched_msr(vmx, RS_VMX_SFMASK, pcpu->msr[RS_VMX_SFMASK]);
 	set_switched_msr(vmx, RS_VMX_LSTAR, 0);
 	set_switched_msr(vmx, RS_VMX_CSTAR, 0);
-	exchange_user_gs(0);
+	exchange_user_gs(0, false);
 }
 
 static int switched_msr(u32 msr)

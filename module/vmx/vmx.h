@@ -62,6 +62,7 @@ struct rs_vmx {
 	unsigned long host_fs_base;	/* what the VMCS has in HOST_FS_BASE */
 	unsigned long user_gs;		/* of the host's thread */
 	unsigned long guest_kernel_gs;	/* MSR_KERNEL_GS_BASE of the guest */
+	u32 selectors;			/* 0: all of the next are, and not written */
 	u16 ds, es, fs, gs, ldt;	/* selectors of the host's thread */
 	u32 msr_diff;			/* bit per enum rs_vmx_msr: not the host's value */
 	u64 msr[RS_VMX_NR_MSRS];	/* of the guest */
