@@ -243,6 +243,8 @@ static const char *judge(long nr, const long *a)
 			;
 		if (i == n)
 			return "a command that is not in the table";
+		if (nr == __NR_fcntl && a[1] == F_SETFL && a[2] & O_ASYNC)
+			return "SIGIO for whoever owns a terminal";
 		switch (RS_ARG_KIND(rows[i].arg)) {
 		case RS_A_FD:
 			return fd_ok(a[2]) ? NULL : "a foreign descriptor";
@@ -367,6 +369,7 @@ static const struct {
 	{ "ioctl command with high bits", __NR_ioctl, { OWN_FD, 1ull << 32 | TCGETS, 0x1000 }, 1 },
 	{ "ioctl FICLONE of a foreign one", __NR_ioctl, { OWN_FD, FICLONE, FOREIGN_FD }, -EBADF },
 	{ "fcntl F_SETOWN", __NR_fcntl, { OWN_FD, F_SETOWN, 1 }, -EINVAL },
+	{ "fcntl F_SETFL leaves O_ASYNC out", __NR_fcntl, { OWN_FD, F_SETFL, O_ASYNC }, 1 },
 	{ "fcntl F_DUPFD", __NR_fcntl, { OWN_FD, F_DUPFD, 0 }, -EINVAL },
 	{ "socket without network", __NR_socket, { AF_INET, SOCK_STREAM, 0 }, -EPERM },
 	{ "socketpair of AF_INET", __NR_socketpair, { AF_INET, SOCK_STREAM, 0, 0x1000 }, -EPERM },
