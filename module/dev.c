@@ -110,16 +110,28 @@ static int create_vcpu(void *object, union rs_arg *arg)
 {
 	const struct rs_vcpu_config *config = &arg->vcpu_config;
 	struct rs_vcpu *vcpu;
+	struct file *file;
 	int fd;
 
 	if (config->flags || !RESERVED_IS_ZERO(config))
 		return -EINVAL;
-	vcpu = rs_vm_add_vcpu(object, config->id);
-	if (IS_ERR(vcpu))
-		return PTR_ERR(vcpu);
-	fd = anon_inode_getfd("ringside-vcpu", &vcpu_fops, vcpu, O_RDWR | O_CLOEXEC);
+	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
+		return fd;
+	vcpu = rs_vm_add_vcpu(object, config->id);
+	if (IS_ERR(vcpu)) {
+		put_unused_fd(fd);
+		return PTR_ERR(vcpu);
+	}
+	file = anon_inode_getfile("ringside-vcpu", &vcpu_fops, vcpu, O_RDWR);
+	if (IS_ERR(file)) {
 		rs_vm_remove_vcpu(vcpu);
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	/* Nobody watches reads that transfer nothing, and RS_RUN is such a read. */
+	file->f_mode |= FMODE_NONOTIFY;
+	fd_install(fd, file);
 	return fd;
 }
 

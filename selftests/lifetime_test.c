@@ -143,7 +143,8 @@ TEST(close_while_running)
 	close(c->fd);
 	*tvm_at(vm, G_SCRATCH + PAGE) = 1;
 	pthread_join(t, NULL);
-	EXPECT_EQ(*tvm_at(vm, G_SCRATCH), *tvm_at(vm, G_SCRATCH + 2 * PAGE));
+	/* the run may have ended between the guest's two stores */
+	EXPECT_EQ(*tvm_at(vm, G_SCRATCH) - *tvm_at(vm, G_SCRATCH + 2 * PAGE) <= 1, 1);
 	munmap(c->run, PAGE);
 	await_refcount(before);
 }
