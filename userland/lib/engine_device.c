@@ -155,8 +155,8 @@ static int device_get_state(struct rs_engine_vcpu *vcpu, struct rs_vcpu_state *s
 }
 
 /*
- * RS_RUN in its shape without arguments to filter (ringside.h). Compiled to the instruction and a few
- * moves: no vector register can be touched here.
+ * RS_RUN in its shape without arguments to filter (ringside.h). Compiled to the instruction and a
+ * few moves: no vector register can be touched here.
  */
 static int device_run(struct rs_engine_vcpu *vcpu)
 {

@@ -516,7 +516,10 @@ static long check_socket_option(long level, long name)
 	return -ENOPROTOOPT;
 }
 
-/* A node of a device would lead to the machine itself; FIFOs, sockets and files stay where they are. */
+/*
+ * A node of a device would lead to the machine itself; FIFOs, sockets and files stay where they
+ * are.
+ */
 static long check_node(long mode)
 {
 	long type = mode & S_IFMT;

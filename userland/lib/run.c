@@ -105,9 +105,10 @@ static bool fixed_addresses(const struct rs_config *c)
 
 static uint32_t boot_flags(const struct rs_config *c)
 {
-	return (fixed_addresses(c) ? RS_BOOT_NO_ASLR : 0) | (c->trace ? RS_BOOT_TRACE : 0) | (c->explain ? RS_BOOT_EXPLAIN : 0) |
-	       (c->verbose ? RS_BOOT_VERBOSE : 0) | (c->bench ? RS_BOOT_BENCH : 0) |
-	       (c->debug ? RS_BOOT_DEBUG : 0) | (c->net == RS_NET_HOST ? RS_BOOT_NET_HOST : 0);
+	return (fixed_addresses(c) ? RS_BOOT_NO_ASLR : 0) | (c->trace ? RS_BOOT_TRACE : 0) |
+	       (c->explain ? RS_BOOT_EXPLAIN : 0) | (c->verbose ? RS_BOOT_VERBOSE : 0) |
+	       (c->bench ? RS_BOOT_BENCH : 0) | (c->debug ? RS_BOOT_DEBUG : 0) |
+	       (c->net == RS_NET_HOST ? RS_BOOT_NET_HOST : 0);
 }
 
 static int make_vcpus(struct rs_sandbox *sb, const struct rs_image *image,

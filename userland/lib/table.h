@@ -43,7 +43,9 @@ struct rs_cmd_row {
 
 /* Written once by rs_table_init(), constant from then on. */
 extern struct rs_call_row rs_call_table[RS_TABLE_SIZE];
-/* The flags of rows with a short way through forward.c, else 0. All 0 when refusals are explained. */
+/*
+ * The flags of rows with a short way through forward.c, else 0. All 0 when refusals are explained.
+ */
 extern uint8_t rs_call_plain[RS_TABLE_SIZE];
 extern const struct rs_cmd_row rs_ioctl_table[], rs_fcntl_table[];
 extern const unsigned int rs_ioctl_count, rs_fcntl_count;
