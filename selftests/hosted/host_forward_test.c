@@ -82,6 +82,15 @@ static bool iov_ok(uint64_t p, uint64_t n)
 	return true;
 }
 
+/* An address of @n bytes to connect or send to: our copy, and of no program of this machine. */
+static bool addr_ok(uint64_t p, uint64_t n, bool bind)
+{
+	const struct sockaddr *a = (const struct sockaddr *)p;
+
+	return sb.net_host && n <= RS_ADDR_MAX && in_scratch(p, n) &&
+	       (bind || n < 3 || a->sa_family != AF_UNIX);
+}
+
 static bool msg_ok(uint64_t p, bool out)
 {
 	const struct msghdr *m = (const struct msghdr *)p;
@@ -90,8 +99,8 @@ static bool msg_ok(uint64_t p, bool out)
 	if (!in_scratch(p, sizeof(*m)) || !iov_ok((uint64_t)m->msg_iov, m->msg_iovlen))
 		return false;
 	if (m->msg_name &&
-	    (m->msg_namelen > RS_ADDR_MAX || !in_guest((uint64_t)m->msg_name, m->msg_namelen) ||
-	     (!out && !sb.net_host)))
+	    (out ? m->msg_namelen > RS_ADDR_MAX || !in_guest((uint64_t)m->msg_name, m->msg_namelen)
+		 : !addr_ok((uint64_t)m->msg_name, m->msg_namelen, false)))
 		return false;
 	if (m->msg_control && !in_scratch((uint64_t)m->msg_control, m->msg_controllen))
 		return false;
@@ -127,7 +136,7 @@ static bool polls_ok(uint64_t p, uint64_t n)
 }
 
 /* Argument @i of a forwarded call, as the kernel would use it. */
-static bool arg_ok(const struct rs_call_row *row, const long *a, int i)
+static bool arg_ok(long nr, const struct rs_call_row *row, const long *a, int i)
 {
 	uint32_t param = RS_ARG_PARAM(row->args[i]);
 	uint64_t p = a[i];
@@ -146,9 +155,9 @@ static bool arg_ok(const struct rs_call_row *row, const long *a, int i)
 		return !p || in_guest(p, param);
 	case RS_A_BUFIN: case RS_A_BUFOUT:
 		return p ? in_guest(p, a[param]) : !a[param];
-	case RS_A_BLKIN: case RS_A_ADDR:
-		if (RS_ARG_KIND(row->args[i]) == RS_A_ADDR && p && !sb.net_host)
-			return false;
+	case RS_A_ADDR:
+		return !p || addr_ok(p, (uint32_t)a[param], nr == __NR_bind);
+	case RS_A_BLKIN:
 		return !p || in_guest(p, (uint32_t)a[param]);
 	case RS_A_BLKOUTP:
 		return !p || in_guest(p, vcpu.scratch.length);
@@ -233,7 +242,7 @@ static const char *judge(long nr, const long *a)
 	if (nr == __NR_close)	/* the descriptor has been taken from the guest by then */
 		return a[0] == FOREIGN_FD || a[0] < 0 ? "close of a foreign descriptor" : NULL;
 	for (i = 0; i < 6; i++)
-		if (!arg_ok(row, a, i))
+		if (!arg_ok(nr, row, a, i))
 			return "an argument outside guest memory, or a foreign descriptor";
 	if (nr == __NR_ioctl || nr == __NR_fcntl) {
 		const struct rs_cmd_row *rows = nr == __NR_ioctl ? rs_ioctl_table : rs_fcntl_table;
@@ -551,6 +560,32 @@ static void run_structures(void)
 	sb.covers_proc = false;
 	ret = ask(__NR_creat, 0x1000, 0644, 0, 0, 0, 0);
 	check(seen.calls == 1 && !seen.wrong && !seen.policy, "and only there", ret);
+
+	sb.net_host = true;
+	memset(guest(0x1000), 0, 128);
+	*(uint16_t *)guest(0x1000) = AF_INET;
+	ret = ask(__NR_connect, OWN_FD, 0x1000, 16, 0, 0, 0);
+	check(seen.calls == 1 && !seen.wrong, "connect to an address of the network", ret);
+	ret = ask(__NR_sendmsg, OWN_FD, 0x5000, 0, 0, 0, 0);
+	check(seen.calls == 1 && !seen.wrong, "sendmsg likewise", ret);
+	ret = ask(__NR_connect, OWN_FD, 0x1000, RS_ADDR_MAX + 1, 0, 0, 0);
+	check(!seen.calls && ret == -EINVAL, "an address longer than any", ret);
+	ret = ask(__NR_connect, OWN_FD, ARENA - 8, 16, 0, 0, 0);
+	check(!seen.calls && ret == -EFAULT, "an address across the arena's end", ret);
+	*(uint16_t *)guest(0x1000) = AF_UNIX;
+	strcpy(guest(0x1002), "/run/docker.sock");
+	ret = ask(__NR_connect, OWN_FD, 0x1000, 19, 0, 0, 0);
+	check(!seen.calls && ret == -EPERM, "connect to a program of the machine", ret);
+	ret = ask(__NR_sendto, OWN_FD, 0x2000, 1, 0, 0x1000, 19);
+	check(!seen.calls && ret == -EPERM, "sendto it", ret);
+	ret = ask(__NR_sendmsg, OWN_FD, 0x5000, 0, 0, 0, 0);
+	check(!seen.calls && ret == -EPERM, "sendmsg to it", ret);
+	*(uint8_t *)guest(0x1002) = 0;
+	ret = ask(__NR_connect, OWN_FD, 0x1000, 19, 0, 0, 0);
+	check(!seen.calls && ret == -EPERM, "connect to an abstract name", ret);
+	ret = ask(__NR_bind, OWN_FD, 0x1000, 19, 0, 0, 0);
+	check(seen.calls == 1 && !seen.wrong, "bind one, which Landlock decides", ret);
+	sb.net_host = false;
 
 	*length = 16;
 	ret = ask(__NR_getsockname, OWN_FD, 0x1000, 0x7000, 0, 0, 0);

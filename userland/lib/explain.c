@@ -103,6 +103,13 @@ static void explain_class(const struct rs_sandbox *sb, uint64_t nr, unsigned int
 	};
 	char name[32];
 
+	if (policy == RS_P_NET && sb->net_host) {
+		rs_say(sb,
+		       "refused %s: a unix socket leads to programs of this machine, not to the "
+		       "network; no option allows it",
+		       call_name(nr, name, sizeof(name)));
+		return;
+	}
 	rs_say(sb, "refused %s: %s", call_name(nr, name, sizeof(name)),
 	       policy < sizeof(reason) / sizeof(reason[0]) ? reason[policy] : "not allowed");
 }

@@ -199,6 +199,38 @@ static long check_control(const struct rs_sandbox *sb, const uint8_t *control, u
 }
 
 /*
+ * A socket address of @n bytes to connect, bind or send to; *@out is our copy. The host's network is
+ * the --net host's grant, its services behind AF_UNIX are not: for root those of docker or systemd
+ * are the machine itself, and Landlock does not see a connect. So no such name may be connected or
+ * sent to, in the file system or abstract. Binding one is making a file, which Landlock decides.
+ */
+static long check_address(struct check *c, uint64_t gpa, uint64_t n, long *out)
+{
+	uint8_t *addr = c->v->scratch.addr;
+	const void *from;
+	long ret;
+
+	if (!gpa) {
+		*out = 0;
+		return 0;
+	}
+	if (!c->sb->net_host)
+		return -EPERM;
+	if (n > RS_ADDR_MAX)
+		return -EINVAL;
+	from = rs_gpa(&c->sb->mem, gpa, n);
+	if (!from)
+		return -EFAULT;
+	ret = rs_copy_from_guest(addr, from, n);
+	if (ret)
+		return ret;
+	if (n > sizeof(sa_family_t) && *(sa_family_t *)addr == AF_UNIX && c->nr != __NR_bind)
+		return -EPERM;
+	*out = (long)addr;
+	return 0;
+}
+
+/*
  * struct msghdr: everything it points to is in memory of our own when the kernel sees it, but for
  * the data itself.
  */
@@ -219,9 +251,10 @@ static long check_msg(struct check *c, uint64_t gpa, bool out)
 			return -EINVAL;
 		m.namelen = RS_ADDR_MAX;
 	}
-	if (!out && m.name && m.namelen && !c->sb->net_host)
-		return -EPERM;
-	ret = check_optional(c->sb, m.name, m.namelen, &hva);
+	if (out)
+		ret = check_optional(c->sb, m.name, m.namelen, &hva);
+	else
+		ret = check_address(c, m.namelen ? m.name : 0, m.namelen, &hva);
 	if (ret)
 		return ret;
 	s->msg.msg_name = m.namelen ? (void *)hva : NULL;
@@ -290,17 +323,11 @@ static long check_other(struct check *c, unsigned int i, uint32_t arg)
 
 	switch (RS_ARG_KIND(arg)) {
 	case RS_A_BLKIN:
-	case RS_A_ADDR:
-		n = (uint32_t)c->in[param];
-		if (RS_ARG_KIND(arg) == RS_A_ADDR) {
-			if (in && !sb->net_host)
-				return -EPERM;
-			if (n > RS_ADDR_MAX)
-				return -EINVAL;
-		} else if (c->in[param] > RS_BLOCK_MAX) {
+		if (c->in[param] > RS_BLOCK_MAX)
 			return -EINVAL;
-		}
-		return check_optional(sb, in, n, &c->out[i]);
+		return check_optional(sb, in, (uint32_t)c->in[param], &c->out[i]);
+	case RS_A_ADDR:
+		return check_address(c, in, (uint32_t)c->in[param], &c->out[i]);
 	case RS_A_LENP:
 		if (!in) {
 			c->out[i] = 0;
@@ -763,8 +790,13 @@ static __attribute__((noinline)) long forward(struct rs_vcpu *v, uint64_t nr,
 	ret = check_args(&c);
 	if (!ret)
 		ret = check_values(&c);
-	if (ret)
-		return ret;
+	if (ret) {
+		if (ret != -EPERM || row->policy != RS_P_NET || !sb->explain)
+			return ret;
+		for (i = 0; i < 6; i++)
+			c.out[i] = 0;
+		return slow_explain(&c, ret);
+	}
 	if (row->flags & RS_ROW_POLICY || (row->flags & RS_ROW_OPEN && open_needs_policy(&c))) {
 		ret = slow_policy(&c);
 	} else {

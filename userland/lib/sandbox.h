@@ -89,6 +89,7 @@ struct rs_scratch {
 	struct pollfd polls[RS_POLL_MAX];
 	struct msghdr msg;
 	uint8_t control[RS_CONTROL_MAX] __attribute__((aligned(16)));
+	uint8_t addr[RS_ADDR_MAX] __attribute__((aligned(8)));
 	uint32_t length;
 	int pair[2];
 };
