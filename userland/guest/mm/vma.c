@@ -276,6 +276,20 @@ u64 find_free(struct mm *mm, u64 len)
 	return USER_TOP - from >= len ? from : 0;
 }
 
+/* For MAP_32BIT: the lowest place in the second GiB, as Linux has it; 0 when there is none. */
+static u64 find_free_32bit(struct mm *mm, u64 len)
+{
+	u64 from = 1ul << 30, end = 1ul << 31;
+	struct vma *v;
+
+	for (v = mm_find_from(mm, from); v && v->start < end; v = vma_next(mm, v)) {
+		if (v->start > from && v->start - from >= len)
+			return from;
+		from = v->end;
+	}
+	return from < end && end - from >= len ? from : 0;
+}
+
 /** range_free() - nothing is mapped in [start, end) */
 bool range_free(struct mm *mm, u64 start, u64 end)
 {
@@ -358,7 +372,7 @@ static long mmap_place(struct mm *mm, const struct mmap_req *r, u64 len)
 		    next->start - (addr + len) >= STACK_GAP)
 			return addr;
 	}
-	at = find_free(mm, len);
+	at = r->flags & MAP_32BIT ? find_free_32bit(mm, len) : find_free(mm, len);
 	return at ? (long)at : -ENOMEM;
 }
 
