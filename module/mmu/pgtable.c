@@ -122,6 +122,7 @@ static rs_npte_t entry_take(rs_npte_t *slot, rs_npte_t with)
 
 static void entry_publish(rs_npte_t *slot, rs_npte_t e)
 {
+	/* a CPU that walks here sees the lower table filled in */
 	smp_store_release((u64 *)slot, rs_npte_val(e));
 }
 

@@ -29,7 +29,7 @@ struct rs_pgtable {
 	u64 nr_tables;
 };
 
-/* struct rs_pt_cache - zeroed table pages allocated before the lock is taken; the owner frees the rest */
+/* struct rs_pt_cache - zeroed table pages from before the lock; the owner frees what is left */
 struct rs_pt_cache {
 	struct list_head pages;
 	int nr;
