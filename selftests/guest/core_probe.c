@@ -185,6 +185,29 @@ static int kernel_memory(void)
 	return *(volatile char *)0xffffffff80200000ul;
 }
 
+/*
+ * Linux's 32-bit code segment, and a SYSCALL there, which on AMD does not begin where those of
+ * 64-bit code do.
+ */
+static int compat_syscall(void)
+{
+	static const unsigned char code[] = { 0x0f, 0x05, 0xf4 }; /* SYSCALL; HLT */
+	unsigned char *at = mmap((void *)0x20000000, 4096, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	struct {
+		unsigned int offset;
+		unsigned short selector;
+	} to = { 0x20000000, 0x23 };
+
+	if (at == MAP_FAILED)
+		return 1;
+	memcpy(at, code, sizeof(code));
+	if (mprotect(at, 4096, PROT_READ | PROT_EXEC))
+		return 1;
+	asm volatile("ljmpl *%0" : : "m"(to));
+	return 1;
+}
+
 static int kernel_crash(void)
 {
 	printf("%ld\n", syscall(RS_SYS_BENCH, RS_BENCH_CRASH, 1));
@@ -217,6 +240,7 @@ static const struct {
 		{ "beyond-call", beyond_call },
 	{ "constant", constant }, { "executes-data", executes_data },
 		{ "kernel-memory", kernel_memory },
+	{ "compat-syscall", compat_syscall },
 	{ "kernel-crash", kernel_crash }, { "write-execute", write_execute },
 };
 

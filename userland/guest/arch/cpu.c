@@ -2,7 +2,10 @@
 /*
  * cpu.c - descriptor tables and control registers of a CPU
  *
- * Segments have the selectors Linux gives them, so that MSR_STAR can keep the host's value. Each
+ * Segments have the selectors Linux gives them, so that MSR_STAR can keep the host's value; but for
+ * the 32-bit code of ring 3, which stays empty: SYSRET takes only its number. With a descriptor there
+ * ring 3 could jump into compatibility mode, and on AMD a SYSCALL from there begins at CSTAR, on the
+ * process's own stack. CSTAR leads to the entry of 64-bit calls all the same. Each
  * CPU has its own GDT, because loading TR marks the TSS descriptor busy. One IDT serves all: every
  * vector is an interrupt gate, those for NMI, #DF and #MC with a stack of their own, because they
  * can come when the stack is not usable; INT3 and INTO may be used by ring 3.
@@ -51,11 +54,10 @@ struct cpu_tables {
 #define IST_DF		2
 #define IST_MC		3
 
-/* 64-bit code, data and 32-bit code, present, accessed (so that the CPU never writes to them) */
+/* Code and data, present, accessed (so that the CPU never writes to them) */
 #define DESC_KERNEL32	0x00cf9b000000ffffull
 #define DESC_KERNEL_CS	0x00af9b000000ffffull
 #define DESC_KERNEL_SS	0x00cf93000000ffffull
-#define DESC_USER32	0x00cffb000000ffffull
 #define DESC_USER_SS	0x00cff3000000ffffull
 #define DESC_USER_CS	0x00affb000000ffffull
 
@@ -121,7 +123,6 @@ static void gdt_fill(struct cpu_tables *t)
 	t->gdt[1] = DESC_KERNEL32;
 	t->gdt[KERNEL_CS / 8] = DESC_KERNEL_CS;
 	t->gdt[KERNEL_SS / 8] = DESC_KERNEL_SS;
-	t->gdt[USER32_CS / 8] = DESC_USER32;
 	t->gdt[USER_SS / 8] = DESC_USER_SS;
 	t->gdt[USER_CS / 8] = DESC_USER_CS;
 	/* Available 64-bit TSS, present. */
@@ -188,6 +189,7 @@ void cpu_init(struct cpu *cpu, void *ist)
 
 	wrmsr(MSR_STAR, (u64)USER32_CS << 48 | (u64)KERNEL_CS << 32);
 	wrmsr(MSR_LSTAR, (u64)rs_syscall_stubs + cpu->id * SYSCALL_STUB_SIZE);
+	wrmsr(MSR_CSTAR, (u64)rs_syscall_stubs + cpu->id * SYSCALL_STUB_SIZE);
 	wrmsr(MSR_SFMASK, SYSCALL_MASK);
 }
 
