@@ -439,6 +439,12 @@ static void test_stack_and_brk(void)
 	CHECK(mm_fault(mm, mm->stack_top - (1ul << 20), FAULT_WRITE) == FAULT_OK);
 	CHECK(mm_fault(mm, mm->stack_top - (1ul << 20) - 1, FAULT_WRITE) == FAULT_STACK_LIMIT);
 	CHECK(mm_fault(mm, mm->stack_top - (8ul << 20), FAULT_WRITE) == FAULT_NO_VMA);
+	/* However low it begins, it does not grow to where nothing may be mapped. */
+	CHECK(vma_add(mm, 0x10000, 0x11000, VM_READ | VM_WRITE | VM_MAYWRITE | VM_GROWSDOWN, NULL,
+		      0));
+	CHECK(mm_fault(mm, 0xf000, FAULT_WRITE) == FAULT_NO_VMA);
+	CHECK(mm_fault(mm, 0, FAULT_READ) == FAULT_NO_VMA);
+	CHECK(mm_fault(mm, 0x10000, FAULT_WRITE) == FAULT_OK);
 	/* A thread's stack: a guard page below it. */
 	{
 		struct mmap_req r = { .addr = 0x40000000, .len = 0x10000,

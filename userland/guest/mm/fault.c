@@ -67,7 +67,7 @@ static enum fault_cause grow_stack(struct mm *mm, u64 addr, struct vma **out)
 	struct vma *v = mm_find_from(mm, addr), *below;
 	u64 start = addr & PAGE_MASK, size;
 
-	if (!v || !(v->flags & VM_GROWSDOWN))
+	if (!v || !(v->flags & VM_GROWSDOWN) || start < MMAP_MIN)
 		return FAULT_NO_VMA;
 	size = v->end - start;
 	if (size > mm->limit_stack) {
