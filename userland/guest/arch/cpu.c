@@ -61,6 +61,8 @@ struct cpu_tables {
 #define DESC_USER_SS	0x00cff3000000ffffull
 #define DESC_USER_CS	0x00affb000000ffffull
 
+#define XFEATURE_TILES	(3ull << 17)
+
 struct cpu rs_cpus[RS_NR_CPUS];
 u32 rs_ncpus;
 struct cpu_features cpu_has;
@@ -88,7 +90,11 @@ void cpu_init_boot(u64 cr4, u64 efer)
 	cpu_has.pages_1g = d & (1u << 26);
 	if (cpu_has.osxsave) {
 		asm volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
-		cpu_has.xcr0 = (u64)d << 32 | a;
+		/*
+		 * Without AMX's tiles: a process cannot use them (XFD is armed, and the permission
+		 * is the host's), and loading them from a frame it made would be #NM in ring 0.
+		 */
+		cpu_has.xcr0 = ((u64)d << 32 | a) & ~XFEATURE_TILES;
 		cpuid(0xd, 0, &a, &b, &c, &d);
 		cpu_has.xsave_size = b;
 	}
