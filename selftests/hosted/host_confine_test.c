@@ -15,6 +15,7 @@
 #include <asm/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,7 +264,7 @@ static struct results {
 static struct rs_run run_page;
 static uint8_t *arena;
 static struct rs_vcpu_shared *shared;
-static int step, phase, fd_kept, want_bad_exit;
+static int step, phase, fd_kept, want_bad_exit, want_thread;
 
 static int fake_open(struct rs_engine *e, char *why)
 {
@@ -495,6 +496,13 @@ static int sub(const char *name, char *out)
 	return mkdir(out, 0755);
 }
 
+static void *second_thread(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
 /* Run the script in a child; returns its exit status, or 1000 + signal. */
 static int run(const char *const *ro, const char *const *rw, int bad_exit, char *error)
 {
@@ -516,6 +524,8 @@ static int run(const char *const *ro, const char *const *rw, int bad_exit, char 
 		dup2(pipe_fd[1], 1);
 		rs_engine_default = &fake;
 		want_bad_exit = bad_exit;
+		if (want_thread && pthread_create(&(pthread_t){ 0 }, NULL, second_thread, NULL))
+			_exit(98);
 		c.program = "/bin/true";
 		c.argv = argv;
 		c.envp = envp;
@@ -588,6 +598,11 @@ int main(void)
 	      "--rw on what is not there: 125, nothing runs", status, 125);
 	status = run(none, rw, 0, error);
 	check(status == 125 && results->taken == 0, "--ro likewise", status, 125);
+	want_thread = 1;
+	status = run(ro, rw, 0, error);
+	check(status == 125 && results->taken == 0 && strstr(error, "threads"),
+	      "a process with another thread: 125, nothing runs", status, 125);
+	want_thread = 0;
 
 	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
 	if (system(command))

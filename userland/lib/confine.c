@@ -19,6 +19,8 @@
  *			number says too little: commands of ioctl and fcntl, PROT_EXEC, targets of
  *			kill
  *
+ * All of it binds one thread, so there must be no other.
+ *
  * Fails closed: anything that cannot be set up is an error with its reason, and the program does
  * not run. A Linux without Landlock is such an error; a newer Landlock than we know is not, its
  * rights are simply not asked for.
@@ -31,6 +33,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -508,8 +511,29 @@ static int seccomp(struct rs_sandbox *sb, char *why)
 	return 0;
 }
 
+/*
+ * Landlock, seccomp and capabilities bind the calling thread only. Others would go on unconfined,
+ * in memory that the guest's calls are made in. unshare(CLONE_VM) changes nothing and succeeds for
+ * a process of one thread whose memory is its own; where it may not be asked, /proc counts.
+ */
+static int alone(char *why)
+{
+	struct stat st;
+
+	if (!unshare(CLONE_VM))
+		return 0;
+	/* "." and ".." (in it and above) are two links, each thread is one. */
+	if (errno != EINVAL && !stat("/proc/self/task", &st) && st.st_nlink == 3)
+		return 0;
+	snprintf(why, RS_WHY,
+		 "the process has other threads, or shares its memory: they would stay unconfined");
+	return -1;
+}
+
 int rs_confine(struct rs_sandbox *sb, char *why)
 {
+	if (alone(why))
+		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
 		snprintf(why, RS_WHY, "cannot set no_new_privs: %s", strerror(errno));
 		return -1;
