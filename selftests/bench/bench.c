@@ -6,7 +6,8 @@
  * per instruction executed by the whole machine, whatever the ring; on real hardware it counts cycles.
  *
  * An operation is run in batches of some 30,000 instructions, so that most batches see no timer interrupt (100,000 instructions apart in the
- * slower machine); the least batch is the figure: a tick does not show, and two runs of one binary agree to the instruction. Each operation is warmed up by one batch first.
+ * slower machine); the least batch is the figure: a tick does not show, and two runs of one binary agree to the instruction. Each
+ * operation is warmed up by one batch first.
  * Exits come from RS_SYS_EXITS around one batch (host interrupts are not counted there) and are 0 natively.
  *
  * Output, a line each: op,param,instructions per operation,exits per operation.   usage: rs-bench native|ring|outside [OP]
@@ -105,7 +106,10 @@ static void batch_forwarded(struct sample *s)
 	s->ticks = __rdtsc() - t;
 }
 
-/* 16 pages in the middle of 64, so that nobody backs them with a 2 MiB page; the first touch of the mapping, with new tables perhaps, is not counted. */
+/*
+ * 16 pages in the middle of 64, so that nobody backs them with a 2 MiB page; the first touch of the mapping, with new tables perhaps, is
+ * not counted.
+ */
 static void batch_zero_fill(struct sample *s)
 {
 	size_t size = 64 * 4096;
