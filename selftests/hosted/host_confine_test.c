@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -496,6 +497,16 @@ static int sub(const char *name, char *out)
 	return mkdir(out, 0755);
 }
 
+static struct {
+	int what;
+	rlim_t most;
+	struct rlimit seen;	/* when the last run ended */
+} limited[] = {
+	{ RLIMIT_CORE, 0 }, { RLIMIT_NOFILE, 65536 }, { RLIMIT_MEMLOCK, 0 }, { RLIMIT_MSGQUEUE, 0 }
+};
+
+#define NR_LIMITED	((int)(sizeof(limited) / sizeof(limited[0])))
+
 static void *second_thread(void *arg)
 {
 	for (;;)
@@ -541,6 +552,10 @@ static int run(const char *const *ro, const char *const *rw, int bad_exit, char 
 	n = read(pipe_fd[0], error, RS_WHY - 1);
 	error[n > 0 ? n : 0] = 0;
 	close(pipe_fd[0]);
+	/* The limits of a process can be read until it is waited for. */
+	waitid(P_PID, pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT);
+	for (status = 0; status < NR_LIMITED; status++)
+		prlimit(pid, limited[status].what, NULL, &limited[status].seen);
 	waitpid(pid, &status, 0);
 	return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
@@ -579,6 +594,9 @@ int main(void)
 		check(i < results->taken && (want >= GOOD ? got >= 0 : got == want), steps[i].what,
 		      got, want);
 	}
+	for (i = 0; i < NR_LIMITED; i++)
+		check(limited[i].seen.rlim_max <= limited[i].most, "a resource limit is in force",
+		      limited[i].seen.rlim_max, limited[i].most);
 	check(results->foreign == 0, "no descriptor of the library is the guest's",
 	      results->foreign, 0);
 	check(results->idle == 0 && results->pending == 1l << (SIGUSR1 - 1),

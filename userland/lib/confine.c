@@ -7,7 +7,8 @@
  *			name)
  *	no_new_privs	no setuid program can undo the rest
  *	capabilities	of root's only those that concern the files it may reach anyway
- *	limits		no core dumps, at most RS_FD_LIMIT descriptors
+ *	limits		no core dumps, no locked memory, at most RS_FD_LIMIT descriptors; memory
+ *			that descriptors hold is not bounded by --memory, see set_limits()
  *	Landlock	every right it knows is taken away, then given back below --ro (read) and
  *			--rw (everything but device nodes, which would lead out of the directory),
  *			and for what the program needs to start: its own file,
@@ -239,26 +240,45 @@ int rs_confine_descriptors(char *why)
 	return 0;
 }
 
+/*
+ * The guest's own memory is bounded by its arena. What its descriptors hold is memory of the host,
+ * and of that the kernel bounds a part: a pipe by pipe-max-size (the capability to go beyond it is
+ * dropped), a socket's buffers by net.core's limits, the number of both by RLIMIT_NOFILE. What is
+ * written to a memfd is bounded by nothing here: RLIMIT_FSIZE would bound files below --rw as well,
+ * with a signal, RLIMIT_NPROC counts the user's other processes, and RLIMIT_AS does not count files.
+ * Who needs a bound for everything puts the process into a cgroup with memory.max.
+ */
 static int set_limits(char *why)
 {
-	struct rlimit core = { 0, 0 }, files;
+	static const struct {
+		int what;
+		rlim_t most;
+		const char *name;
+	} limits[] = {
+		{ RLIMIT_CORE, 0, "core dumps" },
+		{ RLIMIT_NOFILE, RS_FD_LIMIT, "open files" },
+		{ RLIMIT_MEMLOCK, 0, "locked memory" },
+		{ RLIMIT_MSGQUEUE, 0, "message queues" },
+	};
+	unsigned int i;
 
-	if (setrlimit(RLIMIT_CORE, &core)) {
-		snprintf(why, RS_WHY, "cannot switch core dumps off: %s", strerror(errno));
-		return -1;
-	}
-	if (getrlimit(RLIMIT_NOFILE, &files)) {
-		snprintf(why, RS_WHY, "cannot read the limit of open files: %s", strerror(errno));
-		return -1;
-	}
-	if (files.rlim_max > RS_FD_LIMIT)
-		files.rlim_max = RS_FD_LIMIT;
-	if (files.rlim_cur > files.rlim_max)
-		files.rlim_cur = files.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &files)) {
-		snprintf(why, RS_WHY, "cannot limit open files to %d: %s", RS_FD_LIMIT,
-			 strerror(errno));
-		return -1;
+	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct rlimit r;
+
+		if (getrlimit(limits[i].what, &r)) {
+			snprintf(why, RS_WHY, "cannot read the limit of %s: %s", limits[i].name,
+				 strerror(errno));
+			return -1;
+		}
+		if (r.rlim_max > limits[i].most)
+			r.rlim_max = limits[i].most;
+		if (r.rlim_cur > r.rlim_max)
+			r.rlim_cur = r.rlim_max;
+		if (setrlimit(limits[i].what, &r)) {
+			snprintf(why, RS_WHY, "cannot limit %s: %s", limits[i].name,
+				 strerror(errno));
+			return -1;
+		}
 	}
 	return 0;
 }

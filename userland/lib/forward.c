@@ -28,6 +28,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "raw.h"
@@ -604,6 +605,11 @@ static long check_values(struct check *c)
 		 */
 		if (c->out[1] == F_SETFL)
 			c->out[2] &= ~(long)O_ASYNC;
+		break;
+	case __NR_memfd_create:
+		/* The pool of huge pages is somebody's reservation. */
+		if (c->out[1] & MFD_HUGETLB)
+			return -EINVAL;
 		break;
 	case __NR_setsockopt:
 	case __NR_getsockopt:
