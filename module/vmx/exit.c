@@ -30,6 +30,7 @@
 #define D_DELIVERY	BIT(3)	/* can happen during the delivery of an event */
 #define D_FAULT		BIT(4)	/* gpa, gva, access */
 #define D_VECTOR	BIT(5)	/* hw_info2: interruption information; vector */
+#define D_HOST		BIT(6)	/* the host has work to do */
 #define D_KNOWN		BIT(7)	/* the reason is in the table */
 
 static const struct {
@@ -39,7 +40,7 @@ static const struct {
 #define REASON(reason, kind, details)	\
 	[EXIT_REASON_##reason] = { RS_X_##kind, D_KNOWN | (details) }
 	REASON(EXCEPTION_NMI,		EXCEPTION,	D_QUAL | D_VECTOR | D_DELIVERY),
-	REASON(EXTERNAL_INTERRUPT,	INTERRUPT,	0),
+	REASON(EXTERNAL_INTERRUPT,	INTERRUPT,	D_HOST),
 	REASON(TRIPLE_FAULT,		SHUTDOWN,	0),
 	REASON(INTERRUPT_WINDOW,	WINDOW,		0),
 	REASON(CPUID,			CPUID,		D_LEN),
@@ -114,13 +115,20 @@ static void decode_fault(struct rs_exit *exit)
 	}
 }
 
-static void advance(u32 len)
+static __always_inline void advance(u32 len)
 {
 	u32 shadow = rs_vmread(GUEST_INTERRUPTIBILITY_INFO);
 
 	rs_vmwrite(GUEST_RIP, rs_vmread(GUEST_RIP) + len);
 	if (unlikely(shadow & SHADOW))
 		rs_vmwrite(GUEST_INTERRUPTIBILITY_INFO, shadow & ~SHADOW);
+}
+
+static void report_step(void)
+{
+	u64 pending = rs_vmread(GUEST_PENDING_DBG_EXCEPTIONS);
+
+	rs_vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, pending | PENDING_STEP);
 }
 
 /*
@@ -135,11 +143,8 @@ static void decode_debug(struct rs_exit *exit)
 		return;
 	}
 	if ((rs_vmread(GUEST_RFLAGS) & X86_EFLAGS_TF) &&
-	    (rs_vmread(GUEST_INTERRUPTIBILITY_INFO) & SHADOW)) {
-		u64 pending = rs_vmread(GUEST_PENDING_DBG_EXCEPTIONS);
-
-		rs_vmwrite(GUEST_PENDING_DBG_EXCEPTIONS, pending | PENDING_STEP);
-	}
+	    (rs_vmread(GUEST_INTERRUPTIBILITY_INFO) & SHADOW))
+		report_step();
 }
 
 static void decode_exception(struct rs_vmx *vmx, struct rs_exit *exit)
@@ -199,6 +204,7 @@ void rs_vmx_decode(struct rs_vcpu *vcpu)
 		exit->insn_len = rs_vmread(VM_EXIT_INSTRUCTION_LEN);
 	if (likely(!(details & ~(D_KNOWN | D_LEN))))
 		return;
+	vmx->host_ran = true;
 
 	if (details & D_QUAL)
 		exit->hw_info1 = rs_vmread(EXIT_QUALIFICATION);
@@ -217,6 +223,9 @@ void rs_vmx_decode(struct rs_vcpu *vcpu)
 void rs_vmx_skip_insn(struct rs_vcpu *vcpu)
 {
 	advance(vcpu->exit.insn_len);
+	/* A single step ends here too, though it is we who have executed the instruction. */
+	if (unlikely(rs_vmread(GUEST_RFLAGS) & X86_EFLAGS_TF))
+		report_step();
 }
 
 void rs_vmx_inject(struct rs_vcpu *vcpu, const struct rs_event *ev)

@@ -61,7 +61,7 @@ static const u32 msr_numbers[RS_VMX_NR_MSRS] = {
 
 /*
  * DEBUGCTL may be in use by the host: branch records or traces for perf, bus locks. Then its value
- * is looked at in each load.
+ * is looked at whenever it may have changed.
  */
 static bool host_uses_debugctl;
 
@@ -337,8 +337,7 @@ static void vmx_vcpu_load(struct rs_vcpu *vcpu, int cpu)
 
 	if (unlikely(this_cpu_read(rs_vmx_cpu.current_vmx) != vmx))
 		rs_vmcs_load(vmx, cpu);
-	if (static_branch_unlikely(&l1d_flush))
-		vmx->l1d_dirty = true;
+	vmx->host_ran = true;
 
 	savesegment(ds, ds);
 	savesegment(es, es);
@@ -362,9 +361,6 @@ static void vmx_vcpu_load(struct rs_vcpu *vcpu, int cpu)
 	/* In RS_RUN, or when the scheduler has switched to the thread and is done. */
 	lockdep_assert_irqs_enabled();
 	vmx->user_gs = exchange_user_gs(vmx->guest_kernel_gs, true);
-	if (unlikely(host_uses_debugctl))
-		vmx->host_debugctl = get_debugctlmsr();
-
 	exchange_msrs(vmx->msr_diff, vmx->msr);
 }
 NOKPROBE_SYMBOL(vmx_vcpu_load);
@@ -553,10 +549,9 @@ static bool l1d_used_by_interrupt(void)
 
 static noinline void flush_l1d(struct rs_vmx *vmx)
 {
-	bool due = l1d_used_by_interrupt() | vmx->l1d_dirty;
+	bool due = l1d_used_by_interrupt() | vmx->host_ran;
 	int i;
 
-	vmx->l1d_dirty = false;
 	if (!due && !static_branch_unlikely(&l1d_flush_always))
 		return;
 	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
@@ -620,6 +615,12 @@ static void vmx_enter(struct rs_vcpu *vcpu)
 	}
 	if (static_branch_unlikely(&l1d_flush))
 		flush_l1d(vmx);
+	if (vmx->host_ran) {
+		vmx->host_ran = false;
+		/* perf changes it, in process context or by an IPI, which makes the guest exit. */
+		if (unlikely(host_uses_debugctl))
+			vmx->host_debugctl = get_debugctlmsr();
+	}
 	if (vcpu->regs.cr2 != native_read_cr2())
 		native_write_cr2(vcpu->regs.cr2);
 

@@ -50,12 +50,12 @@ struct rs_vmx {
 	unsigned long host_rsp;		/* what the VMCS has in HOST_RSP, HOST_CR3, ... */
 	unsigned long host_cr3;
 	unsigned long host_cr4;
-	u64 host_debugctl;		/* of this CPU at vcpu_load; a VM exit clears the MSR */
+	u64 host_debugctl;		/* of this CPU; a VM exit clears the MSR */
 	u32 stale;			/* RS_VMX_STALE_* */
 	u32 reason;			/* VM_EXIT_REASON of the last exit, or RS_VMX_VMFAIL */
 	bool launched;			/* the next entry is VMRESUME */
 	bool event;			/* VM_ENTRY_INTR_INFO_FIELD is valid */
-	bool l1d_dirty;			/* much data of the host may be in L1 by now */
+	bool host_ran;			/* other code of the host than this ran since the entry */
 	u32 proc;			/* what the VMCS has in CPU_BASED_VM_EXEC_CONTROL */
 
 	/* --- each load and put --- */
