@@ -252,6 +252,31 @@ static const struct step steps[] = {
 
 #define NR_STEPS	((int)(sizeof(steps) / sizeof(steps[0])))
 
+/* With --rw /: the process in /proc is the library's, not the guest's. */
+static const struct step proc_steps[] = {
+	{ "creat of this process's memory",
+	  __NR_creat,
+	  -EACCES,
+	  P(0, "/proc/self/mem"),
+	  { 0, 0600 } },
+	{ "open it for writing", __NR_openat, -EACCES, P(1, "/proc/self/mem"), { AT, 0, O_RDWR } },
+	{ "open it for reading", __NR_openat, -EACCES, P(1, "/proc/self/mem"), { AT, 0, O_RDONLY } },
+	{ "open its map by a longer name",
+	  __NR_open,
+	  -EACCES,
+	  P(0, "/proc//self/../thread-self/maps"),
+	  { 0, O_RDONLY } },
+	{ "open a directory of it", __NR_open, -EACCES, P(0, "/proc/self/fd"), { 0, O_RDONLY } },
+	{ "open /proc/mounts", __NR_open, GOOD, P(0, "/proc/mounts"), { 0, O_RDONLY } },
+	{ "open /proc/meminfo", __NR_open, GOOD, P(0, "/proc/meminfo"), { 0, O_RDONLY } },
+	{ "open a file elsewhere", __NR_open, GOOD, P(0, "ro/file"), { 0, O_RDWR } },
+};
+
+#define NR_PROC_STEPS	((int)(sizeof(proc_steps) / sizeof(proc_steps[0])))
+
+static const struct step *script = steps;
+static int script_length = NR_STEPS;
+
 /* --- the fake engine ------------------------------------------------------------------------- */
 
 /* Shared with the parent. */
@@ -392,21 +417,21 @@ static int fake_run(struct rs_engine_vcpu *v)
 	if (phase == 0) {
 		if (asked) {
 			results->got[step] = shared->call.ret;
-			if (steps[step].want == KEEP)
+			if (script[step].want == KEEP)
 				fd_kept = shared->call.ret;
 			step++;
 			asked = 0;
 		}
-		while (step < NR_STEPS && steps[step].taken_over) {
-			prepare(&steps[step], args);
-			results->got[step] = direct(steps[step].nr, args);
+		while (step < script_length && script[step].taken_over) {
+			prepare(&script[step], args);
+			results->got[step] = direct(script[step].nr, args);
 			step++;
 		}
 		results->taken = step;
-		if (step < NR_STEPS) {
-			prepare(&steps[step], args);
+		if (step < script_length) {
+			prepare(&script[step], args);
 			asked = 1;
-			return ask(steps[step].nr, args);
+			return ask(script[step].nr, args);
 		}
 		phase = 1;
 	}
@@ -565,7 +590,7 @@ int main(void)
 	static char template[] = "/tmp/ringside-confine-XXXXXX";
 	char ro_path[512], rw_path[512], secret[512], error[RS_WHY], command[600];
 	const char *ro[] = { ro_path, NULL }, *rw[] = { rw_path, NULL },
-		   *none[] = { "/no/such/place", NULL };
+		   *all[] = { "/", NULL }, *none[] = { "/no/such/place", NULL };
 	struct stat st;
 	int i, status;
 
@@ -616,6 +641,16 @@ int main(void)
 	      "--rw on what is not there: 125, nothing runs", status, 125);
 	status = run(none, rw, 0, error);
 	check(status == 125 && results->taken == 0, "--ro likewise", status, 125);
+	script = proc_steps;
+	script_length = NR_PROC_STEPS;
+	status = run(ro, all, 0, error);
+	check(status == 7, "with --rw / the script runs to its end", status, 7);
+	for (i = 0; i < NR_PROC_STEPS; i++) {
+		long want = script[i].want, got = results->got[i];
+
+		check(i < results->taken && (want >= GOOD ? got >= 0 : got == want), script[i].what,
+		      got, want);
+	}
 	want_thread = 1;
 	status = run(ro, rw, 0, error);
 	check(status == 125 && results->taken == 0 && strstr(error, "threads"),

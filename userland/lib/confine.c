@@ -168,10 +168,43 @@ static int add_root(struct rs_sandbox *sb, const char *path, unsigned int access
 	return 0;
 }
 
-/* Could a file below @path be one of /proc? */
-static bool covers_proc(const struct rs_root *r)
+static bool inside(const char *path, const char *dir)
 {
-	return r->len == 1 || !strcmp(r->path, "/proc") || !strncmp(r->path, "/proc/", 6);
+	size_t n = dir[1] ? strlen(dir) : 0;	/* "/" holds everything */
+
+	return !strncmp(path, dir, n) && (path[n] == 0 || path[n] == '/');
+}
+
+static bool meets(const struct rs_sandbox *sb, const char *mount)
+{
+	unsigned int i;
+
+	for (i = 0; i < sb->nroots; i++)
+		if (!sb->roots[i].name &&
+		    (inside(mount, sb->roots[i].path) || inside(sb->roots[i].path, mount)))
+			return true;
+	return false;
+}
+
+/* Can a file of a proc file system be reached, wherever it is mounted? */
+static bool covers_proc(const struct rs_sandbox *sb)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	bool found = meets(sb, "/proc");
+	char *line = NULL, *at;
+	size_t size = 0;
+
+	while (f && !found && getline(&line, &size, f) > 0) {
+		if (!strstr(line, " - proc ") || sscanf(line, "%*s %*s %*s %*s %ms", &at) != 1)
+			continue;
+		/* An escaped name is not worth being taken apart. */
+		found = strchr(at, '\\') || meets(sb, at);
+		free(at);
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return found;
 }
 
 int rs_confine_roots(struct rs_sandbox *sb, const char *const *ro, const char *const *rw,
@@ -212,9 +245,7 @@ int rs_confine_roots(struct rs_sandbox *sb, const char *const *ro, const char *c
 			     why))
 			return -1;
 	add_name(sb, getcwd(NULL, 0));
-	for (i = 0; i < sb->nroots; i++)
-		if (sb->roots[i].access & RS_ROOT_WRITE && covers_proc(&sb->roots[i]))
-			sb->covers_proc = true;
+	sb->covers_proc = covers_proc(sb);
 	return 0;
 }
 

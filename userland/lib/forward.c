@@ -694,7 +694,7 @@ static inline bool open_needs_policy(const struct check *c)
 	long flags = c->nr == __NR_open ? c->out[1] : c->out[2];
 
 	return flags & O_PATH || (flags & O_TRUNC && (flags & O_ACCMODE) == O_RDONLY) ||
-	       (c->sb->covers_proc && (flags & O_ACCMODE) != O_RDONLY);
+	       c->sb->covers_proc;
 }
 
 static long slow_policy(struct check *c)

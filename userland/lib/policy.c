@@ -23,9 +23,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "policy.h"
 #include "raw.h"
@@ -296,16 +298,35 @@ static long reach(struct rs_slow_call *s, long dfd, int path_arg, bool nofollow,
 /* --- opens that Landlock does not cover ------------------------------------------------------ */
 
 /*
- * Is it a file of this very process in /proc? Writing there (mem, fd/N, ...) would reach the host
- * process itself.
+ * Is @fd, just opened, a file of this very process in a proc file system? What the guest may know of
+ * itself it answers itself; here mem, maps, fd/N and the like are the host process's. Wherever it is
+ * mounted and whatever names led there, the file system's type and the number in the resolved path
+ * tell. May be read what is no more the process's than the machine's: what /proc/mounts and
+ * /proc/net lead to.
  */
-static bool own_proc(const char *path)
+static bool own_proc(const struct rs_sandbox *sb, int fd, bool writing)
 {
-	char mine[32];
-	size_t n = snprintf(mine, sizeof(mine), "/proc/%ld/", rs_raw3(__NR_getpid, 0, 0, 0));
+	static const char *const common[] = { "mounts", "mountinfo", "cgroup" };
+	char path[RS_PATH_MAX], number[24];
+	struct statfs fs;
+	const char *at;
+	unsigned int i;
 
-	return !strncmp(path, mine, n) || !strncmp(path, "/proc/self/", 11) ||
-	       !strncmp(path, "/proc/thread-self/", 18);
+	if (!rs_raw3(__NR_fstatfs, fd, (long)&fs, 0) && fs.f_type != PROC_SUPER_MAGIC)
+		return false;
+	if (rs_path_of(sb, fd, path))
+		return true;
+	snprintf(number, sizeof(number), "/%ld/", rs_raw3(__NR_getpid, 0, 0, 0));
+	at = strstr(path, number);
+	if (!at)
+		return false;
+	at += strlen(number);
+	if (!writing && !strncmp(at, "net/", 4))
+		return false;
+	for (i = 0; !writing && i < sizeof(common) / sizeof(common[0]); i++)
+		if (!strcmp(at, common[i]))
+			return false;
+	return true;
 }
 
 static long policy_open(struct rs_slow_call *s)
@@ -348,8 +369,7 @@ static long policy_open(struct rs_slow_call *s)
 		}
 		return fd;
 	}
-	if (sb->covers_proc && (flags & O_ACCMODE) != O_RDONLY &&
-	    (rs_path_of(sb, fd, t.path) || own_proc(t.path))) {
+	if (sb->covers_proc && own_proc(sb, fd, (flags & O_ACCMODE) != O_RDONLY)) {
 		rs_raw3(__NR_close, fd, 0, 0);
 		return -EACCES;
 	}

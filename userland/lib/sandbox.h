@@ -114,7 +114,7 @@ struct rs_sandbox {
 
 	/* policy */
 	bool net_host, explain, verbose;
-	bool covers_proc;		/* a writable root holds /proc */
+	bool covers_proc;		/* a root holds files of a proc file system */
 	struct rs_root roots[RS_MAX_ROOTS];
 	unsigned int nroots;
 	uint64_t owned[RS_FD_LIMIT / 64]; /* bit N: descriptor N belongs to the guest; atomic */
