@@ -22,7 +22,8 @@
 #define RS_FORWARD(name, policy, ret, ...) \
 	ROW(name, RS_CLASS_FORWARD, policy, ret, IS_PLAIN(policy, ret, __VA_ARGS__), __VA_ARGS__)
 #define RS_SPECIAL(name, policy, ret, ...) ROW(name, RS_CLASS_SPECIAL, policy, ret, 0, __VA_ARGS__)
-#define RS_REFUSE(name, policy)		   ROW(name, RS_CLASS_REFUSE, policy, 0, 0, 0, 0, 0, 0, 0, 0)
+#define RS_REFUSE(name, policy) \
+	ROW(name, RS_CLASS_REFUSE, policy, 0, 0, 0, 0, 0, 0, 0, 0)
 
 _Static_assert(RS_A_NO == 0 && RS_A_FLAGS == 5 && RS_A_FD == 6, "numbers come first");
 _Static_assert(sizeof(struct rs_sysrow) == 32, "found by a shift");
