@@ -225,7 +225,9 @@ long rs_explain_slow(void *arg)
 	bool said = false;
 	char name[32];
 
-	if (s->row->policy == RS_P_NET && !s->v->sb->net_host) {
+	if (s->row->policy == RS_P_NET &&
+	    (!s->v->sb->net_host ||
+	     (s->nr == __NR_connect && *(sa_family_t *)s->v->scratch.addr == AF_UNIX))) {
 		explain_class(s->v->sb, s->nr, RS_P_NET);
 		return 0;
 	}
