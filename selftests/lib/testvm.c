@@ -68,12 +68,18 @@ static void put_tables(uint8_t *mem)
 		pt[i] = i * PAGE | 7;
 }
 
+void tvm_refill(struct tvm *vm)
+{
+	memset(vm->mem + G_TABLES, 0, G_PT - G_TABLES);
+	put_tables(vm->mem);
+	memcpy(vm->mem + G_CODE, payload_start, payload_end - payload_start);
+}
+
 void tvm_load(struct tvm *vm, void *mem)
 {
-	vm->mem = mem;
-	put_tables(mem);
 	ASSERT((size_t)(payload_end - payload_start) < G_STACKS - G_CODE);
-	memcpy(vm->mem + G_CODE, payload_start, payload_end - payload_start);
+	vm->mem = mem;
+	tvm_refill(vm);
 	SYS(tvm_region_raw(vm, 0, G_ARENA, mem, 0));
 }
 

@@ -43,6 +43,8 @@ struct tvm *tvm_new(uint32_t flags);
 /* The parts: a VM without memory; @mem of G_ARENA bytes filled and made the region at GPA 0. */
 struct tvm *tvm_bare(uint32_t flags);
 void tvm_load(struct tvm *vm, void *mem);
+/* Tables and payload as they were at first, whatever the guest has done to its memory. */
+void tvm_refill(struct tvm *vm);
 void tvm_close(struct tvm *vm);
 int tvm_region_raw(struct tvm *vm, uint64_t gpa, uint64_t size, const void *hva, uint32_t flags);
 int tvm_unregion_raw(struct tvm *vm, uint64_t gpa, uint64_t size);
