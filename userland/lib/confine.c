@@ -276,7 +276,7 @@ int rs_confine_descriptors(char *why)
  * and of that the kernel bounds a part: a pipe by pipe-max-size (the capability to go beyond it is
  * dropped), a socket's buffers by net.core's limits, the number of both by RLIMIT_NOFILE. What is
  * written to a memfd is bounded by nothing here: RLIMIT_FSIZE would bound files below --rw as well,
- * with a signal, RLIMIT_NPROC counts the user's other processes, and RLIMIT_AS does not count files.
+ * with a signal, RLIMIT_NPROC counts the user's other processes, RLIMIT_AS does not count files.
  * Who needs a bound for everything puts the process into a cgroup with memory.max.
  */
 static int set_limits(char *why)

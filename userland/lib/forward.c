@@ -200,8 +200,8 @@ static long check_control(const struct rs_sandbox *sb, const uint8_t *control, u
 }
 
 /*
- * A socket address of @n bytes to connect, bind or send to; *@out is our copy. The host's network is
- * the --net host's grant, its services behind AF_UNIX are not: for root those of docker or systemd
+ * A socket address of @n bytes to connect, bind or send to; *@out is our copy. --net host
+ * grants the host's network, its services behind AF_UNIX are not: for root those of docker or systemd
  * are the machine itself, and Landlock does not see a connect. So no such name may be connected or
  * sent to, in the file system or abstract. Binding one is making a file, which Landlock decides.
  */

@@ -3,9 +3,9 @@
  * cpu.c - descriptor tables and control registers of a CPU
  *
  * Segments have the selectors Linux gives them, so that MSR_STAR can keep the host's value; but for
- * the 32-bit code of ring 3, which stays empty: SYSRET takes only its number. With a descriptor there
- * ring 3 could jump into compatibility mode, and on AMD a SYSCALL from there begins at CSTAR, on the
- * process's own stack. CSTAR leads to the entry of 64-bit calls all the same. Each
+ * the 32-bit code of ring 3, which stays empty: SYSRET takes only its number. With a descriptor
+ * there ring 3 could jump into compatibility mode, and on AMD a SYSCALL from there begins at CSTAR,
+ * on the process's own stack. CSTAR leads to the entry of 64-bit calls all the same. Each
  * CPU has its own GDT, because loading TR marks the TSS descriptor busy. One IDT serves all: every
  * vector is an interrupt gate, those for NMI, #DF and #MC with a stack of their own, because they
  * can come when the stack is not usable; INT3 and INTO may be used by ring 3.

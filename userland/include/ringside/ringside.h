@@ -16,7 +16,7 @@
  * rs_run() CONFINES THE CALLING PROCESS before the first guest instruction: no_new_privs, Landlock,
  * seccomp and resource limits stay with it for ever, all its descriptors but 0, 1 and 2 are closed,
  * its signal handlers are replaced. Call it in a process made for the purpose (fork first), from
- * its only thread, once; with more threads than one it fails, since the others would stay unconfined.
+ * its only thread, once; with more threads than one it fails: the others would stay unconfined.
  */
 #ifndef RINGSIDE_RINGSIDE_H
 #define RINGSIDE_RINGSIDE_H
