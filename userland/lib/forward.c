@@ -201,9 +201,10 @@ static long check_control(const struct rs_sandbox *sb, const uint8_t *control, u
 
 /*
  * A socket address of @n bytes to connect, bind or send to; *@out is our copy. --net host
- * grants the host's network, its services behind AF_UNIX are not: for root those of docker or systemd
- * are the machine itself, and Landlock does not see a connect. So no such name may be connected or
- * sent to, in the file system or abstract. Binding one is making a file, which Landlock decides.
+ * grants the host's network and not its services behind AF_UNIX: for root those of docker or
+ * systemd are the machine itself, and Landlock does not see a connect. So no such name may be
+ * connected or sent to, in the file system or abstract. Binding one is making a file, which
+ * Landlock decides.
  */
 static long check_address(struct check *c, uint64_t gpa, uint64_t n, long *out)
 {

@@ -300,9 +300,9 @@ static long reach(struct rs_slow_call *s, long dfd, int path_arg, bool nofollow,
 /*
  * Is @fd, just opened, a file of this very process in a proc file system? The guest kernel
  * answers what its processes may know of themselves; here mem, maps, fd/N and the like are the host
- * process's. Wherever it is mounted and whatever names led there, the file system's type and the number in the resolved path
- * tell. May be read what is no more the process's than the machine's: what /proc/mounts and
- * /proc/net lead to.
+ * process's. Wherever it is mounted and whatever names led there, the file system's type and the
+ * number in the resolved path tell. What is no more the process's than the machine's may be read:
+ * that is what /proc/mounts and /proc/net lead to.
  */
 static bool own_proc(const struct rs_sandbox *sb, int fd, bool writing)
 {
