@@ -279,6 +279,7 @@ static enum rs_next rounds(struct rs_vcpu *vcpu)
 	} while (next == RS_NEXT_ENTER);
 	rs_compat_guest_ran();
 	rs_fpu_restore_host(vcpu);
+	/* whoever sees it clear may count on everything above */
 	smp_store_release(&vcpu->in_guest, false);
 	return next;
 }

@@ -47,8 +47,8 @@
  * above, requests to the host process. Results are as of a system call: -errno or a value.
  */
 #define RS_CALL_BASE		0x10000
-#define RS_CALL_EXIT		(RS_CALL_BASE + 0)	/* (wait status, error): the sandbox is finished; does not return.
-						 * error: 0, or -errno of a first exec that failed */
+/* (wait status, error): the sandbox is finished; does not return. error: 0, or -errno of a first exec that failed */
+#define RS_CALL_EXIT		(RS_CALL_BASE + 0)
 #define RS_CALL_CONSOLE		(RS_CALL_BASE + 1)	/* (gpa, length, RS_CONSOLE_*): text for the user */
 #define RS_CALL_MAP_FILE	(RS_CALL_BASE + 2)	/* (host fd, file offset, length, window gpa, RS_MAP_*) */
 #define RS_CALL_UNMAP_FILE	(RS_CALL_BASE + 3)	/* (window gpa, length): back to inaccessible */

@@ -184,6 +184,7 @@ static void clear(struct rs_vmx *vmx)
 	/* Fails when the CPU has gone offline, and then it cleared the VMCS on its way. */
 	if (cpu >= 0)
 		smp_call_function_single(cpu, clear_ipi, vmx, 1);
+	/* pairs with the release of clear_here() */
 	WARN_ON_ONCE(smp_load_acquire(&vmx->cpu) >= 0);
 }
 
