@@ -114,8 +114,8 @@ struct rs_backend {
 	void (*vcpu_put)(struct rs_vcpu *vcpu);
 
 	/*
-	 * L: registers; the general-purpose ones but RSP are in vcpu->regs. The state was validated
-	 * by the caller.
+	 * set_state: I, virtualisation is on. get_state: L. Registers; the general-purpose ones but
+	 * RSP are in vcpu->regs. The state was validated by the caller.
 	 */
 	void (*set_state)(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st);
 	void (*get_state)(struct rs_vcpu *vcpu, struct rs_vcpu_state *st);

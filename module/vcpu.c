@@ -543,6 +543,8 @@ static bool state_is_valid(const struct rs_vcpu_state *st)
 int rs_vcpu_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st)
 {
 	struct rs_regs *r = &vcpu->regs;
+	bool on;
+	int ret;
 
 	WARN_ON_ONCE(!vcpu->claimed);
 	if (!state_is_valid(st))
@@ -560,8 +562,17 @@ int rs_vcpu_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st)
 	vcpu->fault_info.access = 0;
 	vcpu->exit = (struct rs_exit) { .cpl = st->cpl };
 	vcpu_load(vcpu);
-	rs_backend->set_state(vcpu, st);
+	do {	/* a CPU on its way offline cannot take the state */
+		local_irq_disable();
+		on = rs_cpu_is_on();
+		if (on)
+			rs_backend->set_state(vcpu, st);
+		local_irq_enable();
+		ret = on ? 0 : wait_on(vcpu);
+	} while (!on && !ret);
 	vcpu_put(vcpu);
+	if (ret)
+		return ret;
 	vcpu->life = RS_VCPU_READY;
 	vcpu->state_lost = false;
 	return 0;

@@ -251,7 +251,7 @@ struct rs_run {
 };
 
 /*
- * RS_SET_STATE		EINVAL as above. EBUSY: the vCPU is running.
+ * RS_SET_STATE		EINVAL as above. EBUSY: the vCPU is running. EINTR: a signal came while the CPU was going offline. ESHUTDOWN.
  * RS_GET_STATE		EBUSY: the vCPU is running. EIO: there is no state, before the first RS_SET_STATE and after
  *			RS_EXIT_FAIL_ENTRY.
  * RS_RUN		0 with run.exit_reason set. EINTR: a signal or other work is pending for the thread; call again when it is done

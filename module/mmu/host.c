@@ -126,6 +126,8 @@ int rs_host_lookup(struct mm_struct *mm, u64 hva, bool write, bool try_write,
 		*hp = (struct rs_host_page){ page, page_to_phys(page), write };
 		return 0;
 	}
+	if (n == 0)
+		n = -EFAULT;	/* is not said to happen, and must not pass for a page */
 	if (n == -EFAULT && !write)
 		n = lookup_pfnmap(mm, hva, hp);
 	if (n == 0 || n == -ENOMEM)
