@@ -3,10 +3,10 @@
  * sync_test.c - the locks, with threads of this program as CPUs and as threads
  *
  * Built twice: under ASan and UBSan, and under ThreadSanitizer, for which the unprotected counters
- * below are the bait. The scheduler's half of the contract (block, wake) is a futex word per thread.
- * Where an order matters it is made, not hoped for: a test waits until it sees the other thread in the
- * queue (by looking at the lock), never for a time. A lost wake-up would be a hang, so an alarm ends
- * a test that does.
+ * below are the bait. The scheduler's half of the contract (block, wake) is a futex word per
+ * thread. Where an order matters it is made, not hoped for: a test waits until it sees the other
+ * thread in the queue (by looking at the lock), never for a time. A lost wake-up would be a hang,
+ * so an alarm ends a test that does.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -176,28 +176,128 @@ static struct rwlock rw = RWLOCK_INIT(rw, "rwlock", 5);
 static struct fair_rwlock fair = FAIR_RWLOCK_INIT(fair, "fair rwlock", 5);
 static struct semaphore sema;
 
-static void spin_in(void) { spin_lock(&spin); spin_assert_held(&spin); CHECK(!irqs_on()); }
-static void spin_out(void) { spin_unlock(&spin); }
-static bool spin_try(void) { return spin_trylock(&spin); }
-static void ticket_in(void) { ticket_lock(&ticket); ticket_assert_held(&ticket); CHECK(!irqs_on()); }
-static void ticket_out(void) { ticket_unlock(&ticket); }
-static bool ticket_try(void) { return ticket_trylock(&ticket); }
-static void big_in(void) { big_lock(); big_assert_held(); CHECK(!irqs_on()); }
-static void big_out(void) { big_unlock(); }
-static void mutex_in(void) { mutex_lock(&mutex); mutex_assert_held(&mutex); CHECK(irqs_on()); }
-static void mutex_out(void) { mutex_unlock(&mutex); }
-static bool mutex_try(void) { return mutex_trylock(&mutex); }
-static void rw_in(void) { rw_write_lock(&rw); rw_assert_held_write(&rw); CHECK(irqs_on()); }
-static void rw_out(void) { rw_write_unlock(&rw); }
-static void rw_rin(void) { rw_read_lock(&rw); rw_assert_held_read(&rw); }
-static void rw_rout(void) { rw_read_unlock(&rw); }
-static void fair_in(void) { fair_rw_write_lock(&fair); fair_rw_assert_held_write(&fair); }
-static void fair_out(void) { fair_rw_write_unlock(&fair); }
-static void fair_rin(void) { fair_rw_read_lock(&fair); fair_rw_assert_held_read(&fair); }
-static void fair_rout(void) { fair_rw_read_unlock(&fair); }
-static void sema_in(void) { sema_down(&sema); }
-static void sema_out(void) { sema_up(&sema); }
-static bool sema_try(void) { return sema_try_down(&sema); }
+static void spin_in(void)
+{
+	spin_lock(&spin);
+	spin_assert_held(&spin);
+	CHECK(!irqs_on());
+}
+
+static void spin_out(void)
+{
+	spin_unlock(&spin);
+}
+
+static bool spin_try(void)
+{
+	return spin_trylock(&spin);
+}
+
+static void ticket_in(void)
+{
+	ticket_lock(&ticket);
+	ticket_assert_held(&ticket);
+	CHECK(!irqs_on());
+}
+
+static void ticket_out(void)
+{
+	ticket_unlock(&ticket);
+}
+
+static bool ticket_try(void)
+{
+	return ticket_trylock(&ticket);
+}
+
+static void big_in(void)
+{
+	big_lock();
+	big_assert_held();
+	CHECK(!irqs_on());
+}
+
+static void big_out(void)
+{
+	big_unlock();
+}
+
+static void mutex_in(void)
+{
+	mutex_lock(&mutex);
+	mutex_assert_held(&mutex);
+	CHECK(irqs_on());
+}
+
+static void mutex_out(void)
+{
+	mutex_unlock(&mutex);
+}
+
+static bool mutex_try(void)
+{
+	return mutex_trylock(&mutex);
+}
+
+static void rw_in(void)
+{
+	rw_write_lock(&rw);
+	rw_assert_held_write(&rw);
+	CHECK(irqs_on());
+}
+
+static void rw_out(void)
+{
+	rw_write_unlock(&rw);
+}
+
+static void rw_rin(void)
+{
+	rw_read_lock(&rw);
+	rw_assert_held_read(&rw);
+}
+
+static void rw_rout(void)
+{
+	rw_read_unlock(&rw);
+}
+
+static void fair_in(void)
+{
+	fair_rw_write_lock(&fair);
+	fair_rw_assert_held_write(&fair);
+}
+
+static void fair_out(void)
+{
+	fair_rw_write_unlock(&fair);
+}
+
+static void fair_rin(void)
+{
+	fair_rw_read_lock(&fair);
+	fair_rw_assert_held_read(&fair);
+}
+
+static void fair_rout(void)
+{
+	fair_rw_read_unlock(&fair);
+}
+
+static void sema_in(void)
+{
+	sema_down(&sema);
+}
+
+static void sema_out(void)
+{
+	sema_up(&sema);
+}
+
+static bool sema_try(void)
+{
+	return sema_try_down(&sema);
+}
 
 static const struct kind {
 	const char *name;
@@ -245,6 +345,9 @@ static void mill(struct fake_thread *t)
 		t->count++;
 		CHECK(shared_a == shared_b);
 		kind->out();
+		/* Others between, so that also one who does not wait finds what they did. */
+		if (i % 8 == 7)
+			sched_yield();
 	}
 }
 
@@ -476,7 +579,7 @@ static bool writer_waits(u64 *done)
 	return yes;
 }
 
-/* A reader that saw a writer in the queue before it came must not be inside before that writer was. */
+/* A reader that saw a writer in the queue before it came must not be inside before that one was. */
 static void fair_crowd_reader(struct fake_thread *t)
 {
 	for (u64 i = 0; i < ROUNDS / NTHREADS && (i < 200 || now_ms() < deadline); i++) {
@@ -632,8 +735,8 @@ static struct pair {
 
 /*
  * Two threads take turns; the other one's turn is slept through. Every sleep that ends was ended by
- * the other's wake-up, and had one been lost both would sleep for good. Odd rounds wake after the lock was
- * dropped, which is allowed too.
+ * the other's wake-up, and had one been lost both would sleep for good. Odd rounds wake after the
+ * lock was dropped, which is allowed too.
  */
 static void pair_run(struct fake_thread *t)
 {
@@ -675,7 +778,7 @@ static void test_wakeups(void)
 	deadline = now_ms() + SLEEPS_S * 1000;
 	blocked = 0;
 	for (i = 0; i < PAIRS; i++) {
-		/* The first pair sleeps in the futex, which is slow; the others mostly meet before. */
+		/* The first pair sleeps in the futex, which is slow; the other mostly does not. */
 		pairs[i] = (struct pair){ .goal = i ? SLEEPS * 4 / 5 : SLEEPS / 5 };
 		spin_init(&pairs[i].lock, "condition", 30);
 	}
@@ -835,11 +938,8 @@ static void nest(struct spinlock *a, struct spinlock *b)
 
 static void test_checker_order(void)
 {
-	static const char ab[] = LOCK_HERE;	/* this file's name is what counts */
-	const char *file = "sync_test.c:";
 	u32 i;
 
-	(void)ab;
 	begin("checker: order");
 	fresh();
 	for (i = 0; i < 3; i++) {
@@ -854,14 +954,16 @@ static void test_checker_order(void)
 
 	spin_lock_at(&lb, "first.c:1");
 	EXPECT_PANIC(spin_lock_at(&la, "second.c:2"));
-	NAMED("order reversed", "\"lock A\"", "second.c:2", "\"lock B\"", "first.c:1", file);
+	NAMED("order reversed", "\"lock A\"", "second.c:2", "\"lock B\"", "first.c:1",
+	      "sync_test.c:");
 	CHECK(!la.holder);
 	fresh();
 	nest(&la, &lb);
 	nest(&lb, &lc);
 	spin_lock_at(&lc, "first.c:1");
 	EXPECT_PANIC(spin_lock_at(&la, "second.c:2"));
-	NAMED("order reversed", "\"lock A\"", "second.c:2", "\"lock C\"", "first.c:1", "\"lock B\"");
+	NAMED("order reversed", "\"lock A\"", "second.c:2", "\"lock C\"", "first.c:1",
+	      "\"lock B\"");
 	/* A cycle by way of a rank: low, A, and then high before low. */
 	fresh();
 	nest(&high, &la);
@@ -937,7 +1039,7 @@ static void test_checker_misuse(void)
 			spin_lock_at(&la, "first.c:1");
 			EXPECT_PANIC(spin_lock_at(&la, "second.c:2"));
 			NAMED("first.c:1");
-			/* Readers: again is right with the one, and a deadlock to be with the other. */
+			/* Readers: again is right with one, a deadlock to be with the other. */
 			fresh();
 			fair_rw_read_lock(&fair);
 			EXPECT_PANIC(fair_rw_read_lock(&fair));

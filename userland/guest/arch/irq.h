@@ -2,11 +2,12 @@
 /*
  * irq.h - interrupts off, nested
  *
- * irq_push() turns interrupts off and counts; irq_pop() counts back and turns them on again when the
- * count is 0 and the outermost irq_push() had found them on. So whoever needs them off says so without
- * knowing whether a caller needed that too, and may leave in another order than it entered: only the
- * number matters. The count belongs to the CPU, not to the thread: between push and pop the thread
- * cannot be moved, because nothing interrupts it and it must not sleep (sync/waiter.c asserts that).
+ * irq_push() turns interrupts off and counts; irq_pop() counts back and turns them on again when
+ * the count is 0 and the outermost irq_push() had found them on. So whoever needs them off says so
+ * without knowing whether a caller needed that too, and may leave in another order than it entered:
+ * only the number matters. The count belongs to the CPU, not to the thread: between push and pop
+ * the thread cannot be moved, because nothing interrupts it and it must not sleep (sync/waiter.c
+ * asserts that).
  */
 #ifndef RS_ARCH_IRQ_H
 #define RS_ARCH_IRQ_H
@@ -49,7 +50,7 @@ static inline void irq_push(void)
 	bool on = irqs_on();
 	struct cpu *cpu;
 
-	/* First off, then the count: an interrupt in between would find a count that is not true. */
+	/* First off, then the count: an interrupt in between would find a count not true. */
 	if (on)
 		irqs_set(false);
 	cpu = this_cpu();

@@ -2,9 +2,9 @@
 /*
  * channel.c - see channel.h
  *
- * Channels are hashed to buckets, each a queue with its guard; a bucket may hold sleepers of several channels, in
- * the order they came. Lock order: condition lock, then guard. On the way back the guard is dropped
- * before the condition lock is taken again.
+ * Channels are hashed to buckets, each a queue with its guard; a bucket may hold sleepers of
+ * several channels, in the order they came. Lock order: condition lock, then guard. On the way back
+ * the guard is dropped before the condition lock is taken again.
  */
 #include "channel.h"
 

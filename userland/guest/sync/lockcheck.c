@@ -4,11 +4,13 @@
  *
  * The sets of held locks are each written and read by their CPU or thread only. The graph (classes,
  * edges) is shared, grows and never shrinks, and is changed under graph_lock, which is taken with
- * interrupts off and below which nothing is taken. An edge that is there already is the common case; it is looked up
- * without the lock: a bit once set stays, and whoever set it has searched for a cycle before, so reading
- * it late only means searching under the lock for nothing. The bit carries no other data, so relaxed order does.
+ * interrupts off and below which nothing is taken. An edge that is there already is the common
+ * case; it is looked up without the lock: a bit once set stays, and whoever set it has searched for
+ * a cycle before, so reading it late only means searching under the lock for nothing. The bit
+ * carries no other data, so relaxed order does.
  *
- * Invariant: the graph has no cycle. An edge goes in only when its end does not reach its beginning.
+ * Invariant: the graph has no cycle. An edge goes in only when its end does not reach its
+ * beginning.
  */
 #include "lockcheck.h"
 #include "../arch/irq.h"
@@ -101,8 +103,8 @@ static const struct lock_held *held_find(const struct lock_held_set *s, const st
 static void __noreturn report(const char *what, const struct lock_info *l, const char *where,
 			      const struct lock_held *h, const char *more)
 {
-	rs_panic("locks: %s: takes \"%s\" (rank %u) at %s, holds \"%s\" (rank %u) taken at %s%s", what,
-		 l->name, l->rank, where, h->lock->name, h->lock->rank, h->where, more);
+	rs_panic("locks: %s: takes \"%s\" (rank %u) at %s, holds \"%s\" (rank %u) taken at %s%s",
+		 what, l->name, l->rank, where, h->lock->name, h->lock->rank, h->where, more);
 }
 
 static const struct edge *edge_find(u32 from, u32 to)
@@ -116,7 +118,8 @@ static const struct edge *edge_find(u32 from, u32 to)
 }
 
 /*
- * The way from class @a to class @b, if there is one, written to @t: breadth first, so it is the shortest.
+ * The way from class @a to class @b, if there is one, written to @t: breadth first, so it is the
+ * shortest.
  */
 static bool path_find(u32 a, u32 b, struct textbuf *t)
 {
@@ -248,8 +251,8 @@ void lockcheck_release(struct lock_info *l, enum lock_kind kind, const char *whe
 		return;
 	}
 	taken = __atomic_load_n(&l->where, __ATOMIC_RELAXED);
-	rs_panic("locks: released by a stranger: \"%s\" at %s, last taken at %s, is not held by this %s",
-		 l->name, where, taken ? taken : "(never)", kind == LOCK_SPINS ? "CPU" : "thread");
+	rs_panic("locks: released by a stranger, a %s: \"%s\" at %s, last taken at %s",
+		 kind == LOCK_SPINS ? "CPU" : "thread", l->name, where, taken ? taken : "(never)");
 }
 
 bool lockcheck_holds(const struct lock_info *l, enum lock_kind kind)

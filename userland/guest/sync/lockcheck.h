@@ -3,20 +3,20 @@
  * lockcheck.h - are locks taken in an order that cannot deadlock?
  *
  * Every lock carries a struct lock_info; locks of one name are one class. While the checker is on
- * (RS_BOOT_DEBUG; always in hosted tests) it keeps the locks that each CPU and each thread holds, and
- * before a lock is waited for it asks, against each of them:
+ * (RS_BOOT_DEBUG; always in hosted tests) it keeps the locks that each CPU and each thread holds,
+ * and before a lock is waited for it asks, against each of them:
  *
  *   the same lock		taken twice: would wait for itself
  *   rank			both have one: they must rise
  *   class			two of one class: their addresses must rise
- *   order			"A, then B" is remembered for good; B before A, also by way of others, is an
- *				error, even when no two CPUs ever were there at the same time
+ *   order			"A, then B" is remembered for good; B before A, also by way of
+ *				others, is an error, even when no two CPUs ever met there
  *   sleep			a lock that sleeps, while a spinlock is held
  *
  * A total order of all waits, by rank, seen order, and address, has no cycle, and without a cycle
- * nobody waits for a lock whose holder waits for him. A lock that is only tried waits for nobody, so it is
- * entered in the books, not questioned. A violation is a panic that names both locks and where they
- * were taken.
+ * nobody waits for a lock whose holder waits for him. A lock that is only tried waits for nobody,
+ * so it is entered in the books, not questioned. A violation is a panic that names both locks and
+ * where they were taken.
  */
 #ifndef RS_SYNC_LOCKCHECK_H
 #define RS_SYNC_LOCKCHECK_H
@@ -80,7 +80,7 @@ extern struct lock_held_set *(*lockcheck_thread)(void);
 void lockcheck_before(struct lock_info *l, enum lock_kind kind, const char *where);
 /** lockcheck_taken() - @l was taken */
 void lockcheck_taken(struct lock_info *l, enum lock_kind kind, const char *where);
-/** lockcheck_release() - @l is about to be released; panics when this CPU or thread does not hold it */
+/** lockcheck_release() - @l is about to be released; panics when we do not hold it */
 void lockcheck_release(struct lock_info *l, enum lock_kind kind, const char *where);
 /** lockcheck_holds() - this CPU or thread holds @l. True as well while the checker is off. */
 bool lockcheck_holds(const struct lock_info *l, enum lock_kind kind);
@@ -88,7 +88,7 @@ bool lockcheck_holds(const struct lock_info *l, enum lock_kind kind);
 void lockcheck_sleep(const struct lock_info *but) __noreturn;
 /** lockcheck_twice() - found while waiting, checker on or off: @l is ours already. Panics. */
 void lockcheck_twice(const struct lock_info *l, const char *where) __noreturn;
-/** lockcheck_reset() - forgets all that was seen and is held; nobody may hold or take a lock. For tests. */
+/** lockcheck_reset() - for tests: forgets all that was seen and is held; all others are at rest */
 void lockcheck_reset(void);
 
 #endif

@@ -2,13 +2,13 @@
 /*
  * mutex.h - a lock whose waiters sleep
  *
- * For what takes long or may sleep itself (a request to the host, memory). The holder is a thread and
- * may change CPUs; interrupts are as they were.
+ * For what takes long or may sleep itself (a request to the host, memory). The holder is a thread
+ * and may change CPUs; interrupts are as they were.
  *
- * Invariant, under guard: owner is the one thread inside, and there are waiters only when there is an owner. It holds
- * because unlocking with waiters does not free the lock but makes the first of them the owner before
- * it wakes: nobody can come in between, so turns are in order of arrival. The guard's acquire and
- * release order the owners' memory.
+ * Invariant, under guard: owner is the one thread inside, and there are waiters only when there is
+ * an owner. It holds because unlocking with waiters does not free the lock but makes the first of
+ * them the owner before it wakes: nobody can come in between, so turns are in order of arrival. The
+ * guard's acquire and release order the owners' memory.
  */
 #ifndef RS_SYNC_MUTEX_H
 #define RS_SYNC_MUTEX_H

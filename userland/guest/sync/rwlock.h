@@ -3,12 +3,13 @@
  * rwlock.h - many readers or one writer, readers first
  *
  * A reader waits only for a writer that is inside, never for one that waits. So a reader may enter
- * again while it reads, and reads are as quick as can be; the price is that readers who keep overlapping
- * keep a writer out for good. Who cannot pay that uses fair_rwlock.h. Waiters sleep.
+ * again while it reads, and reads are as quick as can be; the price is that readers who keep
+ * overlapping keep a writer out for good. Who cannot pay that uses fair_rwlock.h. Waiters sleep.
  *
  * Invariants, under guard: not (readers and writer); a reader waits only while there is a writer; a
- * writer waits only while there is a reader or a writer. The lock is passed on, not freed: a writer that leaves lets all
- * waiting readers in, and only when there is none the next writer; the last reader lets the next writer in.
+ * writer waits only while there is a reader or a writer. The lock is passed on, not freed: a writer
+ * that leaves lets all waiting readers in, and only when there is none the next writer; the last
+ * reader lets the next writer in.
  */
 #ifndef RS_SYNC_RWLOCK_H
 #define RS_SYNC_RWLOCK_H

@@ -3,8 +3,9 @@
  * semaphore.h - a number of permits, taken and given back by anybody
  *
  * Invariant, under guard: permits made (at start and by up) = permits taken + count, and there are
- * waiters only when count is 0. sema_up() with waiters hands its permit to the first of them instead of
- * counting it, so permits are given in the order they were asked for, and none is ever counted twice.
+ * waiters only when count is 0. sema_up() with waiters hands its permit to the first of them
+ * instead of counting it, so permits are given in the order they were asked for, and none is ever
+ * counted twice.
  *
  * Not a lock: who gives a permit back need not be who took it, so the checker does not follow it.
  */

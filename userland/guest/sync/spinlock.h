@@ -5,14 +5,15 @@
  * Invariant: holder is the number (id + 1) of the one CPU between spin_lock() and spin_unlock(), 0
  * when there is none; only a compare-and-swap from 0 enters, only the holder stores 0.
  *
- * The swap is an acquire, the store of 0 a release, and they meet in the same word: whatever the last
- * holder wrote is seen by the next. Waiting reads only (relaxed), so that the line stays shared until
- * it is worth trying.
+ * The swap is an acquire, the store of 0 a release, and they meet in the same word: whatever the
+ * last holder wrote is seen by the next. Waiting reads only (relaxed), so that the line stays
+ * shared until it is worth trying.
  *
  * Interrupts are off from before the swap until after the release, nested per CPU (arch/irq.h): an
  * interrupt handler can never wait for a lock that the code below it on the same CPU holds, and a
- * holder is not switched away. There is no queue: among waiters the fastest wins. That suits virtual CPUs, where
- * the next in a queue may be one that Linux is not running; who needs turns uses ticket.h.
+ * holder is not switched away. There is no queue: among waiters the fastest wins. That suits
+ * virtual CPUs, where the next in a queue may be one that Linux is not running; who needs turns
+ * uses ticket.h.
  *
  * A CPU that waits for itself is found in every build; the rest is lockcheck.h's.
  */

@@ -33,9 +33,9 @@ bool ticket_trylock_at(struct ticket_lock *l, const char *where)
 
 	irq_push();
 	/*
-	 * Free when next is serving. If the add of a number succeeds only from that value, it is our
-	 * turn at once; serving cannot have moved meanwhile, because it follows next and never passes
-	 * it. The acquire is the load's: the last holder's release was into serving.
+	 * Free when next is serving. If the add of a number succeeds only from that value, it is
+	 * our turn at once; serving cannot have moved meanwhile, because it follows next and never
+	 * passes it. The acquire is the load's: the last holder's release was into serving.
 	 */
 	serving = __atomic_load_n(&l->serving, __ATOMIC_ACQUIRE);
 	if (!__atomic_compare_exchange_n(&l->next, &serving, serving + 1, false, __ATOMIC_RELAXED,

@@ -2,15 +2,16 @@
 /*
  * ticket.h - a spinlock with turns
  *
- * A CPU draws the number next and waits until serving is that number. Numbers are drawn by an atomic
- * add, so the order of the adds is the order of entry: first come, first served, and no CPU is passed by
- * more than those that came before it.
+ * A CPU draws the number next and waits until serving is that number. Numbers are drawn by an
+ * atomic add, so the order of the adds is the order of entry: first come, first served, and no CPU
+ * is passed by more than those that came before it.
  *
- * Invariant: next - serving (mod 2^32; there are fewer CPUs than that) is the number of CPUs inside or
- * waiting; the one whose number is serving is inside. Only it writes serving.
+ * Invariant: next - serving (mod 2^32; there are fewer CPUs than that) is the number of CPUs inside
+ * or waiting; the one whose number is serving is inside. Only it writes serving.
  *
- * Drawing orders nothing (relaxed). What does is serving: the holder stores it with release, the next
- * one reads it with acquire, so the next sees all that was done under the lock. Interrupts as in spinlock.h.
+ * Drawing orders nothing (relaxed). What does is serving: the holder stores it with release, the
+ * next one reads it with acquire, so the next sees all that was done under the lock. Interrupts as
+ * in spinlock.h.
  */
 #ifndef RS_SYNC_TICKET_H
 #define RS_SYNC_TICKET_H

@@ -5,26 +5,27 @@
  * The contract with the scheduler is three functions (struct waiter_ops), given once at start:
  *
  *   self()	the waiter of the thread that runs; NULL before there are threads.
- *   block(w)	called by w's own thread, interrupts as the thread had them, no spinlock held. Returns
- *		after a wake(w) that has not been used up by an earlier return; it may return for no reason
- *		at all.
- *   wake(w)	any CPU, with spinlocks up to LOCK_RANK_WAIT held; does not sleep. A wake() that comes before the
- *		block() is kept (one is enough), so that block() returns at once. Orders what the caller
- *		wrote before what the woken thread reads after block().
+ *   block(w)	called by w's own thread, interrupts as the thread had them, no spinlock held.
+ *		Returns after a wake(w) that has not been used up by an earlier return; it may
+ *		return for no reason at all.
+ *   wake(w)	any CPU, with spinlocks up to LOCK_RANK_WAIT held; does not sleep. A wake() that
+ *		comes before the block() is kept (one is enough), so that block() returns at once.
+ *		Orders what the caller wrote before what the woken thread reads after block().
  *
- * So the scheduler keeps one bit per thread, "may run", and never loses it; everything else is here.
+ * So the scheduler keeps one bit per thread, "may run", and never loses it; everything else is
+ * here.
  *
- * A queue of waiters is a list with a spinlock, its guard. Invariant, under the guard: a waiter is on
- * the queue exactly as long as nobody has woken it and it has not given up.
+ * A queue of waiters is a list with a spinlock, its guard. Invariant, under the guard: a waiter is
+ * on the queue exactly as long as nobody has woken it and it has not given up.
  *
- *   sleeper: under the guard, finds that it must wait, waitq_enter(); waitq_wait() drops the guard and
- *	      blocks, and looks at woken under the guard again.
+ *   sleeper: under the guard, finds that it must wait, waitq_enter(); waitq_wait() drops the guard
+ *	      and blocks, and looks at woken under the guard again.
  *   waker:   under the guard, makes it true, takes the waiter off the queue, sets woken, wake().
  *
- * No wake-up is lost: the decision to sleep and the entry in the queue are one critical section, so a waker is either
- * before it, and the sleeper sees what it waits for, or after it, and finds the waiter; from there on block() and wake()
- * do not lose it. The waiter outlives wake(): the waker is still inside the guard then, and the sleeper
- * has to pass the guard before it can go on.
+ * No wake-up is lost: the decision to sleep and the entry in the queue are one critical section, so
+ * a waker is either before it, and the sleeper sees what it waits for, or after it, and finds the
+ * waiter; from there on block() and wake() do not lose it. The waiter outlives wake(): the waker is
+ * still inside the guard then, and the sleeper has to pass the guard before it can go on.
  */
 #ifndef RS_SYNC_WAITER_H
 #define RS_SYNC_WAITER_H
@@ -56,8 +57,8 @@ void waiter_init(struct waiter *w);
 struct waiter *waiter_self(void);
 
 /**
- * waiter_kill() - ends the sleep of @w, if it is one that may be ended, and every later one, with -EINTR,
- * until waiter_revive(). Any context; the caller sees to it that the thread stays.
+ * waiter_kill() - ends the sleep of @w, if it is one that may be ended, and every later one, with
+ * -EINTR, until waiter_revive(). Any context; the caller sees to it that the thread stays.
  */
 void waiter_kill(struct waiter *w);
 /** waiter_revive() - own thread: what waiter_kill() was for is done */
@@ -67,8 +68,8 @@ void waiter_revive(struct waiter *w);
 void waitq_enter(struct list *q, struct waiter *w);
 /**
  * waitq_wait() - sleeps until woken; @guard, the only spinlock held, is dropped meanwhile
- * @killable: waiter_kill() ends it too: -EINTR, and @w has left the queue. Otherwise 0. A waiter that was
- * woken and killed counts as woken, because what it was given is its own now.
+ * @killable: waiter_kill() ends it too: -EINTR, and @w has left the queue. Otherwise 0. A waiter
+ * that was woken and killed counts as woken, because what it was given is its own now.
  */
 int waitq_wait(struct waiter *w, struct spinlock *guard, bool killable);
 /** waitq_wake() - takes @w off its queue, whose guard is held */
