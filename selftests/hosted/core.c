@@ -21,6 +21,7 @@ u64 host_releases, host_released_bytes, window_maps, tlb_flushes;
 bool host_map_fails;
 int core_tests;
 jmp_buf core_panic;
+char core_panic_text[1024];
 bool core_panic_expected;
 
 static u64 seed = 1;
@@ -70,14 +71,16 @@ void core_cpu(unsigned int n)
 
 void rs_panic(const char *fmt, ...)
 {
-	char text[1024];
+	char text[sizeof(core_panic_text)];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (core_panic_expected)
+	if (core_panic_expected) {
+		memcpy(core_panic_text, text, sizeof(text));
 		longjmp(core_panic, 1);
+	}
 	printf("not ok %d - panic: %s\n", core_tests + 1, text);
 	abort();
 }

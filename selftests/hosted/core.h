@@ -62,8 +62,9 @@ extern int core_tests;
 } while (0)
 #define DONE()		do { printf("1..%d\n", core_tests); return 0; } while (0)
 
-/** EXPECT_PANIC() - @stmt must panic */
+/** EXPECT_PANIC() - @stmt must panic; core_panic_text is then what it said */
 extern jmp_buf core_panic;
+extern char core_panic_text[1024];
 extern bool core_panic_expected;
 #define EXPECT_PANIC(stmt)	do {						\
 	core_panic_expected = true;						\
