@@ -152,7 +152,7 @@ static void map_around(struct mm *mm, const struct vma *v, u64 addr, pte_t *slot
 }
 
 /* The page of @v's object for @addr; the object is made on first touch. */
-static struct page *object_page(struct vma *v, u64 addr)
+static noinline struct page *object_page(struct vma *v, u64 addr)
 {
 	if (!v->shm) {
 		v->shm = shm_create();

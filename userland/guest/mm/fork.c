@@ -25,11 +25,12 @@
  * as it was, but that its untouched shared mappings may have an object now.
  *
  * Context: the parent is the address space of this CPU; its lock keeps faults of its other threads
- * away, whose CPUs must flush before they go on in ring 3. Memory that a host call is writing into
- * at that moment (user_segs_get(), write) must be waited for, or belong to no page either side
- * writes: the call's page stays with whoever does not copy it.
+ * away, whose CPUs must flush before they go on in ring 3. A page that the host is writing into for
+ * another thread at that moment (user_segs_get(), write) is a case of its own: were it shared like
+ * the others, the parent's next write would copy it and the host's data would end in the child's.
+ * Whoever forks with such calls under way gives the child its copies at once, mm_fork_keep().
  */
-#include "vma.h"
+#include "fault.h"
 #include "kmalloc.h"
 #include "mm_internal.h"
 #include "../lib/assert.h"
@@ -83,4 +84,23 @@ no_memory:
 	mm_free_vmas(mm);
 	kfree(mm);
 	return NULL;
+}
+
+bool mm_fork_keep(struct mm *parent, struct mm *child, u64 addr)
+{
+	struct vma *v = mm_find(parent, addr);
+	pte_t *slot = pgtable_lookup(&parent->pt, addr & PAGE_MASK, NULL);
+	enum fault_cause c;
+
+	if (!v || v->flags & VM_SHARED || !slot || !(*slot & PTE_OWNED))
+		return true;
+	c = mm_fault(child, addr, FAULT_WRITE);
+	if (c)
+		return c != FAULT_NO_MEMORY;	/* neither side may write there now */
+	slot = pgtable_leaf(&parent->pt, addr & PAGE_MASK);
+	if (!slot)
+		return false;
+	/* The child has its copy, so this leaf is the only one; the host's reference does not count. */
+	pgtable_set(&parent->pt, addr & PAGE_MASK, slot, *slot | PTE_W);
+	return true;
 }

@@ -80,6 +80,12 @@ struct mm *mm_create(void);
  */
 struct mm *mm_fork(struct mm *parent);
 /**
+ * mm_fork_keep() - right after mm_fork(): the page at @addr, which the host is writing into for
+ * @parent (user_segs_get()), stays @parent's without a copy, @child gets one of what it has now.
+ * False without memory: then drop @child.
+ */
+bool mm_fork_keep(struct mm *parent, struct mm *child, u64 addr);
+/**
  * mm_put() - drops a reference; the last one frees everything. Not on the CPU whose CR3 it is in.
  */
 void mm_put(struct mm *mm);
