@@ -290,8 +290,8 @@ static void check_cells(struct proc *p, u32 from, u32 to)
 
 		CHECK(!!v == c->mapped, "page %u", from);
 		if (v)
-			CHECK((v->flags & VM_PROT) == c->prot && !!(v->flags & VM_SHARED) == c->shared &&
-			      !!v->file == c->file, "page %u", from);
+			CHECK((v->flags & VM_PROT) == c->prot && !!v->file == c->file &&
+			      !!(v->flags & VM_SHARED) == c->shared, "page %u", from);
 	}
 }
 

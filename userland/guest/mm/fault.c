@@ -15,8 +15,8 @@
  * "Write bit" is that of all levels: below tables shared by fork there is none, and pgtable_leaf()
  * makes them our own (pgtable.c, fork.c).
  *
- * Shared anonymous memory gets real pages at once, its object's (shm.c). Text read from files is mapped AROUND pages at a
- * time: the entries cost a few instructions each, a fault a few hundred.
+ * Shared anonymous memory gets real pages at once, its object's (shm.c). Text read from files is
+ * mapped AROUND pages at a time: the entries cost a few instructions each, a fault a few hundred.
  */
 #include "fault.h"
 #include "mm_internal.h"

@@ -100,7 +100,7 @@ bool mm_fork_keep(struct mm *parent, struct mm *child, u64 addr)
 	slot = pgtable_leaf(&parent->pt, addr & PAGE_MASK);
 	if (!slot)
 		return false;
-	/* The child has its copy, so this leaf is the only one; the host's reference does not count. */
+	/* The child has its copy, so this leaf is the only one beside the host's reference. */
 	pgtable_set(&parent->pt, addr & PAGE_MASK, slot, *slot | PTE_W);
 	return true;
 }

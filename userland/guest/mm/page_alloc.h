@@ -111,7 +111,7 @@ void page_free_debug(struct page *p);
 extern bool rs_page_debug;
 
 /* Hosted tests may make any allocation fail (selftests/hosted/core.h). */
-#ifdef RS_HOSTED
+#ifdef RS_INJECT
 bool page_alloc_injected(void);
 #else
 static inline bool page_alloc_injected(void)

@@ -13,7 +13,7 @@
  *
  * Sharing. Fork copies the top-level table only; from then on address spaces share what lies below,
  * and take it apart one table per level when they have to change something. page.refs of a table
- * counts the entries that point at it, page.refs of a page the leaves (PTE_OWNED) and other holders.
+ * counts the entries that point at it, page.refs of a page its leaves (PTE_OWNED) and other users.
  * Three rules hold at any moment, in every table, reachable by whomever:
  *
  *  1. An entry with the write bit is the only one that points at its table or, unless a VMA says
@@ -31,7 +31,7 @@
  * reference is the entry we hold; new ones come from copying the table that holds that entry, which
  * is ours alone, or from fork, which excludes us (the address space's lock). Two owners that copy
  * the same table at once both read what does not change (2), both add references before they drop
- * theirs, and whoever drops the last one drops the references of what the table holds (table_put()).
+ * theirs, and whoever drops the last one drops those of what the table holds (table_put()).
  *
  * Write bits below a shared entry stay: when the other owner is gone without having written there,
  * one bit brings all of them back. That is right because a VMA's rights never shrink without
@@ -342,7 +342,7 @@ static pte_t *split(struct pgtable *pt, u64 va, pte_t *slot)
 	return table;
 }
 
-/* The entry for @va at @level; tables on the way are made, made our own, or split off 2 MiB pages. */
+/* The entry for @va at @level; tables on the way are made, made our own, or made of 2 MiB pages. */
 static pte_t *entry_alloc(struct pgtable *pt, u64 va, int level)
 {
 	pte_t *table = gpa_ptr(pt->root), *slot, e;
@@ -575,7 +575,7 @@ static bool any_differs(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte
 }
 
 /*
- * Makes the tables of all leaves of [start, end) that differ (any_differs()) our own, and leaves the
+ * Makes the tables of all leaves of [start, end) that differ (any_differs()) our own, and leaves
  * other shared ones alone. False without memory; nothing a process could notice has changed then.
  */
 static bool own_range(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t set)

@@ -4,8 +4,8 @@
  *
  * An address space's table has its own lower half; the entries of the upper half are the kernel's,
  * the same in all. Tables are arena pages; page.refs of a table counts the entries that point at it
- * (one, until fork shares tables: pgtable.c), page.priv its present entries, so that a table without
- * any is freed at once.
+ * (one, until fork shares tables: pgtable.c), page.priv its present entries, so that a table
+ * without any is freed at once.
  *
  * A present leaf with PTE_OWNED holds one reference on the arena page(s) it maps; entries of the
  * file window and the zero page hold none.
@@ -70,13 +70,13 @@ void pgtable_destroy(struct pgtable *pt);
  */
 pte_t *pgtable_leaf(struct pgtable *pt, u64 va);
 /**
- * pgtable_lookup() - the leaf entry of @va and its level, NULL when no leaf is present. Its table may
- * be shared: not to be changed, and its write bit is not the whole truth.
+ * pgtable_lookup() - the leaf entry of @va and its level, NULL when no leaf is present. Its table
+ * may be shared: not to be changed, and its write bit is not the whole truth.
  */
 pte_t *pgtable_lookup(const struct pgtable *pt, u64 va, int *level);
 /**
- * pgtable_present() - the leaf entry of @va and its level, if an access with the rights @want (PTE_P,
- * PTE_W) succeeds now, else NULL
+ * pgtable_present() - the leaf entry of @va and its level, if an access with the rights @want
+ * (PTE_P, PTE_W) succeeds now, else NULL
  */
 pte_t *pgtable_present(const struct pgtable *pt, u64 va, pte_t want, int *level);
 /**
@@ -96,7 +96,7 @@ void pgtable_set(struct pgtable *pt, u64 va, pte_t *slot, pte_t pte);
 void pgtable_unmap(struct pgtable *pt, u64 start, u64 end);
 /**
  * pgtable_unmap_prepare() - does what needs memory (shared tables and 2 MiB pages that the borders
- * cut), so that pgtable_unmap() of the same range needs none; false without, and nothing has changed
+ * cut), so that pgtable_unmap() of the same range needs none; false without, nothing has changed
  */
 bool pgtable_unmap_prepare(struct pgtable *pt, u64 start, u64 end);
 /**
@@ -105,8 +105,8 @@ bool pgtable_unmap_prepare(struct pgtable *pt, u64 start, u64 end);
  */
 bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t set);
 /**
- * pgtable_move_prepare() - does what needs memory, so that pgtable_move() cannot fail; false without.
- * Leaves empty tables at the target, which pgtable_unmap() of it removes.
+ * pgtable_move_prepare() - does what needs memory, so that pgtable_move() cannot fail; false
+ * without. Leaves empty tables at the target, which pgtable_unmap() of it removes.
  */
 bool pgtable_move_prepare(struct pgtable *pt, u64 from, u64 to, u64 len);
 /**
