@@ -533,8 +533,6 @@ static void op_huge(void)
 	cells_clear(cur, HUGE_FIRST, NCELLS);
 	for (i = HUGE_FIRST; i < NCELLS; i++)
 		cur->cell[i] = (struct cell){ .mapped = true, .prot = RIGHTS_RW };
-	/* A table without entries may be in the way. */
-	pgtable_unmap(&cur->mm->pt, HUGE_BASE, HUGE_BASE + HUGE_SIZE);
 	injection_on();
 	done = pgtable_map(&cur->mm->pt, HUGE_BASE,
 			   page_gpa(p) | PTE_P | PTE_W | PTE_U | PTE_NX | PTE_OWNED, 2);

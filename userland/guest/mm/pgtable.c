@@ -410,9 +410,23 @@ pte_t *pgtable_present(const struct pgtable *pt, u64 va, pte_t want, int *level)
 	return slot;
 }
 
-bool pgtable_map(struct pgtable *pt, u64 va, pte_t pte, int level)
+/*
+ * entry_alloc() for a leaf where nothing is mapped. A table without entries may be in the way of a
+ * 2 MiB page; it can be taken out only once the table above is our own.
+ */
+static pte_t *entry_alloc_empty(struct pgtable *pt, u64 va, int level)
 {
 	pte_t *slot = entry_alloc(pt, va, level);
+
+	if (!slot || level == 1 || !*slot)
+		return slot;
+	pgtable_unmap(pt, va, va + pt_size(level));
+	return entry_alloc(pt, va, level);
+}
+
+bool pgtable_map(struct pgtable *pt, u64 va, pte_t pte, int level)
+{
+	pte_t *slot = entry_alloc_empty(pt, va, level);
 
 	if (!slot)
 		return false;
@@ -766,10 +780,7 @@ bool pgtable_move_prepare(struct pgtable *pt, u64 from, u64 to, u64 len)
 			continue;
 		}
 		va = it.va - from + to;
-		/* A table without entries may be in the way of a 2 MiB page. */
-		if (it.level > 1)
-			pgtable_unmap(pt, va, va + HUGE_SIZE);
-		if (!entry_alloc(pt, va, it.level))
+		if (!entry_alloc_empty(pt, va, it.level))
 			return false;
 		/* Where either the old or the new table ends. */
 		at = min(ALIGN_DOWN(it.va, HUGE_SIZE) + HUGE_SIZE,
