@@ -90,18 +90,37 @@ void rs_printf(const char *fmt, ...)
 	(void)fmt;
 }
 
-void tlb_flush_page(u64 va)
+s64 core_fail_in = -1;
+bool core_fail_all;
+u64 core_failed;
+
+bool page_alloc_injected(void)
+{
+	if (likely(core_fail_in < 0))
+		return false;
+	if (core_fail_in) {
+		core_fail_in--;
+		return false;
+	}
+	if (!core_fail_all)
+		core_fail_in = -1;
+	core_failed++;
+	return true;
+}
+
+/* A test that simulates a TLB has its own. */
+__attribute__((weak)) void tlb_flush_page(u64 va)
 {
 	(void)va;
 	tlb_flushes++;
 }
 
-void tlb_flush_all(void)
+__attribute__((weak)) void tlb_flush_all(void)
 {
 	tlb_flushes++;
 }
 
-void tlb_load_root(u64 gpa)
+__attribute__((weak)) void tlb_load_root(u64 gpa)
 {
 	(void)gpa;
 }

@@ -37,6 +37,14 @@ extern u64 window_maps;				/* pieces mapped at the moment */
 extern bool host_map_fails;
 extern u64 tlb_flushes;				/* invalidations asked for */
 
+/*
+ * Allocations (page_alloc(), kmalloc()) that succeed before one fails, -1: none does; after that,
+ * all of them fail if core_fail_all is set. core_failed counts those that did.
+ */
+extern s64 core_fail_in;
+extern bool core_fail_all;
+extern u64 core_failed;
+
 /** rnd() - pseudo-random, the same in every run with the same seed (argument 1) */
 u64 rnd(void);
 void rnd_seed(u64 seed);
