@@ -21,6 +21,7 @@ u64 host_releases, host_released_bytes, window_maps, tlb_flushes;
 bool host_map_fails;
 int core_tests;
 jmp_buf core_panic;
+char core_panic_text[1024];
 bool core_panic_expected;
 
 static u64 seed = 1;
@@ -70,14 +71,16 @@ void core_cpu(unsigned int n)
 
 void rs_panic(const char *fmt, ...)
 {
-	char text[1024];
+	char text[sizeof(core_panic_text)];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (core_panic_expected)
+	if (core_panic_expected) {
+		memcpy(core_panic_text, text, sizeof(text));
 		longjmp(core_panic, 1);
+	}
 	printf("not ok %d - panic: %s\n", core_tests + 1, text);
 	abort();
 }
@@ -87,18 +90,37 @@ void rs_printf(const char *fmt, ...)
 	(void)fmt;
 }
 
-void tlb_flush_page(u64 va)
+s64 core_fail_in = -1;
+bool core_fail_all;
+u64 core_failed;
+
+bool page_alloc_injected(void)
+{
+	if (likely(core_fail_in < 0))
+		return false;
+	if (core_fail_in) {
+		core_fail_in--;
+		return false;
+	}
+	if (!core_fail_all)
+		core_fail_in = -1;
+	core_failed++;
+	return true;
+}
+
+/* A test that simulates a TLB has its own. */
+__attribute__((weak)) void tlb_flush_page(u64 va)
 {
 	(void)va;
 	tlb_flushes++;
 }
 
-void tlb_flush_all(void)
+__attribute__((weak)) void tlb_flush_all(void)
 {
 	tlb_flushes++;
 }
 
-void tlb_load_root(u64 gpa)
+__attribute__((weak)) void tlb_load_root(u64 gpa)
 {
 	(void)gpa;
 }

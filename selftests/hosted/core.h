@@ -37,6 +37,14 @@ extern u64 window_maps;				/* pieces mapped at the moment */
 extern bool host_map_fails;
 extern u64 tlb_flushes;				/* invalidations asked for */
 
+/*
+ * Allocations (page_alloc(), kmalloc()) that succeed before one fails, -1: none does; after that,
+ * all of them fail if core_fail_all is set. core_failed counts those that did.
+ */
+extern s64 core_fail_in;
+extern bool core_fail_all;
+extern u64 core_failed;
+
 /** rnd() - pseudo-random, the same in every run with the same seed (argument 1) */
 u64 rnd(void);
 void rnd_seed(u64 seed);
@@ -62,8 +70,9 @@ extern int core_tests;
 } while (0)
 #define DONE()		do { printf("1..%d\n", core_tests); return 0; } while (0)
 
-/** EXPECT_PANIC() - @stmt must panic */
+/** EXPECT_PANIC() - @stmt must panic; core_panic_text is then what it said */
 extern jmp_buf core_panic;
+extern char core_panic_text[1024];
 extern bool core_panic_expected;
 #define EXPECT_PANIC(stmt)	do {						\
 	core_panic_expected = true;						\

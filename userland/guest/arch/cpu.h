@@ -46,7 +46,9 @@ struct cpu {
 	u64 kstack_top;
 	u64 user_rsp;		/* scratch of the SYSCALL stub */
 	u32 id;
-	u32 reserved;
+	u16 irq_depth;		/* what keeps interrupts off, nested (arch/irq.h) */
+	bool irq_was_on;	/* what the outermost of these found */
+	bool hosted_if;		/* the interrupt flag, where the CPU is a thread of a test */
 	struct rs_vcpu_shared *shared;
 	struct thread *current;
 	struct mm *mm;		/* whose page table CR3 has; NULL for the boot table */
@@ -220,8 +222,11 @@ static inline void set_user_gs_base(u64 v)
 		asm volatile("wrgsbase %0" : : "r"(v));
 }
 #else
+/* A CPU is a thread there, and there may be fewer real ones than that. */
+int sched_yield(void);
 static inline void cpu_relax(void)
 {
+	sched_yield();
 }
 #endif
 

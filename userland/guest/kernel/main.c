@@ -18,6 +18,7 @@
 #include "../mm/window.h"
 #include "../proc/exec.h"
 #include "../proc/proc.h"
+#include "../sync/lockcheck.h"
 
 /* Stack of CPU 0 and of the first thread; entry.S knows it. */
 u8 rs_boot_kstack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
@@ -127,6 +128,7 @@ void rs_main(struct rs_boot *boot, unsigned int cpu)
 		asm volatile("hlt");
 	rs_boot = boot;
 	init_cpu0();
+	lockcheck_on = rs_boot->flags & RS_BOOT_DEBUG;
 	page_alloc_init(rs_boot->arena_size, rs_boot->free_gpa, rs_boot->flags & RS_BOOT_DEBUG);
 	pgtable_init_kernel(rs_boot->cr3);
 	protect_image();

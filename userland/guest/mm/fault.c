@@ -12,8 +12,11 @@
  *	no write bit	last owner: write bit back, otherwise a copy		write bit
  *	no P bit	rights as they are now (it was PROT_NONE for a while)
  *
- * Shared anonymous memory gets real pages at once. Text read from files is mapped AROUND pages at a
- * time: the entries cost a few instructions each, a fault a few hundred.
+ * "Write bit" is that of all levels: below tables shared by fork there is none, and pgtable_leaf()
+ * makes them our own (pgtable.c, fork.c).
+ *
+ * Shared anonymous memory gets real pages at once, its object's (shm.c). Text read from files is
+ * mapped AROUND pages at a time: the entries cost a few instructions each, a fault a few hundred.
  */
 #include "fault.h"
 #include "mm_internal.h"
@@ -148,8 +151,20 @@ static void map_around(struct mm *mm, const struct vma *v, u64 addr, pte_t *slot
 	mm->pt.mapped += n;
 }
 
+/* The page of @v's object for @addr; the object is made on first touch. */
+static noinline struct page *object_page(struct vma *v, u64 addr)
+{
+	if (!v->shm) {
+		v->shm = shm_create();
+		if (!v->shm)
+			return NULL;
+		v->file_off = 0;
+	}
+	return shm_page(v->shm, (v->file_off + (addr - v->start)) >> PAGE_SHIFT);
+}
+
 /* Nothing is there yet. */
-static enum fault_cause fill(struct mm *mm, const struct vma *v, u64 addr, u32 access, pte_t *slot)
+static enum fault_cause fill(struct mm *mm, struct vma *v, u64 addr, u32 access, pte_t *slot)
 {
 	pte_t pte = rights(v);
 	enum fault_cause c;
@@ -166,7 +181,12 @@ static enum fault_cause fill(struct mm *mm, const struct vma *v, u64 addr, u32 a
 		pgtable_set(&mm->pt, addr, slot, pte | zero_gpa);
 		return FAULT_OK;
 	}
-	c = own_copy(v->file ? file_gpa(v, addr) : 0, &p);
+	if (unlikely(v->flags & VM_SHARED)) {
+		p = object_page(v, addr);
+		c = p ? FAULT_OK : FAULT_NO_MEMORY;
+	} else {
+		c = own_copy(v->file ? file_gpa(v, addr) : 0, &p);
+	}
 	if (c)
 		return c;
 	pte |= page_gpa(p) | PTE_OWNED;
@@ -176,6 +196,12 @@ static enum fault_cause fill(struct mm *mm, const struct vma *v, u64 addr, u32 a
 		pte |= PTE_D;
 	pgtable_set(&mm->pt, addr, slot, pte);
 	return FAULT_OK;
+}
+
+/* Pairs with the release in page_put(): whoever else had it has finished with it. */
+static bool last_owner(u64 gpa)
+{
+	return __atomic_load_n(&gpa_page(gpa)->refs, __ATOMIC_ACQUIRE) == 1;
 }
 
 /* Something is there, with fewer rights than the VMA gives. */
@@ -189,7 +215,7 @@ static enum fault_cause upgrade(struct mm *mm, const struct vma *v, u64 addr, u3
 	if (access & FAULT_WRITE && !(old & PTE_W)) {
 		u64 gpa = old & PTE_ADDR;
 
-		if (!(v->flags & VM_SHARED) && !(old & PTE_OWNED && gpa_page(gpa)->refs == 1)) {
+		if (!(v->flags & VM_SHARED) && !(old & PTE_OWNED && last_owner(gpa))) {
 			c = own_copy(gpa, &p);
 			if (c)
 				return c;

@@ -114,7 +114,7 @@ void *kmalloc(size_t size)
 	unsigned int class = class_of(size);
 	void *obj = NULL;
 
-	if (!size || size > HUGE_SIZE)
+	if (!size || size > HUGE_SIZE || page_alloc_injected())
 		return NULL;
 	if (class == NCLASSES) {
 		size_t n = page_up(size) >> PAGE_SHIFT;

@@ -110,6 +110,16 @@ void page_alloc_debug(struct page *p);
 void page_free_debug(struct page *p);
 extern bool rs_page_debug;
 
+/* Hosted tests may make any allocation fail (selftests/hosted/core.h). */
+#ifdef RS_INJECT
+bool page_alloc_injected(void);
+#else
+static inline bool page_alloc_injected(void)
+{
+	return false;
+}
+#endif
+
 /** page_alloc() - a page with one reference and undefined contents; NULL when no memory is left */
 static inline struct page *page_alloc(void)
 {
@@ -117,6 +127,8 @@ static inline struct page *page_alloc(void)
 	struct page *p;
 	u32 n;
 
+	if (page_alloc_injected())
+		return NULL;
 	if (unlikely(!c->count) && !page_refill(c))
 		return NULL;
 	n = c->count - 1;

@@ -4,12 +4,43 @@
  *
  * An entry is "live" when it is not zero: a leaf without PTE_P is a page that is there but may not
  * be touched at the moment (PROT_NONE), it keeps its reference. Entries that point at tables are
- * always present, with all rights; rights are the leaf's business (until fork shares tables).
+ * always present; they lack the write bit only while tables are shared (see below).
  *
  * page.priv of a table counts its live entries in the lower half; a table whose count drops to zero
  * is taken out of its parent at once (one that never had an entry, when its range is unmapped).
  * What is taken out (pages, tables) is gathered, then the TLB is flushed, then it is freed: nobody
  * can own a page that a CPU still reaches by an old translation.
+ *
+ * Sharing. Fork copies the top-level table only; from then on address spaces share what lies below,
+ * and take it apart one table per level when they have to change something. page.refs of a table
+ * counts the entries that point at it, page.refs of a page its leaves (PTE_OWNED) and other users.
+ * Three rules hold at any moment, in every table, reachable by whomever:
+ *
+ *  1. An entry with the write bit is the only one that points at its table or, unless a VMA says
+ *     that the page is shared, its page. So what more than one entry points at cannot be written:
+ *     the CPU takes the write bit of a translation from all levels together.
+ *  2. A table with more than one reference never changes, but for losing write bits (3), which
+ *     nobody can notice: no way to it has the write bit (1).
+ *  3. Who needs to change something walks down from the top and makes each table on the way its
+ *     own (table_own()). A reference count of 1 means the last owner: the entry gets its write bit
+ *     back, and what lies below is as it was left. Otherwise the table is copied; each child gains
+ *     the reference of the copy, and loses the write bit in the copy AND in the original, since now
+ *     two entries point at it. The reference on the original is dropped last.
+ *
+ * Why a count of 1 may be trusted without a lock: all tables above are our own by then, so the one
+ * reference is the entry we hold; new ones come from copying the table that holds that entry, which
+ * is ours alone, or from fork, which excludes us (the address space's lock). Two owners that copy
+ * the same table at once both read what does not change (2), both add references before they drop
+ * theirs, and whoever drops the last one drops those of what the table holds (table_put()).
+ *
+ * Write bits below a shared entry stay: when the other owner is gone without having written there,
+ * one bit brings all of them back. That is right because a VMA's rights never shrink without
+ * pgtable_protect(), which looks at every leaf, and makes the tables of those it changes our own.
+ *
+ * TLB: fork flushes the parent, whose writable translations are stale then. Losing write bits in a
+ * copied table needs no flush, as no writable translation of it can exist. A copied table is
+ * flushed before the reference on the original goes: the CPU may hold a pointer to it. Getting a
+ * write bit back needs none.
  */
 #include "pgtable.h"
 #include "../arch/tlb.h"
@@ -45,6 +76,18 @@ static bool is_leaf(pte_t e, int level)
 	return level == 1 || (e & PTE_PS);
 }
 
+/* More than one entry points at the table behind @e. @e must lie in a table of our own. */
+static bool table_shared(pte_t e)
+{
+	return !(e & PTE_W) &&
+	       __atomic_load_n(&gpa_page(e & PTE_ADDR)->refs, __ATOMIC_ACQUIRE) != 1;
+}
+
+static u64 leaf_pages(int level)
+{
+	return 1ull << (9 * (level - 1));
+}
+
 static void gather_flush(struct gather *g)
 {
 	u32 i;
@@ -78,7 +121,7 @@ static void gather_page(struct gather *g, struct page *p)
 /* The pages behind the leaf @e, which has been taken out at @va. */
 static void gather_leaf(struct gather *g, u64 va, pte_t e, int level)
 {
-	u64 i, n = 1ull << (9 * (level - 1));
+	u64 i, n = leaf_pages(level);
 
 	if (e & PTE_P)
 		gather_va(g, va);
@@ -154,13 +197,132 @@ bool pgtable_create(struct pgtable *pt)
 	return true;
 }
 
+/* --- sharing ---------------------------------------------------------------------------------- */
+
+/*
+ * Drops a reference on the table @p, whose entries are of @level; with the last one, those of what
+ * it holds. No CPU may reach the table by this reference any more.
+ */
+static void table_put(struct page *p, int level)
+{
+	pte_t *table = page_ptr(p);
+	u64 live = p->priv, i, n;
+
+	if (__atomic_load_n(&p->refs, __ATOMIC_ACQUIRE) != 1 &&
+	    __atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	for (i = 0; live; i++) {
+		pte_t e = table[i];
+
+		if (!e)
+			continue;
+		live--;
+		if (!is_leaf(e, level)) {
+			table_put(gpa_page(e & PTE_ADDR), level - 1);
+			continue;
+		}
+		for (n = e & PTE_OWNED ? leaf_pages(level) : 0; n; n--)
+			page_put(gpa_page(e & PTE_ADDR) + n - 1);
+	}
+	page_free(p);
+}
+
+/* Entry by entry, without write bits, which go from @from as well; children gain a reference. */
+static void table_copy(pte_t *to, pte_t *from, int level)
+{
+	u64 i, n;
+
+	for (i = 0; i < PT_ENTRIES; i++) {
+		pte_t e = from[i];
+
+		if (e & PTE_W) {
+			e &= ~PTE_W;
+			from[i] = e;
+		}
+		to[i] = e;
+		if (!e)
+			continue;
+		if (!is_leaf(e, level))
+			n = 1;
+		else
+			n = e & PTE_OWNED ? leaf_pages(level) : 0;
+		for (; n; n--)
+			__atomic_add_fetch(&gpa_page(e & PTE_ADDR)[n - 1].refs, 1,
+					   __ATOMIC_RELAXED);
+	}
+}
+
+/*
+ * Makes the table behind *@slot our own; @slot lies in a table that is, for @va, and the table's
+ * entries are of @level. NULL without memory, then nothing has changed.
+ */
+static noinline pte_t *table_own(struct pgtable *pt, u64 va, pte_t *slot, int level)
+{
+	struct page *old = gpa_page(*slot & PTE_ADDR), *p;
+
+	if (!table_shared(*slot)) {
+		*slot |= PTE_W;
+		return page_ptr(old);
+	}
+	p = page_alloc();
+	if (!p)
+		return NULL;
+	table_copy(page_ptr(p), page_ptr(old), level);
+	p->flags = PG_TABLE;
+	p->priv = old->priv;
+	*slot = page_gpa(p) | TABLE_RIGHTS;
+	rs_stats()->table_copies++;
+	tlb_flush_page(va);
+	table_put(old, level);
+	return page_ptr(p);
+}
+
+bool pgtable_fork(struct pgtable *child, struct pgtable *parent)
+{
+	pte_t *from = gpa_ptr(parent->root), *to;
+	struct page *p = page_alloc();
+	u64 i;
+
+	if (!p)
+		return false;
+	to = page_ptr(p);
+	for (i = 0; i < PT_KERNEL_FIRST; i++) {
+		pte_t e = from[i];
+
+		if (e) {
+			__atomic_add_fetch(&gpa_page(e & PTE_ADDR)->refs, 1, __ATOMIC_RELAXED);
+			e &= ~PTE_W;
+			from[i] = e;
+		}
+		to[i] = e;
+	}
+	memcpy(to + PT_KERNEL_FIRST, from + PT_KERNEL_FIRST,
+	       (PT_ENTRIES - PT_KERNEL_FIRST) * sizeof(pte_t));
+	p->flags = PG_TABLE;
+	p->priv = gpa_page(parent->root)->priv;
+	parent->forked = true;
+	*child = *parent;
+	child->root = page_gpa(p);
+	tlb_flush_all();
+	return true;
+}
+
 void pgtable_destroy(struct pgtable *pt)
 {
-	pgtable_unmap(pt, 0, 1ull << 47);
-	ASSERT(pt->tables == 1 && !pt->mapped);
-	page_put(gpa_page(pt->root));
-	pt->root = 0;
-	pt->tables = 0;
+	struct page *root = gpa_page(pt->root);
+	pte_t *table = page_ptr(root);
+	u64 i;
+
+	for (i = 0; root->priv; i++) {
+		ASSERT(i < PT_KERNEL_FIRST);
+		if (!table[i])
+			continue;
+		table_put(gpa_page(table[i] & PTE_ADDR), PT_LEVELS - 1);
+		table[i] = 0;
+		root->priv--;
+	}
+	page_put(root);
+	*pt = (struct pgtable){ 0 };
 }
 
 /* A 2 MiB leaf becomes a table of 512 leaves with the same rights. */
@@ -180,7 +342,7 @@ static pte_t *split(struct pgtable *pt, u64 va, pte_t *slot)
 	return table;
 }
 
-/* The entry for @va at @level, allocating tables and splitting on the way. */
+/* The entry for @va at @level; tables on the way are made, made our own, or made of 2 MiB pages. */
 static pte_t *entry_alloc(struct pgtable *pt, u64 va, int level)
 {
 	pte_t *table = gpa_ptr(pt->root), *slot, e;
@@ -189,12 +351,12 @@ static pte_t *entry_alloc(struct pgtable *pt, u64 va, int level)
 	for (l = PT_LEVELS; l > level; l--) {
 		slot = &table[pt_index(va, l)];
 		e = *slot;
-		if (likely((e & (PTE_P | PTE_PS)) == PTE_P)) {
+		if (likely((e & (PTE_P | PTE_W | PTE_PS)) == (PTE_P | PTE_W))) {
 			table = table_of(e);
 			continue;
 		}
 		if (e) {
-			table = split(pt, va, slot);
+			table = e & PTE_PS ? split(pt, va, slot) : table_own(pt, va, slot, l - 1);
 			if (!table)
 				return NULL;
 		} else {
@@ -231,16 +393,47 @@ pte_t *pgtable_lookup(const struct pgtable *pt, u64 va, int *level)
 	return slot;
 }
 
-bool pgtable_map(struct pgtable *pt, u64 va, pte_t pte, int level)
+pte_t *pgtable_present(const struct pgtable *pt, u64 va, pte_t want, int *level)
+{
+	pte_t *table = gpa_ptr(pt->root), *slot;
+	int l;
+
+	for (l = PT_LEVELS; ; l--) {
+		slot = &table[pt_index(va, l)];
+		if ((*slot & want) != want)
+			return NULL;
+		if (is_leaf(*slot, l))
+			break;
+		table = table_of(*slot);
+	}
+	*level = l;
+	return slot;
+}
+
+/*
+ * entry_alloc() for a leaf where nothing is mapped. A table without entries may be in the way of a
+ * 2 MiB page; it can be taken out only once the table above is our own.
+ */
+static pte_t *entry_alloc_empty(struct pgtable *pt, u64 va, int level)
 {
 	pte_t *slot = entry_alloc(pt, va, level);
+
+	if (!slot || level == 1 || !*slot)
+		return slot;
+	pgtable_unmap(pt, va, va + pt_size(level));
+	return entry_alloc(pt, va, level);
+}
+
+bool pgtable_map(struct pgtable *pt, u64 va, pte_t pte, int level)
+{
+	pte_t *slot = entry_alloc_empty(pt, va, level);
 
 	if (!slot)
 		return false;
 	ASSERT(!*slot && pte);
 	*slot = level > 1 ? pte | PTE_PS : pte;
 	table_page(slot)->priv++;
-	pt->mapped += 1ull << (9 * (level - 1));
+	pt->mapped += leaf_pages(level);
 	return true;
 }
 
@@ -262,19 +455,21 @@ void pgtable_set(struct pgtable *pt, u64 va, pte_t *slot, pte_t pte)
 
 /* --- iterator --------------------------------------------------------------------------------- */
 
-/* From it->level down to the leaf or hole that holds it->va. */
+/* From it->level down to the leaf or hole (or shared table) that holds it->va. */
 static void descend(struct pt_iter *it)
 {
 	for (;;) {
 		it->pte = &it->table[it->level][pt_index(it->va, it->level)];
 		if (!*it->pte || is_leaf(*it->pte, it->level))
 			return;
+		if (it->own && table_shared(*it->pte))
+			return;
 		it->table[it->level - 1] = table_of(*it->pte);
 		it->level--;
 	}
 }
 
-void pt_iter_start(struct pt_iter *it, struct pgtable *pt, u64 start, u64 end)
+static void iter_start(struct pt_iter *it, struct pgtable *pt, u64 start, u64 end)
 {
 	it->pt = pt;
 	it->va = start;
@@ -283,6 +478,28 @@ void pt_iter_start(struct pt_iter *it, struct pgtable *pt, u64 start, u64 end)
 	it->table[PT_LEVELS] = gpa_ptr(pt->root);
 	if (start < end)
 		descend(it);
+}
+
+void pt_iter_start(struct pt_iter *it, struct pgtable *pt, u64 start, u64 end)
+{
+	it->own = false;
+	iter_start(it, pt, start, end);
+}
+
+/*
+ * The same for those who change what they find: goes into tables of our own only, and stops at the
+ * entries of shared ones (is_table()).
+ */
+static void pt_iter_start_own(struct pt_iter *it, struct pgtable *pt, u64 start, u64 end)
+{
+	it->own = pt->forked;
+	iter_start(it, pt, start, end);
+}
+
+/* The iterator stands at a shared table, not at a leaf or hole. */
+static bool at_shared(const struct pt_iter *it)
+{
+	return *it->pte && !is_leaf(*it->pte, it->level);
 }
 
 bool pt_iter_valid(const struct pt_iter *it)
@@ -343,12 +560,135 @@ static void clear_leaf(struct pt_iter *it, struct gather *g)
 static bool split_at(struct pgtable *pt, u64 va)
 {
 	int level;
-	pte_t *slot;
 
 	if (IS_ALIGNED(va, HUGE_SIZE) || va >= 1ull << 47)
 		return true;
-	slot = pgtable_lookup(pt, va, &level);
-	return !slot || level == 1 || split(pt, va, slot);
+	if (!pgtable_lookup(pt, va, &level) || level == 1)
+		return true;
+	return entry_alloc(pt, va, 1);
+}
+
+/* The part of [start, end) that lies below the entry the iterator is at. */
+static void clip(const struct pt_iter *it, u64 *start, u64 *end)
+{
+	u64 lo = ALIGN_DOWN(it->va, pt_size(it->level));
+
+	*start = max(*start, lo);
+	*end = min(*end, lo + pt_size(it->level));
+}
+
+/* Some leaf in [start, end) is there and differs from what @clear and @set would make of it. */
+static bool any_differs(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t set)
+{
+	struct pt_iter it;
+
+	for (pt_iter_start(&it, pt, start, end); pt_iter_valid(&it); pt_iter_next(&it))
+		if (*it.pte && ((*it.pte & ~clear) | set) != *it.pte)
+			return true;
+	return false;
+}
+
+/*
+ * Makes the tables of all leaves of [start, end) that differ (any_differs()) our own, and leaves
+ * other shared ones alone. False without memory; nothing a process could notice has changed then.
+ */
+static bool own_range(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t set)
+{
+	struct pt_iter it;
+
+	if (!pt->forked)
+		return true;
+	pt_iter_start_own(&it, pt, start, end);
+	while (pt_iter_valid(&it)) {
+		u64 lo = start, hi = end;
+
+		clip(&it, &lo, &hi);
+		if (at_shared(&it) && any_differs(pt, lo, hi, clear, set)) {
+			if (!table_own(pt, it.va, it.pte, it.level - 1))
+				return false;
+			descend(&it);
+		} else {
+			pt_iter_next(&it);
+		}
+	}
+	return true;
+}
+
+/* The shared tables that hold @va and are not inside [start, end) altogether, as own_range(). */
+static bool own_border(struct pgtable *pt, u64 va, u64 start, u64 end)
+{
+	struct pt_iter it;
+	u64 lo, hi;
+
+	for (pt_iter_start_own(&it, pt, va, va + 1); at_shared(&it); descend(&it)) {
+		lo = 0;
+		hi = ~0ull;
+		clip(&it, &lo, &hi);
+		if (lo >= start && hi <= end)
+			return true;
+		if (!any_differs(pt, max(lo, start), min(hi, end), ~0ull, 0))
+			return true;
+		if (!table_own(pt, va, it.pte, it.level - 1))
+			return false;
+	}
+	return true;
+}
+
+bool pgtable_unmap_prepare(struct pgtable *pt, u64 start, u64 end)
+{
+	if (start >= end)
+		return true;
+	if (!split_at(pt, start) || !split_at(pt, end))
+		return false;
+	return !pt->forked || (own_border(pt, start, start, end) &&
+			       own_border(pt, end - 1, start, end));
+}
+
+/* Tables and leaves at and below @table. */
+static void count_tables(const pte_t *table, int level, u64 *tables, u64 *mapped)
+{
+	u64 live = table_page(table)->priv, i;
+
+	(*tables)++;
+	for (i = 0; live; i++) {
+		if (!table[i])
+			continue;
+		live--;
+		if (is_leaf(table[i], level))
+			*mapped += leaf_pages(level);
+		else
+			count_tables(table_of(table[i]), level - 1, tables, mapped);
+	}
+}
+
+/*
+ * The shared table the iterator is at leaves [start, end): as a whole, without a look at what it
+ * holds but for the counts; or in parts, then it is made our own and the iterator goes into it.
+ * False when it holds nothing there.
+ */
+static bool unmap_shared(struct pt_iter *it, u64 start, u64 end, struct gather *g)
+{
+	struct page *table = gpa_page(*it->pte & PTE_ADDR);
+	u64 lo = start, hi = end, tables = 0, mapped = 0;
+	int level = it->level - 1;
+
+	clip(it, &lo, &hi);
+	if (hi - lo < pt_size(it->level)) {
+		if (!any_differs(it->pt, lo, hi, ~0ull, 0))
+			return false;
+		/* Callers prepare, so this is the last resort. */
+		ASSERT(table_own(it->pt, it->va, it->pte, level));
+		descend(it);
+		return true;
+	}
+	count_tables(page_ptr(table), level, &tables, &mapped);
+	it->pt->tables -= tables;
+	it->pt->mapped -= mapped;
+	clear_leaf(it, g);
+	g->all = true;
+	gather_flush(g);
+	table_put(table, level);
+	return false;
 }
 
 void pgtable_unmap(struct pgtable *pt, u64 start, u64 end)
@@ -359,7 +699,8 @@ void pgtable_unmap(struct pgtable *pt, u64 start, u64 end)
 
 	if (start >= end)
 		return;
-	for (pt_iter_start(&it, pt, start, end); pt_iter_valid(&it); pt_iter_next(&it)) {
+	pt_iter_start_own(&it, pt, start, end);
+	while (pt_iter_valid(&it)) {
 		pte_t e = *it.pte;
 
 		if (!e) {
@@ -367,6 +708,12 @@ void pgtable_unmap(struct pgtable *pt, u64 start, u64 end)
 			 * A table without entries is left behind by a fault that found no memory.
 			 */
 			drop_tables(&it, &g);
+			pt_iter_next(&it);
+			continue;
+		}
+		if (unlikely(!is_leaf(e, it.level))) {
+			if (!unmap_shared(&it, start, end, &g))
+				pt_iter_next(&it);
 			continue;
 		}
 		if (it.level > 1 && (it.va & (pt_size(it.level) - 1) ||
@@ -377,9 +724,10 @@ void pgtable_unmap(struct pgtable *pt, u64 start, u64 end)
 			e = *it.pte;
 		}
 		level = it.level;
-		pt->mapped -= 1ull << (9 * (level - 1));
+		pt->mapped -= leaf_pages(level);
 		clear_leaf(&it, &g);
 		gather_leaf(&g, it.va, e, level);
+		pt_iter_next(&it);
 	}
 	gather_flush(&g);
 }
@@ -391,12 +739,13 @@ bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t 
 
 	if (start >= end)
 		return true;
-	if (!split_at(pt, start) || !split_at(pt, end))
+	if (!split_at(pt, start) || !split_at(pt, end) || !own_range(pt, start, end, clear, set))
 		return false;
-	for (pt_iter_start(&it, pt, start, end); pt_iter_valid(&it); pt_iter_next(&it)) {
+	pt_iter_start_own(&it, pt, start, end);
+	for (; pt_iter_valid(&it); pt_iter_next(&it)) {
 		pte_t e = *it.pte, n = (e & ~clear) | set;
 
-		if (!e || n == e)
+		if (!e || n == e || !is_leaf(e, it.level))
 			continue;
 		*it.pte = n;
 		if (e & PTE_P)
@@ -406,38 +755,66 @@ bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t 
 	return true;
 }
 
+/*
+ * Every leaf gets its place: its own table at the old address, a table at the new one. Once per
+ * pair of tables.
+ */
+bool pgtable_move_prepare(struct pgtable *pt, u64 from, u64 to, u64 len)
+{
+	u64 end = from + len, at = from;
+	struct pt_iter it;
+
+	if (!split_at(pt, from) || !split_at(pt, end) || !own_range(pt, from, end, ~0ull, 0))
+		return false;
+	while (at < end) {
+		u64 va;
+
+		for (pt_iter_start(&it, pt, at, end); pt_iter_valid(&it) && !*it.pte;)
+			pt_iter_next(&it);
+		if (!pt_iter_valid(&it))
+			break;
+		if (it.level > 1 && !IS_ALIGNED(it.va - from + to, HUGE_SIZE)) {
+			if (!entry_alloc(pt, it.va, 1))
+				return false;
+			at = it.va;
+			continue;
+		}
+		va = it.va - from + to;
+		if (!entry_alloc_empty(pt, va, it.level))
+			return false;
+		/* Where either the old or the new table ends. */
+		at = min(ALIGN_DOWN(it.va, HUGE_SIZE) + HUGE_SIZE,
+			 ALIGN_DOWN(va, HUGE_SIZE) + HUGE_SIZE - to + from);
+	}
+	return true;
+}
+
 bool pgtable_move(struct pgtable *pt, u64 from, u64 to, u64 len)
 {
 	struct gather g = { .n = 0 };
 	struct pt_iter it;
 
-	if (!split_at(pt, from) || !split_at(pt, from + len))
+	if (!pgtable_move_prepare(pt, from, to, len))
 		return false;
-	for (pt_iter_start(&it, pt, from, from + len); pt_iter_valid(&it); pt_iter_next(&it)) {
+	pt_iter_start_own(&it, pt, from, from + len);
+	for (; pt_iter_valid(&it); pt_iter_next(&it)) {
 		u64 va = it.va - from + to;
 		pte_t e = *it.pte, *slot;
 
-		if (!e)
+		if (!e || !is_leaf(e, it.level))
 			continue;
-		if (it.level > 1 && !IS_ALIGNED(va, HUGE_SIZE)) {
-			if (!split(pt, it.va, it.pte))
-				return false;
-			descend(&it);
-			e = *it.pte;
-		}
 		slot = entry_alloc(pt, va, it.level);
-		if (!slot) {
-			gather_flush(&g);
-			return false;
-		}
-		ASSERT(!*slot);
+		ASSERT(slot && !*slot);
 		*slot = e;
 		table_page(slot)->priv++;
 		if (e & PTE_P)
 			gather_va(&g, it.va);
-		clear_leaf(&it, &g);
+		/* Tables that are empty now go below: until then they may be a target again. */
+		*it.pte = 0;
+		table_page(it.pte)->priv--;
 	}
 	gather_flush(&g);
+	pgtable_unmap(pt, from, from + len);
 	return true;
 }
 
@@ -498,15 +875,18 @@ static u64 check_table(const struct pgtable *pt, pte_t *table, int level, u64 *t
 			continue;
 		live++;
 		if (is_leaf(e, level)) {
-			mapped += 1ull << (9 * (level - 1));
+			mapped += leaf_pages(level);
 			if (e & PTE_OWNED)
 				ASSERT(gpa_is_arena(e & PTE_ADDR) && gpa_page(e & PTE_ADDR)->refs);
 		} else {
+			ASSERT(e & PTE_P && gpa_page(e & PTE_ADDR)->refs);
+			ASSERT(!(e & PTE_W) || gpa_page(e & PTE_ADDR)->refs == 1);
+			ASSERT(pt->forked || e & PTE_W);
 			mapped += check_table(pt, table_of(e), level - 1, tables);
 		}
 	}
 	ASSERT(table_page(table)->priv == live);
-	ASSERT(table_page(table)->flags == PG_TABLE && table_page(table)->refs == 1);
+	ASSERT(table_page(table)->flags == PG_TABLE);
 	return mapped;
 }
 
@@ -514,5 +894,6 @@ void pgtable_check(const struct pgtable *pt)
 {
 	u64 tables = 0, mapped = check_table(pt, gpa_ptr(pt->root), PT_LEVELS, &tables);
 
+	ASSERT(gpa_page(pt->root)->refs == 1);
 	ASSERT(tables == pt->tables && mapped == pt->mapped);
 }

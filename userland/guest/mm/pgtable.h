@@ -4,8 +4,8 @@
  *
  * An address space's table has its own lower half; the entries of the upper half are the kernel's,
  * the same in all. Tables are arena pages; page.refs of a table counts the entries that point at it
- * (one, until fork shares tables), page.priv its present entries, so that a table without any is
- * freed at once.
+ * (one, until fork shares tables: pgtable.c), page.priv its present entries, so that a table
+ * without any is freed at once.
  *
  * A present leaf with PTE_OWNED holds one reference on the arena page(s) it maps; entries of the
  * file window and the zero page hold none.
@@ -28,6 +28,7 @@ struct pgtable {
 	u64 root;	/* GPA of the top-level table */
 	u64 tables;	/* pages of tables of the lower half, the top included */
 	u64 mapped;	/* leaves present in the lower half, in 4 KiB pages */
+	bool forked;	/* tables may be shared with other address spaces */
 };
 
 /** struct pt_iter - a position; read va, level, pte */
@@ -35,6 +36,7 @@ struct pt_iter {
 	struct pgtable *pt;
 	u64 va, end;
 	int level;
+	bool own;	/* stops at tables that are shared */
 	pte_t *pte;
 	pte_t *table[PT_LEVELS + 1];
 };
@@ -50,16 +52,33 @@ void pgtable_init_kernel(u64 root);
 void pgtable_kernel_readonly(u64 start, u64 end);
 /** pgtable_create() - an empty lower half; false without memory */
 bool pgtable_create(struct pgtable *pt);
-/** pgtable_destroy() - drops all mappings and tables of the lower half */
+/**
+ * pgtable_fork() - @child shares everything below its top-level table with @parent, copy-on-write
+ * Constant time, one page. The TLB is flushed, as the parent (the present address space) has lost
+ * all its write rights. False without memory, then nothing has changed.
+ */
+bool pgtable_fork(struct pgtable *child, struct pgtable *parent);
+/**
+ * pgtable_destroy() - drops all mappings and tables of the lower half; no CPU may have it in CR3.
+ * Costs nothing for what is shared with others.
+ */
 void pgtable_destroy(struct pgtable *pt);
 
 /**
- * pgtable_leaf() - the level-1 entry of @va, allocating tables and splitting a 2 MiB page on the
- * way; NULL without memory
+ * pgtable_leaf() - the level-1 entry of @va, which may be changed: tables on the way are allocated,
+ * 2 MiB pages split, shared tables made our own; NULL without memory
  */
 pte_t *pgtable_leaf(struct pgtable *pt, u64 va);
-/** pgtable_lookup() - the leaf entry of @va and its level, NULL when no leaf is present */
+/**
+ * pgtable_lookup() - the leaf entry of @va and its level, NULL when no leaf is present. Its table
+ * may be shared: not to be changed, and its write bit is not the whole truth.
+ */
 pte_t *pgtable_lookup(const struct pgtable *pt, u64 va, int *level);
+/**
+ * pgtable_present() - the leaf entry of @va and its level, if an access with the rights @want
+ * (PTE_P, PTE_W) succeeds now, else NULL
+ */
+pte_t *pgtable_present(const struct pgtable *pt, u64 va, pte_t want, int *level);
 /**
  * pgtable_map() - installs @pte for @va at @level (1 or 2), which must be empty there; takes over
  * the reference PTE_OWNED stands for. False without memory for tables.
@@ -72,17 +91,27 @@ bool pgtable_map(struct pgtable *pt, u64 va, pte_t pte, int level);
 void pgtable_set(struct pgtable *pt, u64 va, pte_t *slot, pte_t pte);
 /**
  * pgtable_unmap() - empties [start, end): page references and empty tables are dropped, the TLB
- * flushed first
+ * flushed first. A shared table that lies in the range altogether goes as it is.
  */
 void pgtable_unmap(struct pgtable *pt, u64 start, u64 end);
 /**
+ * pgtable_unmap_prepare() - does what needs memory (shared tables and 2 MiB pages that the borders
+ * cut), so that pgtable_unmap() of the same range needs none; false without, nothing has changed
+ */
+bool pgtable_unmap_prepare(struct pgtable *pt, u64 start, u64 end);
+/**
  * pgtable_protect() - for present leaves of [start, end): clears @clear, sets @set; splits 2 MiB
- * pages at the edges; false without memory
+ * pages at the edges; false without memory, then no right has changed
  */
 bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t set);
 /**
+ * pgtable_move_prepare() - does what needs memory, so that pgtable_move() cannot fail; false
+ * without. Leaves empty tables at the target, which pgtable_unmap() of it removes.
+ */
+bool pgtable_move_prepare(struct pgtable *pt, u64 from, u64 to, u64 len);
+/**
  * pgtable_move() - moves present leaves from [from, from + len) to [to, ...), which is empty; false
- * without memory (part is moved)
+ * without memory (as pgtable_move_prepare())
  */
 bool pgtable_move(struct pgtable *pt, u64 from, u64 to, u64 len);
 

@@ -174,17 +174,20 @@ long copyinstr(char *dst, u64 src, size_t size)
 	return ret;
 }
 
-/* The entry of the page at @addr, present with the right asked for, or NULL. */
-static pte_t *page_present(struct mm *mm, u64 addr, bool write)
+/*
+ * The leaf of the page at @addr and its level, present with the right asked for, or NULL. The write
+ * bits of all levels count: below a table that fork has shared, a leaf's alone says nothing.
+ */
+static pte_t *page_present(struct mm *mm, u64 addr, bool write, int *level)
 {
-	pte_t *slot = pgtable_lookup(&mm->pt, addr, NULL);
 	pte_t want = write ? PTE_P | PTE_W : PTE_P;
+	pte_t *slot = pgtable_present(&mm->pt, addr, want, level);
 
-	if (slot && (*slot & want) == want)
+	if (slot)
 		return slot;
 	if (mm_fault(mm, addr, write ? FAULT_WRITE : FAULT_READ))
 		return NULL;
-	return pgtable_lookup(&mm->pt, addr, NULL);
+	return pgtable_present(&mm->pt, addr, want, level);
 }
 
 int user_segs_get(u64 addr, u64 len, bool write, struct user_seg *segs, int max, u64 *done)
@@ -198,13 +201,14 @@ int user_segs_get(u64 addr, u64 len, bool write, struct user_seg *segs, int max,
 		return -EFAULT;
 	while (at < end) {
 		u64 next = min((at & PAGE_MASK) + PAGE_SIZE, end), gpa;
-		pte_t *slot = page_present(mm, at, write);
+		int level;
+		pte_t *slot = page_present(mm, at, write, &level);
 
 		if (!slot)
 			break;
 		if (write)
 			*slot |= PTE_D;	/* the CPU does not see the host's write */
-		gpa = (*slot & PTE_ADDR) + (at & ~PAGE_MASK);
+		gpa = (*slot & PTE_ADDR) + (at & (pt_size(level) - 1));
 		if (n && segs[n - 1].gpa + segs[n - 1].len == gpa) {
 			segs[n - 1].len += next - at;
 		} else {

@@ -105,7 +105,8 @@ static always_inline bool user_page_get(u64 addr, u64 len, bool write, u64 *gpa)
 #pragma GCC unroll 4
 	for (level = PT_LEVELS; level > 1; level--) {
 		e = ((pte_t *)gpa_ptr(e & PTE_ADDR))[pt_index(addr, level)];
-		if (unlikely((e & (PTE_P | PTE_PS)) != PTE_P))
+		/* below a table shared by fork there is no write bit */
+		if (unlikely((e & (want | PTE_PS)) != want))
 			return false;
 	}
 	slot = (pte_t *)gpa_ptr(e & PTE_ADDR) + pt_index(addr, 1);

@@ -111,6 +111,8 @@ static void vma_free(struct vma *v)
 {
 	if (v->file)
 		file_map_put(v->file);
+	if (v->shm)
+		shm_put(v->shm);
 	kfree(v);
 }
 
@@ -138,10 +140,12 @@ static bool vma_cut(struct mm *mm, struct vma *v, u64 at)
 		return false;
 	*n = *v;
 	n->start = at;
-	if (n->file) {
+	if (n->file || n->shm)
 		n->file_off += at - v->start;
+	if (n->file)
 		file_map_get(n->file);
-	}
+	if (n->shm)
+		shm_get(n->shm);
 	/*
 	 * Only the upper part touches what is below the stack, and that is the lower part's
 	 * business.
@@ -154,7 +158,8 @@ static bool vma_cut(struct mm *mm, struct vma *v, u64 at)
 static bool alike(const struct vma *a, const struct vma *b)
 {
 	return a->end == b->start && a->flags == b->flags && a->file == b->file &&
-	       (!a->file || a->file_off + (a->end - a->start) == b->file_off);
+	       a->shm == b->shm &&
+	       ((!a->file && !a->shm) || a->file_off + (a->end - a->start) == b->file_off);
 }
 
 /* Joins @v with its neighbours where they are alike; returns the VMA it has become part of. */
@@ -179,7 +184,7 @@ static struct vma *vma_join(struct mm *mm, struct vma *v)
 	return v;
 }
 
-/* Makes @start and @end borders between VMAs; false without memory. */
+/* Makes @start and @end borders between VMAs; false without memory, then nothing has changed. */
 static bool cut_borders(struct mm *mm, u64 start, u64 end)
 {
 	struct vma *v = mm_find(mm, start);
@@ -187,7 +192,12 @@ static bool cut_borders(struct mm *mm, u64 start, u64 end)
 	if (v && v->start < start && !vma_cut(mm, v, start))
 		return false;
 	v = mm_find(mm, end);
-	return !v || v->start == end || vma_cut(mm, v, end);
+	if (!v || v->start == end || vma_cut(mm, v, end))
+		return true;
+	v = mm_find(mm, start);
+	if (v)
+		vma_join(mm, v);
+	return false;
 }
 
 /*
@@ -208,7 +218,18 @@ struct vma *vma_add(struct mm *mm, u64 start, u64 end, u32 flags, struct file_ma
 	return vma_join(mm, v);
 }
 
-/* Empties [start, end), whose borders are VMA borders. */
+void mm_free_vmas(struct mm *mm)
+{
+	struct vma *v, *next;
+
+	list_for_each_safe(v, next, &mm->vma_list, list)
+		vma_free(v);
+}
+
+/*
+ * Empties [start, end), whose borders are VMA borders; nothing can fail after
+ * pgtable_unmap_prepare().
+ */
 static void remove_range(struct mm *mm, u64 start, u64 end)
 {
 	struct vma *v, *next;
@@ -432,7 +453,8 @@ long mm_mmap(struct mm *mm, const struct mmap_req *r)
 			return PTR_ERR(file);
 	}
 	if (!range_free(mm, addr, addr + len)) {
-		if (!cut_borders(mm, addr, addr + len))
+		if (!pgtable_unmap_prepare(&mm->pt, addr, addr + len) ||
+		    !cut_borders(mm, addr, addr + len))
 			goto no_memory;
 		remove_range(mm, addr, addr + len);
 	}
@@ -478,7 +500,8 @@ long mm_munmap(struct mm *mm, u64 addr, u64 len)
 	if (mm->tree.count >= MAX_VMAS && mm_find(mm, addr) &&
 	    mm_find(mm, addr) == mm_find(mm, addr + len))
 		return -ENOMEM;
-	if (!cut_borders(mm, addr, addr + len))
+	if (!pgtable_unmap_prepare(&mm->pt, addr, addr + len) ||
+	    !cut_borders(mm, addr, addr + len))
 		return -ENOMEM;
 	remove_range(mm, addr, addr + len);
 	return 0;
@@ -556,8 +579,10 @@ long mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot)
 		if (mm->tree.count + 2 > MAX_VMAS || !cut_borders(mm, at, min(end, v->end)))
 			return -ENOMEM;
 		v = mm_find(mm, at);
-		if (!protect_pages(mm, v, prot))
+		if (!protect_pages(mm, v, prot)) {
+			vma_join(mm, v);
 			return -ENOMEM;
+		}
 		v->flags = (v->flags & ~VM_PROT) | prot;
 		v = vma_join(mm, v);
 	}
@@ -565,6 +590,15 @@ long mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot)
 }
 
 /* --- mremap ----------------------------------------------------------------------------------- */
+
+/*
+ * Shared anonymous memory that has an object grows by a VMA with one of its own: what lies further
+ * on in the object may be somebody else's.
+ */
+static bool grows_apart(const struct vma *v)
+{
+	return v->shm;
+}
 
 /* Grows @v by @more bytes at its end if that space is free. */
 static bool grow_in_place(struct mm *mm, struct vma *v, u64 more)
@@ -579,44 +613,50 @@ static bool grow_in_place(struct mm *mm, struct vma *v, u64 more)
 		return false;
 	if (v->file && v->file_off + (end - v->start) > v->file->size)
 		return false;
+	if (grows_apart(v))
+		return vma_add(mm, v->end, end, v->flags, NULL, 0);
 	vma_resize(mm, v, v->start, end);
 	vma_join(mm, v);
 	return true;
 }
 
-/* Moves [old, old + len) of one VMA to @to with size @new_len; the target is free. */
+/*
+ * Moves [old, old + len) of one VMA to @to with size @new_len >= @len; the target is free. The VMA
+ * itself moves, so that nothing can fail once something has changed.
+ */
 static long move_vma(struct mm *mm, u64 old, u64 len, u64 to, u64 new_len)
 {
-	struct vma *v, *n;
-	struct file_map *file;
+	struct vma *v = mm_find(mm, old), *more = NULL;
 
-	v = mm_find(mm, old);
 	/* The host maps no more of a file than was asked for. */
 	if (v->file && v->file_off + (old - v->start) + new_len > v->file->size)
 		return -ENOMEM;
-	if (mm->tree.count + 3 > MAX_VMAS || !cut_borders(mm, old, old + len))
+	if (mm->tree.count + 3 > MAX_VMAS)
 		return -ENOMEM;
+	if (grows_apart(v) && new_len > len) {
+		more = kmalloc(sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+	}
+	if (!pgtable_move_prepare(&mm->pt, old, to, len) || !cut_borders(mm, old, old + len)) {
+		pgtable_unmap(&mm->pt, to, to + len);
+		kfree(more);
+		return -ENOMEM;
+	}
 	v = mm_find(mm, old);
-	file = v->file;
-	if (file)
-		file_map_get(file);
-	n = vma_add(mm, to, to + new_len, v->flags & ~VM_BRK, file, v->file_off);
-	if (!n) {
-		if (file)
-			file_map_put(file);
-		return -ENOMEM;
+	vma_unlink(mm, v);
+	v->start = to;
+	v->end = to + (more ? len : new_len);
+	v->flags &= ~VM_BRK;
+	vma_link(mm, v, vma_of(avl_floor(&mm->tree, to)));
+	if (more) {
+		*more = (struct vma){ .start = v->end, .end = to + new_len, .flags = v->flags };
+		vma_link(mm, more, v);
 	}
-	if (!pgtable_move(&mm->pt, old, to, min(len, new_len))) {
-		/*
-		 * Back: the tables of the old place may be gone, so this may fail too; then data is
-		 * lost.
-		 */
-		if (!pgtable_move(&mm->pt, to, old, min(len, new_len)))
-			rs_printf("mremap: out of memory while moving back\n");
-		mm_munmap(mm, to, new_len);
-		return -ENOMEM;
-	}
-	mm_munmap(mm, old, len);
+	ASSERT(pgtable_move(&mm->pt, old, to, len));
+	if (more)
+		vma_join(mm, more);
+	vma_join(mm, v);
 	return to;
 }
 
@@ -716,8 +756,11 @@ static long advise(struct mm *mm, struct vma *v, u64 start, u64 end, int advice)
 		if (advice == MADV_FREE && (v->file || v->flags & VM_SHARED))
 			return -EINVAL;
 		/* Shared anonymous memory keeps its contents: it belongs to no single mapping. */
-		if (v->file || !(v->flags & VM_SHARED))
-			pgtable_unmap(&mm->pt, start, end);
+		if (!v->file && v->flags & VM_SHARED)
+			return 0;
+		if (!pgtable_unmap_prepare(&mm->pt, start, end))
+			return -ENOMEM;
+		pgtable_unmap(&mm->pt, start, end);
 		return 0;
 	case MADV_POPULATE_READ:
 	case MADV_POPULATE_WRITE:
@@ -873,9 +916,9 @@ void mm_put(struct mm *mm)
 {
 	if (__atomic_sub_fetch(&mm->refs, 1, __ATOMIC_ACQ_REL))
 		return;
-	remove_range(mm, 0, USER_TOP);
-	ASSERT(!mm->tree.count && !mm->total);
+	/* Pages of files before the references on the files. */
 	pgtable_destroy(&mm->pt);
+	mm_free_vmas(mm);
 	kfree(mm);
 }
 
@@ -920,6 +963,7 @@ void mm_check(struct mm *mm)
 		ASSERT(!prev || !alike(prev, v));
 		if (v->file)
 			ASSERT(v->file->refs && v->file_off + (v->end - v->start) <= v->file->size);
+		ASSERT(!v->shm || (v->flags & VM_SHARED && !v->file && v->shm->refs));
 		last = v->end;
 		total += v->end - v->start;
 		n++;

@@ -21,6 +21,7 @@
 #include "../host/host.h"
 #include "../sync/spinlock.h"
 #include "pgtable.h"
+#include "shm.h"
 #include "window.h"
 
 #define VM_READ		(1u << 0)	/* equal to PROT_* */
@@ -37,6 +38,8 @@
 /**
  * struct vma - [start, end), all alike
  * @file: NULL for anonymous memory; one reference. Page @start maps @file->gpa + @file_off
+ * @shm: the pages of shared anonymous memory, NULL before it is touched or forked; one reference.
+ * Page @start maps the page at byte @file_off
  */
 struct vma {
 	/* key = start; own = free bytes between the previous VMA and this one */
@@ -46,7 +49,8 @@ struct vma {
 	u32 flags;		/* VM_* */
 	u32 reserved;
 	struct file_map *file;
-	u64 file_off;		/* bytes from file->gpa, multiple of the page size */
+	struct shm *shm;
+	u64 file_off;		/* bytes into file or shm, multiple of the page size */
 };
 
 /** struct mm - an address space */
@@ -69,6 +73,18 @@ struct mm {
 
 /** mm_create() - an empty address space with one reference; NULL without memory */
 struct mm *mm_create(void);
+/**
+ * mm_fork() - a copy of @parent, which is the current address space: private memory copy-on-write,
+ * shared memory shared. One reference; NULL without memory, then nothing has changed. Its cost
+ * depends on the number of VMAs, not of pages.
+ */
+struct mm *mm_fork(struct mm *parent);
+/**
+ * mm_fork_keep() - right after mm_fork(): the page at @addr, which the host is writing into for
+ * @parent (user_segs_get()), stays @parent's without a copy, @child gets one of what it has now.
+ * False without memory: then drop @child.
+ */
+bool mm_fork_keep(struct mm *parent, struct mm *child, u64 addr);
 /**
  * mm_put() - drops a reference; the last one frees everything. Not on the CPU whose CR3 it is in.
  */

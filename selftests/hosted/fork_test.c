@@ -1,0 +1,1084 @@
+// SPDX-License-Identifier: MIT
+/*
+ * fork_test.c - a tree of address spaces against a plain model
+ *
+ * The model has, for each process and each page of a few stretches of the address space (across
+ * borders of all levels of the page table, and one that 2 MiB pages can be put into), what a
+ * process must see there. Private pages have a value of their own, which fork copies; shared ones
+ * name a slot, which all processes that inherited the mapping see.
+ *
+ * Processes touch memory through a simulated CPU: a TLB that remembers translations until it is
+ * told to forget, then a walk with the write bits of all levels, then mm_fault(). After each step
+ * the TLB may hold nothing that the page table would not give as well, so a flush that is missing
+ * is found. From time to time everything is checked: every page of every process, that no page one
+ * process can write is seen by another one (but shared memory), and all reference counts, counted
+ * anew from all page tables and objects.
+ *
+ * Every now and then allocations fail: the operation must say so and have changed nothing (or what
+ * its comment says), and nothing may be lost.
+ */
+#include <linux/mman.h>
+#include "core.h"
+#include "../../userland/guest/arch/tlb.h"
+#include "../../userland/guest/mm/fault.h"
+#include "../../userland/guest/mm/kmalloc.h"
+#include "../../userland/guest/mm/mm_internal.h"
+
+#define NPROCS		10u
+#define STRETCH		64u
+#define NSTRETCH	3u
+#define HUGE_CELLS	512u
+#define HUGE_FIRST	(STRETCH * NSTRETCH)
+#define NCELLS		(HUGE_FIRST + HUGE_CELLS)
+#define NSLOTS		(NPROCS * NCELLS)
+#define RIGHTS_RW	(PROT_READ | PROT_WRITE)
+#define LAST_WORD	511	/* of a page */
+
+/* Across a border of levels 2, 3 and 4; the 2 MiB page lies beside the first one. */
+static const u64 stretch_base[NSTRETCH] = {
+	0x40000000 - STRETCH / 2 * PAGE_SIZE, 0x7f0040000000 - STRETCH / 2 * PAGE_SIZE,
+	0x8000000000 - STRETCH / 2 * PAGE_SIZE,
+};
+#define HUGE_BASE	0x40200000ul
+
+struct cell {
+	bool mapped, shared, file;
+	bool beyond;	/* of the file, not written yet */
+	u8 prot;
+	u32 slot;	/* shared: where the value is */
+	u64 value;	/* private: both the first and the last word, if not the file's */
+};
+
+struct proc {
+	struct mm *mm;
+	struct cell cell[NCELLS];
+};
+
+static struct proc procs[NPROCS];
+static struct proc *cur;
+static struct { u64 value; u32 refs; } slots[NSLOTS];
+static u64 stamp = 1ull << 32;	/* no page of the file has such a value */
+static u64 failures, forks, exits, huge_maps;
+
+static u64 va(u32 i)
+{
+	if (i >= HUGE_FIRST)
+		return HUGE_BASE + (u64)(i - HUGE_FIRST) * PAGE_SIZE;
+	return stretch_base[i / STRETCH] + (u64)(i % STRETCH) * PAGE_SIZE;
+}
+
+/* --- the CPU ---------------------------------------------------------------------------------- */
+
+#define TLB_SIZE 128u
+
+/* @size: of the page it was part of, which one flush forgets altogether. */
+static struct { u64 va, gpa, size; bool write; } tlb[TLB_SIZE];
+static u64 flushes;
+
+/* Pointers to level-1 tables that the CPU remembers; any flush forgets all (SDM 3A 4.10.4.1). */
+#define NPOINTERS 16u
+static struct { u64 va, table; } pointers[NPOINTERS];
+
+void tlb_flush_page(u64 a)
+{
+	flushes++;
+	memset(pointers, 0, sizeof(pointers));
+	for (u32 i = 0; i < TLB_SIZE; i++)
+		if (tlb[i].va && !((tlb[i].va ^ a) & ~(tlb[i].size - 1)))
+			tlb[i].va = 0;
+}
+
+void tlb_flush_all(void)
+{
+	flushes++;
+	memset(pointers, 0, sizeof(pointers));
+	memset(tlb, 0, sizeof(tlb));
+}
+
+void tlb_load_root(u64 gpa)
+{
+	(void)gpa;
+	memset(pointers, 0, sizeof(pointers));
+	memset(tlb, 0, sizeof(tlb));
+}
+
+/* What the page table gives for @a: the GPA, and the rights of all levels together. */
+static bool walk_size(struct mm *mm, u64 a, u64 *gpa, pte_t *rights, u64 *size)
+{
+	u64 table = mm->pt.root;
+	pte_t e, all = PTE_P | PTE_W | PTE_U;
+
+	*rights = 0;
+	for (int l = PT_LEVELS; ; l--) {
+		e = ((pte_t *)gpa_ptr(table))[pt_index(a, l)];
+		all &= e;
+		if (!(e & PTE_P))
+			return false;
+		if (l == 1 || e & PTE_PS) {
+			*gpa = (e & PTE_ADDR) + (a & (pt_size(l) - 1) & PAGE_MASK);
+			*rights = all | (e & (PTE_NX | PTE_OWNED));
+			*size = pt_size(l);
+			return true;
+		}
+		table = e & PTE_ADDR;
+	}
+}
+
+static bool walk(struct mm *mm, u64 a, u64 *gpa, pte_t *rights)
+{
+	u64 size;
+
+	return walk_size(mm, a, gpa, rights, &size);
+}
+
+/* The level-1 table that holds @a's entry, 0 without. */
+static u64 level1_table(struct mm *mm, u64 a)
+{
+	u64 table = mm->pt.root;
+
+	for (int l = PT_LEVELS; l > 1; l--) {
+		pte_t e = ((pte_t *)gpa_ptr(table))[pt_index(a, l)];
+
+		if (!(e & PTE_P) || e & PTE_PS)
+			return 0;
+		table = e & PTE_ADDR;
+	}
+	return table;
+}
+
+/* Nothing in the TLB that the page table would not give. */
+static void check_tlb(void)
+{
+	for (u32 i = 0; i < NPOINTERS; i++)
+		CHECK(!pointers[i].va ||
+		      level1_table(cur->mm, pointers[i].va) == pointers[i].table,
+		      "stale pointer to the table of %#lx", pointers[i].va);
+	for (u32 i = 0; i < TLB_SIZE; i++) {
+		pte_t rights;
+		u64 gpa;
+
+		if (!tlb[i].va)
+			continue;
+		CHECK(walk(cur->mm, tlb[i].va, &gpa, &rights) && gpa == tlb[i].gpa,
+		      "stale translation of %#lx", tlb[i].va);
+		CHECK(!tlb[i].write || rights & PTE_W, "stale write right for %#lx", tlb[i].va);
+	}
+}
+
+/* An access of the current process: where it goes, or why not. */
+static enum fault_cause access(u64 a, bool write, u64 *gpa)
+{
+	enum fault_cause c = FAULT_OK;
+	pte_t rights;
+	u32 t = a / PAGE_SIZE % TLB_SIZE;
+	int level;
+
+	if (tlb[t].va == a && (tlb[t].write || !write)) {
+		*gpa = tlb[t].gpa;
+		return FAULT_OK;
+	}
+	if (!walk(cur->mm, a, gpa, &rights) || (write && !(rights & PTE_W)))
+		c = mm_fault(cur->mm, a + rnd_below(PAGE_SIZE), write ? FAULT_WRITE : FAULT_READ);
+	if (c)
+		return c;
+	CHECK(walk_size(cur->mm, a, gpa, &rights, &tlb[t].size) && rights & PTE_U &&
+	      (!write || rights & PTE_W));
+	CHECK(pgtable_present(&cur->mm->pt, a, PTE_P | (rights & PTE_W), &level));
+	CHECK(rights & PTE_W || !pgtable_present(&cur->mm->pt, a, PTE_P | PTE_W, &level));
+	tlb[t].va = a;
+	tlb[t].gpa = *gpa;
+	tlb[t].write = write;
+	t = a / HUGE_SIZE % NPOINTERS;
+	pointers[t].table = level1_table(cur->mm, a);
+	pointers[t].va = pointers[t].table ? a : 0;
+	return FAULT_OK;
+}
+
+static void run(struct proc *p)
+{
+	if (p == cur)
+		return;
+	cur = p;
+	mm_activate(p ? p->mm : NULL);
+}
+
+/* --- the model -------------------------------------------------------------------------------- */
+
+static u64 cell_value(const struct cell *c)
+{
+	return c->shared ? slots[c->slot].value : c->value;
+}
+
+static u32 slot_new(u64 value)
+{
+	static u32 next;
+
+	for (;; next++) {
+		if (next == NSLOTS)
+			next = 0;
+		if (!slots[next].refs) {
+			slots[next].refs = 1;
+			slots[next].value = value;
+			return next;
+		}
+	}
+}
+
+static void cell_clear(struct cell *c)
+{
+	if (c->mapped && c->shared)
+		slots[c->slot].refs--;
+	*c = (struct cell){ 0 };
+}
+
+static void cells_clear(struct proc *p, u32 from, u32 to)
+{
+	for (; from < to; from++)
+		cell_clear(&p->cell[from]);
+}
+
+static struct proc *free_proc(void)
+{
+	for (u32 i = 0; i < NPROCS; i++)
+		if (!procs[i].mm)
+			return &procs[i];
+	return NULL;
+}
+
+static struct proc *any_proc(void)
+{
+	u32 i = rnd_below(NPROCS);
+
+	while (!procs[i].mm)
+		i = (i + 1) % NPROCS;
+	return &procs[i];
+}
+
+/* A range of pages of one stretch. */
+static void pick(u32 *from, u32 *to)
+{
+	u32 first, size, n = 1 + rnd_below(rnd_below(4) ? 6 : 40);
+
+	if (rnd_below(5) == 0) {
+		first = HUGE_FIRST;
+		size = HUGE_CELLS;
+		if (rnd_below(8) == 0)
+			n = 512;
+	} else {
+		first = rnd_below(NSTRETCH) * STRETCH;
+		size = STRETCH;
+		if (rnd_below(16) == 0)
+			n = STRETCH;
+	}
+	*from = first + (n >= size ? 0 : rnd_below(size));
+	*to = min(*from + n, first + size);
+}
+
+static bool all_mapped(u32 from, u32 to)
+{
+	for (; from < to; from++)
+		if (!cur->cell[from].mapped)
+			return false;
+	return true;
+}
+
+static void check_cells(struct proc *p, u32 from, u32 to)
+{
+	for (; from < to; from++) {
+		struct cell *c = &p->cell[from];
+		struct vma *v = mm_find(p->mm, va(from));
+
+		CHECK(!!v == c->mapped, "page %u", from);
+		if (v)
+			CHECK((v->flags & VM_PROT) == c->prot && !!v->file == c->file &&
+			      !!(v->flags & VM_SHARED) == c->shared, "page %u", from);
+	}
+}
+
+/* Allocations may fail from here on, until the operation is over. */
+static void injection_on(void)
+{
+	core_failed = 0;
+	core_fail_all = rnd() & 1;
+	core_fail_in = rnd_below(8) ? -1 : (s64)rnd_below(rnd() & 1 ? 4 : 12);
+}
+
+/* True if one has. */
+static bool injection_off(void)
+{
+	core_fail_in = -1;
+	failures += core_failed;
+	return core_failed;
+}
+
+static void touch(u32 i, bool write)
+{
+	struct cell *c = &cur->cell[i];
+	enum fault_cause r;
+	u64 gpa, *w;
+	bool failed;
+
+	injection_on();
+	r = access(va(i), write, &gpa);
+	failed = injection_off();
+	if (r == FAULT_NO_MEMORY && failed)
+		return;
+	if (!c->mapped) {
+		CHECK(r == FAULT_NO_VMA, "page %u: %d", i, r);
+		return;
+	}
+	if (!c->prot || (write && !(c->prot & PROT_WRITE))) {
+		CHECK(r == FAULT_GUARD || r == (write ? FAULT_WRITE_DENIED : FAULT_READ_DENIED),
+		      "page %u: %d", i, r);
+		return;
+	}
+	if (write && c->beyond && !c->shared) {
+		CHECK(r == FAULT_BEYOND_FILE, "page %u: %d", i, r);
+		return;
+	}
+	CHECK(r == FAULT_OK, "page %u: %d", i, r);
+	w = gpa_ptr(gpa);
+	CHECK(*w == cell_value(c), "page %u: %#lx instead of %#lx", i, *w, cell_value(c));
+	/* The host of these tests fills first words of a file's pages only. */
+	if (gpa_is_arena(gpa) && (*w >> 32 || !c->file))
+		CHECK(w[LAST_WORD] == *w);
+	if (!write)
+		return;
+	*w = ++stamp;
+	if (gpa_is_arena(gpa))
+		w[LAST_WORD] = stamp;
+	if (c->shared)
+		slots[c->slot].value = stamp;
+	else
+		c->value = stamp;
+	CHECK(gpa_is_arena(gpa) || (c->shared && c->file));
+}
+
+/* --- operations of the current process -------------------------------------------------------- */
+
+static u32 any_prot(void)
+{
+	static const u32 p[] = { 0, PROT_READ, RIGHTS_RW, RIGHTS_RW, RIGHTS_RW,
+				 PROT_READ | PROT_EXEC, PROT_WRITE };
+
+	return p[rnd_below(ARRAY_SIZE(p))];
+}
+
+static u64 first_value(bool file, u32 page)
+{
+	return file && page < FILE_PAGES ? page + 1 : 0;
+}
+
+/* Nothing of [from, to) is mapped in fact. */
+static bool is_gone(u32 from, u32 to)
+{
+	return range_free(cur->mm, va(from), va(from) + (u64)(to - from) * PAGE_SIZE);
+}
+
+static void op_mmap(u32 from, u32 to)
+{
+	bool file = to - from <= STRETCH && rnd_below(3) == 0, shared = rnd_below(4) == 0;
+	u32 page = rnd_below(FILE_PAGES + 4);
+	struct mmap_req r = {
+		.addr = va(from), .len = (u64)(to - from) * PAGE_SIZE, .prot = any_prot(),
+		.flags = (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED |
+			 (file ? 0 : MAP_ANONYMOUS),
+		.host_fd = file ? FILE_FD : -1, .offset = file ? page * PAGE_SIZE : 0,
+	};
+	long ret;
+
+	injection_on();
+	ret = mm_mmap(cur->mm, &r);
+	if (injection_off() && ret == -ENOMEM) {
+		/* What was there may be gone, or not. */
+		if (is_gone(from, to))
+			cells_clear(cur, from, to);
+		return;
+	}
+	if (ret == -ENOMEM && file && window_maps > 100)
+		return;
+	CHECK(ret == (long)va(from), "%ld", ret);
+	for (; from < to; from++, page++) {
+		struct cell *c = &cur->cell[from];
+
+		cell_clear(c);
+		*c = (struct cell){ .mapped = true, .shared = shared, .file = file, .prot = r.prot,
+				    .beyond = file && page >= FILE_PAGES,
+				    .value = first_value(file, page) };
+		if (shared)
+			c->slot = slot_new(c->value);
+	}
+}
+
+static void op_munmap(u32 from, u32 to)
+{
+	u64 len = (u64)(to - from) * PAGE_SIZE;
+	long ret;
+
+	injection_on();
+	ret = mm_munmap(cur->mm, va(from), len);
+	if (injection_off() && ret == -ENOMEM) {
+		check_cells(cur, from, to);
+		return;
+	}
+	CHECK(!ret);
+	cells_clear(cur, from, to);
+}
+
+static void op_mprotect(u32 from, u32 to)
+{
+	u64 len = (u64)(to - from) * PAGE_SIZE;
+	u32 prot = any_prot();
+	long ret;
+
+	injection_on();
+	ret = mm_mprotect(cur->mm, va(from), len, prot);
+	/* Those before the VMA that failed are done; again, then it is well-defined. */
+	if (injection_off() && ret == -ENOMEM)
+		ret = mm_mprotect(cur->mm, va(from), len, prot);
+	CHECK(ret == (all_mapped(from, to) ? 0 : -ENOMEM), "%ld", ret);
+	for (; from < to && cur->cell[from].mapped; from++)
+		cur->cell[from].prot = prot;
+}
+
+static void op_madvise(u32 from, u32 to)
+{
+	u64 len = (u64)(to - from) * PAGE_SIZE;
+	struct vma *v;
+	long ret;
+	u32 i;
+
+	/* What a private file page had before it was written is not in the model: not these. */
+	for (i = from; i < to; i++)
+		if (cur->cell[i].file && !cur->cell[i].shared)
+			return;
+	injection_on();
+	ret = mm_madvise(cur->mm, va(from), len, MADV_DONTNEED);
+	if (injection_off() && ret == -ENOMEM)
+		ret = mm_madvise(cur->mm, va(from), len, MADV_DONTNEED);
+	CHECK(ret == (all_mapped(from, to) ? 0 : -ENOMEM), "%ld", ret);
+	for (i = from; i < to; i++) {
+		v = mm_find(cur->mm, va(i));
+		if (v && !(v->flags & VM_SHARED))
+			cur->cell[i].value = 0;
+	}
+}
+
+static bool one_vma(u32 from, u32 to)
+{
+	struct vma *v = mm_find(cur->mm, va(from));
+
+	return v && v->end >= va(from) + (u64)(to - from) * PAGE_SIZE;
+}
+
+static void op_mremap(u32 from, u32 to)
+{
+	static struct cell moved[NCELLS];
+	u32 n = to - from, m, at, end, i;
+	struct cell like;
+	bool failed;
+	long ret;
+
+	pick(&at, &end);
+	m = end - at;
+	if (at < to && from < end)
+		return;
+	if (!one_vma(from, to) || (m > n && cur->cell[from].file))
+		return;
+	injection_on();
+	ret = mm_mremap(cur->mm, va(from), (u64)n * PAGE_SIZE, (u64)m * PAGE_SIZE,
+			MREMAP_MAYMOVE | MREMAP_FIXED, va(at));
+	failed = injection_off();
+	if (failed && ret == -ENOMEM) {
+		/* The target and the end of what shrinks may be gone. */
+		if (is_gone(at, end))
+			cells_clear(cur, at, end);
+		if (m < n && is_gone(from + m, to))
+			cells_clear(cur, from + m, to);
+		check_cells(cur, from, to);
+		check_cells(cur, at, end);
+		return;
+	}
+	CHECK(ret == (long)va(at), "%ld", ret);
+	cells_clear(cur, at, end);
+	if (m < n)
+		cells_clear(cur, from + m, to);
+	n = min(n, m);
+	memcpy(moved, &cur->cell[from], n * sizeof(moved[0]));
+	memset(&cur->cell[from], 0, n * sizeof(moved[0]));
+	memcpy(&cur->cell[at], moved, n * sizeof(moved[0]));
+	like = moved[0];
+	for (i = n; i < m; i++) {
+		struct cell *c = &cur->cell[at + i];
+
+		*c = (struct cell){ .mapped = true, .shared = like.shared, .prot = like.prot };
+		if (c->shared)
+			c->slot = slot_new(0);
+	}
+}
+
+/* A new private mapping with a 2 MiB page in it, as a future fault might give one. */
+static void op_huge(void)
+{
+	struct mmap_req r = { .addr = HUGE_BASE, .len = HUGE_SIZE, .prot = RIGHTS_RW,
+			      .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, .host_fd = -1 };
+	struct page *p;
+	bool done;
+	u32 i;
+
+	p = page_alloc_run(512, 512);
+	if (!p)
+		return;
+	CHECK(mm_mmap(cur->mm, &r) == HUGE_BASE);
+	cells_clear(cur, HUGE_FIRST, NCELLS);
+	for (i = HUGE_FIRST; i < NCELLS; i++)
+		cur->cell[i] = (struct cell){ .mapped = true, .prot = RIGHTS_RW };
+	injection_on();
+	done = pgtable_map(&cur->mm->pt, HUGE_BASE,
+			   page_gpa(p) | PTE_P | PTE_W | PTE_U | PTE_NX | PTE_OWNED, 2);
+	if (injection_off() && !done) {
+		for (i = 0; i < 512; i++)
+			page_put(p + i);
+		return;
+	}
+	CHECK(done);
+	for (i = 0; i < 512; i++) {
+		u64 *w = page_ptr(p + i);
+
+		p[i].flags = 0;
+		memset(w, 0, PAGE_SIZE);
+		w[0] = w[LAST_WORD] = cur->cell[HUGE_FIRST + i].value = ++stamp;
+	}
+	huge_maps++;
+}
+
+static void op_fork(void)
+{
+	struct proc *p = free_proc();
+	u64 before = flushes;
+	struct mm *mm;
+
+	if (!p)
+		return;
+	injection_on();
+	mm = mm_fork(cur->mm);
+	if (injection_off() && !mm)
+		return;
+	CHECK(mm && flushes > before);
+	p->mm = mm;
+	memcpy(p->cell, cur->cell, sizeof(p->cell));
+	for (u32 i = 0; i < NCELLS; i++)
+		if (p->cell[i].mapped && p->cell[i].shared)
+			slots[p->cell[i].slot].refs++;
+	forks++;
+}
+
+static void op_exit(struct proc *p)
+{
+	mm_put(p->mm);
+	p->mm = NULL;
+	cells_clear(p, 0, NCELLS);
+	exits++;
+}
+
+/* --- checks of the whole ---------------------------------------------------------------------- */
+
+#define ARENA_PAGES	(ARENA_SIZE / PAGE_SIZE)
+
+/* Pages in use, but the heap's, which keeps an empty slab per size. */
+static u64 pages_used(void)
+{
+	u64 n = 0;
+
+	for (u64 i = 0; i < ARENA_PAGES; i++)
+		n += rs_pages[i].refs && !(rs_pages[i].flags & (PG_FIXED | PG_SLAB));
+	return n;
+}
+
+static u32 expected[ARENA_PAGES];	/* references */
+static bool seen[ARENA_PAGES];		/* tables and nodes already walked */
+
+static void count_table(u64 table, int level)
+{
+	u32 n = level == PT_LEVELS ? PT_KERNEL_FIRST : PT_ENTRIES;
+
+	expected[table / PAGE_SIZE]++;
+	if (seen[table / PAGE_SIZE])
+		return;
+	seen[table / PAGE_SIZE] = true;
+	for (u32 i = 0; i < n; i++) {
+		pte_t e = ((pte_t *)gpa_ptr(table))[i];
+
+		if (!e)
+			continue;
+		if (level > 1 && !(e & PTE_PS))
+			count_table(e & PTE_ADDR, level - 1);
+		else if (e & PTE_OWNED)
+			for (u64 k = 0; k < pt_size(level) / PAGE_SIZE; k++)
+				expected[(e & PTE_ADDR) / PAGE_SIZE + k]++;
+	}
+}
+
+static void count_object(u64 page, int height)
+{
+	expected[page / PAGE_SIZE]++;
+	for (u32 i = 0; height && i < 512; i++) {
+		u64 e = ((u64 *)gpa_ptr(page))[i];
+
+		if (e)
+			count_object(e, height - 1);
+	}
+}
+
+/* Objects and files: as many references as VMAs that name them. */
+#define MAX_NAMED 4096
+static struct { void *what; u32 refs, counted; } named[MAX_NAMED];
+static u32 nnamed;
+
+static bool count_name(void *what, u32 refs)
+{
+	for (u32 i = 0; i < nnamed; i++)
+		if (named[i].what == what) {
+			named[i].counted++;
+			return false;
+		}
+	CHECK(nnamed < MAX_NAMED);
+	named[nnamed].what = what;
+	named[nnamed].refs = refs;
+	named[nnamed++].counted = 1;
+	return true;
+}
+
+static void check_references(void)
+{
+	struct vma *v;
+
+	memset(expected, 0, sizeof(expected));
+	memset(seen, 0, sizeof(seen));
+	nnamed = 0;
+	for (u32 i = 0; i < NPROCS; i++) {
+		if (!procs[i].mm)
+			continue;
+		count_table(procs[i].mm->pt.root, PT_LEVELS);
+		list_for_each(v, &procs[i].mm->vma_list, list) {
+			if (v->file)
+				count_name(v->file, v->file->refs);
+			if (v->shm && count_name(v->shm, v->shm->refs) && v->shm->root)
+				count_object(page_gpa(v->shm->root), v->shm->height);
+		}
+	}
+	for (u32 i = 0; i < nnamed; i++)
+		CHECK(named[i].refs == named[i].counted);
+	for (u64 i = 0; i < ARENA_PAGES; i++) {
+		struct page *p = &rs_pages[i];
+
+		if (p->flags & (PG_FIXED | PG_SLAB))
+			continue;
+		CHECK(p->refs == expected[i], "page %lu: %u references, %u holders", i, p->refs,
+		      expected[i]);
+	}
+	page_alloc_check();
+}
+
+/* Who can reach each page: a page that one process can write is another's only as the same slot. */
+static void check_aliases(void)
+{
+	static u32 slot_of[(ARENA_SIZE + WINDOW_SIZE) / PAGE_SIZE];	/* slot + 1, ~0: private */
+	static u8 nproc[(ARENA_SIZE + WINDOW_SIZE) / PAGE_SIZE];
+	static bool writable[(ARENA_SIZE + WINDOW_SIZE) / PAGE_SIZE];
+
+	memset(slot_of, 0, sizeof(slot_of));
+	memset(nproc, 0, sizeof(nproc));
+	memset(writable, 0, sizeof(writable));
+	for (u32 k = 0; k < NPROCS; k++) {
+		for (u32 i = 0; procs[k].mm && i < NCELLS; i++) {
+			struct cell *c = &procs[k].cell[i];
+			u32 who = c->shared ? c->slot + 1 : ~0u;
+			pte_t rights;
+			u64 gpa, n;
+
+			if (!walk(procs[k].mm, va(i), &gpa, &rights))
+				continue;
+			n = gpa / PAGE_SIZE;
+			CHECK(c->mapped && c->prot, "page %u of %u is there", i, k);
+			CHECK(!(rights & PTE_W) || c->prot & PROT_WRITE);
+			CHECK(!(rights & PTE_NX) == !!(c->prot & PROT_EXEC));
+			CHECK(*(u64 *)gpa_ptr(gpa) == cell_value(c), "page %u of %u", i, k);
+			CHECK(!nproc[n] || slot_of[n] == who);
+			CHECK(!nproc[n] || who != ~0u || (!writable[n] && !(rights & PTE_W)),
+			      "page %u of %u: a writable alias", i, k);
+			slot_of[n] = who;
+			nproc[n] = 1;
+			writable[n] |= !!(rights & PTE_W);
+		}
+	}
+}
+
+static void check_all(void)
+{
+	for (u32 k = 0; k < NPROCS; k++) {
+		if (!procs[k].mm)
+			continue;
+		mm_check(procs[k].mm);
+		check_cells(&procs[k], 0, NCELLS);
+	}
+	check_aliases();
+	check_references();
+}
+
+static void step(void)
+{
+	u32 from, to, i;
+
+	pick(&from, &to);
+	switch (rnd_below(40)) {
+	case 0:
+	case 1:
+		op_mmap(from, to);
+		break;
+	case 2:
+		op_munmap(from, to);
+		break;
+	case 3:
+	case 4:
+		op_mprotect(from, to);
+		break;
+	case 5:
+		op_madvise(from, to);
+		break;
+	case 6:
+		op_mremap(from, to);
+		break;
+	case 7:
+		op_fork();
+		break;
+	case 8:
+		i = rnd_below(NPROCS);
+		if (procs[i].mm && &procs[i] != cur)
+			op_exit(&procs[i]);
+		break;
+	case 9:
+		if (rnd_below(4) == 0)
+			op_huge();
+		break;
+	case 10:
+	case 11:
+		run(any_proc());
+		break;
+	default:
+		for (i = from; i < min(from + 1 + rnd_below(3), (u64)to); i++)
+			touch(i, rnd() & 1);
+		break;
+	}
+	check_tlb();
+}
+
+static void test_random(u64 rounds)
+{
+	u64 used = pages_used(), objects = kmalloc_in_use(), maps = window_maps, i;
+	u64 copies = core_boot.stats.cow_copies, tables = core_boot.stats.table_copies;
+
+	procs[0].mm = mm_create();
+	CHECK(procs[0].mm);
+	run(&procs[0]);
+	for (i = 0; i < rounds; i++) {
+		step();
+		if (i % 2048 == 0)
+			check_all();
+		if (i % 16384 == 0)
+			for (u32 k = 0; k < NCELLS; k++)
+				touch(k, false);
+	}
+	check_all();
+	run(NULL);
+	for (u32 k = 0; k < NPROCS; k++)
+		if (procs[k].mm) {
+			op_exit(&procs[k]);
+			check_references();
+		}
+	CHECK(pages_used() == used, "%lu pages instead of %lu", pages_used(), used);
+	CHECK(kmalloc_in_use() == objects && window_maps == maps);
+	printf("# %lu forks, %lu exits, %lu failed allocations, %lu pages of 2 MiB, %lu pages and "
+	       "%lu tables copied\n", forks, exits, failures, huge_maps,
+	       (u64)core_boot.stats.cow_copies - copies,
+	       (u64)core_boot.stats.table_copies - tables);
+	CHECK(forks > rounds / 1000 && exits > rounds / 1000 && failures > rounds / 1000 &&
+	      huge_maps && core_boot.stats.cow_copies > copies &&
+	      core_boot.stats.table_copies > tables);
+	PASS("fork tree: %lu random operations as the model says, nothing leaked", i);
+}
+
+/* --- costs ------------------------------------------------------------------------------------ */
+
+#define AREA	0x7f0000000000ul
+
+static struct mm *mm_with(u64 pages)
+{
+	struct mmap_req r = { .addr = AREA, .len = pages * PAGE_SIZE, .prot = RIGHTS_RW,
+			      .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, .host_fd = -1 };
+	struct mm *mm = mm_create();
+
+	CHECK(mm && mm_mmap(mm, &r) == (long)AREA);
+	mm_activate(mm);
+	for (u64 i = 0; i < pages; i++)
+		CHECK(mm_fault(mm, AREA + i * PAGE_SIZE, FAULT_WRITE) == FAULT_OK);
+	return mm;
+}
+
+/* Words of the arena (page tables, struct page, heap: all is there) that differ from @before. */
+static u64 words_changed(const u64 *before)
+{
+	const u64 *now = gpa_ptr(0);
+	u64 n = 0;
+
+	for (u64 p = 0; p < ARENA_SIZE / 8; p += PAGE_SIZE / 8) {
+		if (!memcmp(now + p, before + p, PAGE_SIZE))
+			continue;
+		for (u64 i = p; i < p + PAGE_SIZE / 8; i++)
+			n += now[i] != before[i];
+	}
+	return n;
+}
+
+static void test_constant(void)
+{
+	static const u64 sizes[] = { 16, 512, 4096, 12000 };
+	u64 *before = malloc(ARENA_SIZE), fork_words[ARRAY_SIZE(sizes)], n;
+	u64 exit_words[ARRAY_SIZE(sizes)];
+
+	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct mm *mm = mm_with(sizes[i]), *child;
+
+		/* So that the heap and the page lists are in the same state each time. */
+		child = mm_fork(mm);
+		CHECK(child);
+		mm_put(child);
+		memcpy(before, gpa_ptr(0), ARENA_SIZE);
+		child = mm_fork(mm);
+		CHECK(child);
+		fork_words[i] = words_changed(before);
+		memcpy(before, gpa_ptr(0), ARENA_SIZE);
+		mm_put(child);
+		exit_words[i] = words_changed(before);
+
+		/* A child that wrote one page: exit looks at what it copied, not at the rest. */
+		child = mm_fork(mm);
+		CHECK(child);
+		mm_activate(child);
+		CHECK(mm_fault(child, AREA, FAULT_WRITE) == FAULT_OK);
+		mm_activate(mm);
+		memcpy(before, gpa_ptr(0), ARENA_SIZE);
+		mm_put(child);
+		n = words_changed(before);
+		CHECK(n < 2 * PT_ENTRIES, "%lu words to exit", n);
+		mm_activate(NULL);
+		mm_put(mm);
+	}
+	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++)
+		CHECK(fork_words[i] == fork_words[0] && exit_words[i] == exit_words[0] &&
+		      fork_words[i] < 100, "%lu pages: %lu and %lu words, not %lu and %lu",
+		      sizes[i], fork_words[i], exit_words[i], fork_words[0], exit_words[0]);
+	free(before);
+	PASS("fork changes %lu words and exit %lu, with 16 pages as with 12000", fork_words[0],
+	     exit_words[0]);
+}
+
+static void test_first_write(void)
+{
+	struct mm *mm = mm_with(8192), *child = mm_fork(mm);
+	volatile struct rs_guest_stats *s = &core_boot.stats;
+	u64 tables = s->table_copies, copies = s->cow_copies, free;
+	u64 at = AREA + 1000 * PAGE_SIZE;
+
+	CHECK(child);
+	CHECK(mm_fault(mm, at, FAULT_WRITE) == FAULT_OK);
+	CHECK(s->table_copies == tables + 3 && s->cow_copies == copies + 1);
+	CHECK(mm_fault(mm, at + PAGE_SIZE, FAULT_WRITE) == FAULT_OK);
+	CHECK(s->table_copies == tables + 3 && s->cow_copies == copies + 2);
+	CHECK(mm_fault(mm, at + HUGE_SIZE, FAULT_WRITE) == FAULT_OK);
+	CHECK(s->table_copies == tables + 4 && s->cow_copies == copies + 3);
+	/* The child is the last owner of all that. */
+	mm_activate(child);
+	free = pages_free();
+	CHECK(mm_fault(child, at, FAULT_WRITE) == FAULT_OK);
+	CHECK(mm_fault(child, at + PAGE_SIZE, FAULT_WRITE) == FAULT_OK);
+	CHECK(mm_fault(child, at + HUGE_SIZE, FAULT_WRITE) == FAULT_OK);
+	CHECK(s->table_copies == tables + 4 && s->cow_copies == copies + 3 && pages_free() == free);
+	/* Once it is gone, the parent is the last owner of the rest. */
+	mm_activate(mm);
+	mm_put(child);
+	for (u64 i = 0; i < 8192; i++)
+		CHECK(mm_fault(mm, AREA + i * PAGE_SIZE, FAULT_WRITE) == FAULT_OK);
+	CHECK(s->table_copies == tables + 4 && s->cow_copies == copies + 3);
+	mm_check(mm);
+	mm_activate(NULL);
+	mm_put(mm);
+	PASS("first write after a fork: three tables and a page; the last owner copies nothing");
+}
+
+/* The host writes into the parent's page while it forks. */
+static void test_keep(void)
+{
+	struct mm *mm = mm_with(600), *child;
+	struct page *p = gpa_page(*pgtable_lookup(&mm->pt, AREA, NULL) & PTE_ADDR);
+	u64 used = pages_used(), gpa, *w = page_ptr(p);
+	pte_t rights;
+
+	page_get(p);
+	*w = 1;
+	child = mm_fork(mm);
+	CHECK(child && mm_fork_keep(mm, child, AREA + 8));
+	*w = 2;
+	CHECK(walk(mm, AREA, &gpa, &rights) && rights & PTE_W && gpa == page_gpa(p));
+	CHECK(mm_fault(mm, AREA, FAULT_WRITE) == FAULT_OK);
+	CHECK(walk(mm, AREA, &gpa, &rights) && rights & PTE_W && gpa == page_gpa(p));
+	CHECK(walk(child, AREA, &gpa, &rights) && rights & PTE_W && gpa != page_gpa(p));
+	CHECK(*(u64 *)gpa_ptr(gpa) == 1 && p->refs == 2);
+	/* Its neighbours are shared as ever. */
+	CHECK(walk(mm, AREA + PAGE_SIZE, &gpa, &rights) && !(rights & PTE_W));
+	/* Nothing to keep: no page, no memory. */
+	CHECK(mm_fork_keep(mm, child, AREA - PAGE_SIZE));
+	core_fail_in = 0;
+	CHECK(!mm_fork_keep(mm, child, AREA + PAGE_SIZE));
+	core_fail_in = -1;
+	mm_check(mm);
+	mm_check(child);
+	mm_put(child);
+	page_put(p);
+	CHECK(pages_used() == used);
+	mm_activate(NULL);
+	mm_put(mm);
+	PASS("a page the host writes into stays the parent's");
+}
+
+/* What must not copy: going as a whole, and what a range does not hold. */
+static void test_whole(void)
+{
+	struct mm *mm = mm_with(4096), *child = mm_fork(mm);
+	volatile struct rs_guest_stats *s = &core_boot.stats;
+	u64 tables = s->table_copies, mapped;
+
+	CHECK(child);
+	mm_activate(child);
+	mapped = child->pt.mapped;
+	CHECK(!mm_munmap(child, AREA, 1ul << 39));
+	CHECK(s->table_copies == tables && !child->pt.mapped && child->pt.tables == 1);
+	mm_check(child);
+	mm_activate(mm);
+	mm_put(child);
+	child = mm_fork(mm);
+	CHECK(child);
+	mm_activate(child);
+	/* One table of the eight whole, and half of the next: the two above it, and that one. */
+	CHECK(!mm_munmap(child, AREA + HUGE_SIZE, HUGE_SIZE + HUGE_SIZE / 2));
+	CHECK(s->table_copies == tables + 3 && child->pt.mapped == mapped - 768);
+	mm_check(child);
+	mm_check(mm);
+	mm_activate(mm);
+	mm_put(child);
+	mm_activate(NULL);
+	mm_put(mm);
+	PASS("unmapping shared tables as a whole copies none, a border its own path");
+}
+
+/* --- no memory at each place in turn ---------------------------------------------------------- */
+
+static struct mm *victim;
+
+static bool try_fork(void)
+{
+	struct mm *child = mm_fork(victim);
+
+	if (child)
+		mm_put(child);
+	return child;
+}
+
+static bool try_write(void)
+{
+	return mm_fault(victim, AREA + 5 * PAGE_SIZE, FAULT_WRITE) == FAULT_OK;
+}
+
+static bool try_munmap(void)
+{
+	return !mm_munmap(victim, AREA + 10 * PAGE_SIZE, PAGE_SIZE);
+}
+
+static bool try_mprotect(void)
+{
+	return !mm_mprotect(victim, AREA + 20 * PAGE_SIZE, 600 * PAGE_SIZE, PROT_READ);
+}
+
+static bool try_mremap(void)
+{
+	return mm_mremap(victim, AREA + 30 * PAGE_SIZE, 600 * PAGE_SIZE, 700 * PAGE_SIZE,
+			 MREMAP_MAYMOVE | MREMAP_FIXED, AREA - (3ul << 39)) > 0;
+}
+
+static bool try_madvise(void)
+{
+	return !mm_madvise(victim, AREA + 5 * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED);
+}
+
+static void test_no_memory(void)
+{
+	static const struct { const char *name; bool (*try)(void); } ops[] = {
+		{ "fork", try_fork }, { "write", try_write }, { "munmap", try_munmap },
+		{ "mprotect", try_mprotect }, { "mremap", try_mremap }, { "madvise", try_madvise },
+	};
+	u64 used = pages_used(), objects = kmalloc_in_use(), places = 0;
+
+	for (u32 k = 0; k < ARRAY_SIZE(ops); k++) {
+		for (u32 n = 0;; n++) {
+			struct mm *mm = mm_with(2048), *child = mm_fork(mm);
+			u64 vmas, mapped;
+			bool done;
+
+			CHECK(child);
+			victim = n & 1 ? child : mm;
+			mm_activate(victim);
+			vmas = victim->tree.count;
+			mapped = victim->pt.mapped;
+			core_failed = 0;
+			core_fail_all = true;
+			core_fail_in = n;
+			done = ops[k].try();
+			core_fail_in = -1;
+			mm_check(mm);
+			mm_check(child);
+			CHECK(done == !core_failed, "%s", ops[k].name);
+			if (!done)
+				CHECK(victim->tree.count == vmas && victim->pt.mapped == mapped &&
+				      ops[k].try(), "%s", ops[k].name);
+			mm_activate(NULL);
+			mm_put(n & 2 ? mm : child);
+			mm_put(n & 2 ? child : mm);
+			CHECK(pages_used() == used && kmalloc_in_use() == objects, "%s",
+			      ops[k].name);
+			if (done) {
+				CHECK(n, "%s allocates nothing", ops[k].name);
+				break;
+			}
+			places++;
+		}
+	}
+	PASS("no memory at each of %lu places: an error, nothing changed, nothing leaked", places);
+}
+
+int main(int argc, char **argv)
+{
+	u64 rounds = argc > 2 ? strtoul(argv[2], NULL, 0) : 1200000;
+
+	rnd_seed(argc > 1 ? strtoul(argv[1], NULL, 0) : 1);
+	core_init(0x100000);
+	page_alloc_init(ARENA_SIZE, 0x100000, false);
+	window_init(WINDOW_GPA, WINDOW_SIZE);
+	fault_init();
+	test_first_write();
+	test_keep();
+	test_whole();
+	test_constant();
+	test_no_memory();
+	test_random(rounds);
+	DONE();
+}
