@@ -293,12 +293,16 @@ static void do_reader(volatile struct g_args *a)
 }
 
 /* a0: page, a1: stop when not 0, a2: progress. Writes rising values to the page's first word. */
+/*
+ * One instruction reads and writes the page: were they two, a change between them would carry the
+ * old page's count into the new page.
+ */
 static void do_writer(volatile struct g_args *a)
 {
 	volatile u64 *page = at(a->a[0]), *stop = at(a->a[1]), *progress = at(a->a[2]);
 
 	while (!*stop) {
-		*page = *page + 1;
+		asm volatile("incq %0" : "+m" (*page));
 		++*progress;
 	}
 }
