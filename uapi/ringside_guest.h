@@ -57,7 +57,39 @@
 #define RS_CALL_SYNC_FILE	(RS_CALL_BASE + 6)	/* (window gpa, length, flags): msync */
 #define RS_CALL_EXPLAIN		(RS_CALL_BASE + 7)	/* (syscall number, errno, gpa of a path or 0): a refusal by the guest kernel, for --explain */
 #define RS_CALL_IDLE		(RS_CALL_BASE + 8)	/* (timeout in ns or ~0): sleep until rs_vcpu_shared.pending; 0, or -ETIME */
-#define RS_CALL_END		(RS_CALL_BASE + 9)
+/*
+ * (slot): a helper thread of the host process takes the call of slot N (struct rs_vcpu_shared at rs_boot.slots_gpa + 4096 * N, state
+ * RS_SLOT_SUBMITTED), executes it as RS_HC_CALL would have, stores the result, sets state to RS_SLOT_DONE and raises RS_EVENT_DONE on vCPU 0.
+ * 0; -EAGAIN when no thread can be had, then nothing has happened; -EINVAL.
+ */
+#define RS_CALL_SUBMIT		(RS_CALL_BASE + 9)
+/*
+ * (slot): after the guest has set the slot's pending to a value other than 0, the call comes back with -EINTR if it sleeps or has not begun
+ * to. 0; -EINVAL.
+ */
+#define RS_CALL_CANCEL		(RS_CALL_BASE + 10)
+#define RS_CALL_TIMER		(RS_CALL_BASE + 11)	/* (CLOCK_MONOTONIC in ns, or ~0 for never): RS_EVENT_TIMER on vCPU 0 at that time; one at a time */
+/*
+ * (): the host begins to look at rs_vcpu_shared.want_tick of all vCPUs every RS_TICK_NS and raises RS_EVENT_TICK where it is set. When for ten
+ * ticks none was, it stops, having set rs_boot.ticking to 0 (and looked once more); the guest sets it to 1 before this call. 0.
+ */
+#define RS_CALL_TICK		(RS_CALL_BASE + 12)
+#define RS_CALL_START_CPU	(RS_CALL_BASE + 13)	/* (vCPU): begins to run at rs_start; 0, -EINVAL, -EBUSY when it does already */
+#define RS_CALL_KICK		(RS_CALL_BASE + 14)	/* (vCPU): RS_EVENT_KICK there; 0, -EINVAL */
+#define RS_CALL_END		(RS_CALL_BASE + 15)
+
+#define RS_TICK_NS		10000000
+
+/* rs_vcpu_shared.pending bit 63: events is not 0. (Signal 64 never reaches a sandbox.) The bit is set after the event's. */
+#define RS_PENDING_EVENTS	(1ull << 63)
+#define RS_EVENT_DONE		1	/* some slot is RS_SLOT_DONE */
+#define RS_EVENT_TIMER		2	/* the time of RS_CALL_TIMER has come */
+#define RS_EVENT_TICK		4
+#define RS_EVENT_KICK		8	/* another vCPU wants something */
+
+#define RS_SLOT_FREE		0	/* the guest's */
+#define RS_SLOT_SUBMITTED	1	/* the guest's until RS_CALL_SUBMIT, then the host's */
+#define RS_SLOT_DONE		2	/* the guest's again */
 
 #define RS_CONSOLE_LOG		0	/* guest kernel messages; shown with --verbose */
 #define RS_CONSOLE_REPORT	1	/* death reports; always shown */
@@ -94,7 +126,7 @@ struct rs_call {
 };
 
 /**
- * struct rs_vcpu_shared - one page per vCPU, in the arena at rs_boot.shared_gpa + 4096 * index
+ * struct rs_vcpu_shared - one page per vCPU, in the arena at rs_boot.shared_gpa + 4096 * index; and one per slot of RS_CALL_SUBMIT
  * @call:    the guest fills it in, then RS_HC_CALL
  * @pending: bit N-1: signal N arrived for the sandbox. The host sets bits atomically and then raises RS_VECTOR_NOTIFY;
  *	     the guest takes them with an atomic exchange.
@@ -102,7 +134,10 @@ struct rs_call {
 struct rs_vcpu_shared {
 	struct rs_call call;
 	__u64 pending;
-	__u64 reserved[55];
+	__u64 events;		/* RS_EVENT_*; set and taken like pending */
+	__u32 want_tick;	/* not 0: threads wait for this vCPU; written by the guest */
+	__u32 state;		/* RS_SLOT_*, in slots only */
+	__u64 reserved[53];
 	__u8  bounce[3584];	/* for small arguments of calls; contents have no meaning outside a call */
 };
 
@@ -159,7 +194,12 @@ struct rs_boot {
 	__u64 vdso_size;
 	__u64 vvar_size;	/* data pages directly before vdso_gpa */
 	__u64 image_size;	/* of the guest kernel, from RS_KERNEL_GPA */
-	__u64 reserved[32];
+	__u64 slots_gpa;	/* struct rs_vcpu_shared [nslots], for RS_CALL_SUBMIT */
+	__u32 nslots;
+	__u32 ticking;		/* see RS_CALL_TICK */
+	__u32 max_pids;		/* --pids: processes and threads at once */
+	__u32 reserved1;
+	__u64 reserved[29];
 	struct rs_guest_stats stats;	/* written by the guest kernel */
 };
 #endif /* __ASSEMBLY__ */
