@@ -130,6 +130,13 @@ static inline void *pages(size_t n, int flags)
 #define private_pages(n)	pages(n, MAP_PRIVATE)
 #define shared_pages(n)		pages(n, MAP_SHARED)
 
+/* An address that the compiler knows nothing about. */
+static inline volatile int *at(uintptr_t address)
+{
+	asm("" : "+r" (address));
+	return (volatile int *)address;
+}
+
 /* A file in the working directory that has no name any more. */
 static inline int scratch_file(const void *data, size_t size)
 {
