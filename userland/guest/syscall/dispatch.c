@@ -11,7 +11,10 @@
  * makes sure that it gets to decide.
  */
 #include <asm/unistd.h>
+#include <linux/sched.h>
 #include <ringside_app.h>
+#include "async.h"
+#include "futex.h"
 #include "signal.h"
 #include "symbols.h"
 #include "syscall.h"
@@ -292,13 +295,16 @@ static int open_stdio(struct fd_table *files)
 
 int syscall_process_init(struct process *p)
 {
-	struct thread *t;
+	struct thread *t = list_first(&p->threads, struct thread, list);
 	unsigned int i;
 
+	async_init();
+	futex_init();
+	tty_foreground = p->pgid;
 	p->files = fd_table_new();
-	p->signals = kzalloc(sizeof(*p->signals));
 	p->trace = kzalloc(sizeof(*p->trace));
-	if (!p->files || !p->signals || !p->trace)
+	p->cwd = file_new(rs_boot->cwd_fd, NULL);
+	if (!p->files || !p->cwd || !p->trace || signal_init(t, NULL, true))
 		return -ENOMEM;
 	p->trace->refs = 1;
 	if (rs_boot->flags & RS_BOOT_TRACE) {
@@ -307,37 +313,94 @@ int syscall_process_init(struct process *p)
 			trace_on |= rs_boot->trace_mask[i] != 0;
 		}
 	}
-	list_for_each(t, &p->threads, list)
-	{
-		t->sig = kzalloc(sizeof(*t->sig));
-		if (!t->sig)
-			return -ENOMEM;
-		t->sig->alt.flags = SS_DISABLE;
-	}
 	return open_stdio(p->files);
+}
+
+int syscall_fork(struct thread *t, struct thread *parent, u64 flags)
+{
+	struct process *p = t->proc, *from = parent->proc;
+	bool new_process = p != from;
+
+	if (signal_init(t, parent, new_process))
+		return -ENOMEM;
+	if (!new_process)
+		return 0;
+	if (flags & CLONE_CLEAR_SIGHAND) {
+		signal_reset(p->signals);
+	}
+	p->cwd = file_get(from->cwd);
+	p->trace = from->trace;
+	p->trace->refs++;
+	if (flags & CLONE_FILES) {
+		p->files = from->files;
+		p->files->refs++;
+	} else {
+		p->files = fd_table_copy(from->files);
+	}
+	return p->files ? 0 : -ENOMEM;
+}
+
+void syscall_thread_exit(struct thread *t)
+{
+	futex_thread_exit(t);
+	signal_thread_exit(t);
+}
+
+void syscall_exec_leaves(struct thread *t)
+{
+	futex_thread_exit(t);
+}
+
+void syscall_thread_free(struct thread *t)
+{
+	signal_thread_free(t);
+	kfree(t->paths);
+	t->paths = NULL;
+}
+
+void syscall_process_end(struct process *p)
+{
+	if (p->files)
+		fd_table_put(p->files);
+	p->files = NULL;
+	if (p->cwd)
+		file_put(p->cwd);
+	p->cwd = NULL;
+	if (p->signals && p->exiting)
+		trace_exit(p, p->wait_status);
+	if (p->trace && !--p->trace->refs)
+		kfree(p->trace);
+	p->trace = NULL;
+	signal_process_free(p);
+}
+
+void syscall_process_free(struct process *p)
+{
+	(void)p; /* a zombie has nothing of ours any more */
 }
 
 void syscall_exec_done(struct process *p)
 {
 	struct thread *t = current();
-	unsigned int i;
 
 	if (!t->in_syscall && traced(p, __NR_execve))
 		trace_first_exec(p);
-	fd_close_on_exec(p->files);
-	/*
-	 * Ignored signals stay ignored, caught ones go back to their default; the mask and what is
-	 * pending stay.
-	 */
-	for (i = 0; i < NSIG; i++) {
-		u64 handler = p->signals->act[i].handler;
+	if (p->files->refs > 1) {
+		struct fd_table *own = fd_table_copy(p->files);
 
-		p->signals->act[i] =
-			(struct k_sigaction){ .handler = handler == SIG_IGN ? SIG_IGN : SIG_DFL };
+		/* With the others' descriptors it must not go on. */
+		if (!own)
+			process_die(SIGKILL, NULL);
+		fd_table_put(p->files);
+		p->files = own;
 	}
+	fd_close_on_exec(p->files);
+	/* The mask and what is pending stay. */
+	signal_reset(p->signals);
 	t->sig->alt = (struct k_stack){ .flags = SS_DISABLE };
 	t->sig->restore_mask = false;
 	t->clear_child_tid = 0;
 	t->robust_list = 0;
 	t->robust_len = 0;
+	process_exec_done(p);
 }
