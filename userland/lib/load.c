@@ -479,10 +479,8 @@ static uint64_t stack_limit(const struct rs_mem *m)
 static void describe_process(struct rs_boot *boot, const struct rs_mem *m,
 			     const struct rs_start *start)
 {
-	mode_t mask = umask(0);
-
-	umask(mask);
-	boot->umask = mask;
+	/* The guest kernel applies each process's own; this process has threads of many of them. */
+	boot->umask = umask(0);
 	boot->ppid = 1;
 	boot->pid = boot->pgid = 2;
 	boot->sid = 1;
