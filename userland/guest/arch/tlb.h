@@ -3,7 +3,8 @@
  * tlb.h - forgetting translations
  *
  * An entry that becomes present needs nothing (no negative caching); one that changes in any other
- * way needs tlb_flush_page() or tlb_flush_all() before the old page is given to somebody else.
+ * way needs tlb_flush_page() or tlb_flush_all() before the old page is given to somebody else. Both
+ * are about the present address space, on all CPUs: when they return, none uses what was there.
  */
 #ifndef RS_ARCH_TLB_H
 #define RS_ARCH_TLB_H
@@ -17,15 +18,22 @@ void tlb_load_root(u64 gpa);
 #else
 #include "cpu.h"
 
+/* Makes the other CPUs that are in this address space forget it; NULL with one CPU. Set at boot. */
+extern void (*tlb_flush_others)(void);
+
 static inline void tlb_flush_page(u64 va)
 {
 	asm volatile("invlpg (%0)" : : "r"(va) : "memory");
+	if (unlikely(tlb_flush_others))
+		tlb_flush_others();
 }
 
 /** tlb_flush_all() - all of the present address space's translations that are not global */
 static inline void tlb_flush_all(void)
 {
 	write_cr3(read_cr3());
+	if (unlikely(tlb_flush_others))
+		tlb_flush_others();
 }
 
 /** tlb_load_root() - another page table; forgets the translations of the last one */

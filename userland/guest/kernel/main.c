@@ -125,11 +125,52 @@ static void start_first_process(void)
 	sched_idle();
 }
 
+/* --- the other CPUs --------------------------------------------------------------------------- */
+
+u64 rs_cpu_stacks[RS_NR_CPUS];	/* entry.S */
+static void *cpu_ist[RS_NR_CPUS];
+
+static void *stack_pages(size_t n)
+{
+	struct page *p = page_alloc_run(n * KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE / PAGE_SIZE);
+
+	if (!p)
+		rs_panic("no memory for the stacks of the CPUs");
+	return page_ptr(p);
+}
+
+static void start_others(void)
+{
+	u32 i;
+
+	for (i = 1; i < rs_ncpus; i++) {
+		rs_cpu_stacks[i] = (u64)stack_pages(1);
+		cpu_ist[i] = stack_pages(CPU_IST_STACKS);
+		rs_cpus[i].id = i;
+		rs_cpus[i].shared = (struct rs_vcpu_shared *)gpa_ptr(rs_boot->shared_gpa) + i;
+		rs_cpus[i].pages = &rs_page_cpus[i];
+		if (host_call1(RS_CALL_START_CPU, i))
+			rs_panic("CPU %u does not start", i);
+	}
+}
+
+static void __noreturn other_cpu(unsigned int n)
+{
+	struct cpu *cpu = &rs_cpus[n];
+	struct kstack *k = this_kstack();
+
+	*k = (struct kstack){ .cpu = cpu, .shared = cpu->shared, .magic = KSTACK_MAGIC };
+	cpu_init(cpu, cpu_ist[n]);
+	cpu_set_kstack(cpu, k);
+	sched_enter();
+	sched_init();
+	sched_idle();
+}
+
 void rs_main(struct rs_boot *boot, unsigned int cpu)
 {
-	/* Only one runs yet; another has no data of its own to do anything with but halt. */
-	while (cpu)
-		asm volatile("hlt");
+	if (cpu)
+		other_cpu(cpu);
 	rs_boot = boot;
 	init_cpu0();
 	lockcheck_on = rs_boot->flags & RS_BOOT_DEBUG;
@@ -143,6 +184,7 @@ void rs_main(struct rs_boot *boot, unsigned int cpu)
 		  (u64)rs_boot->arena_size >> 20, pages_free(),
 		  read_cr4());
 	sched_init();
+	start_others();
 	start_first_process();
 	__builtin_unreachable();
 }

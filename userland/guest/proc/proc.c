@@ -584,7 +584,11 @@ static void __noreturn sandbox_end(int wait_status)
 {
 	struct process *p, *next;
 
+	u32 i;
+
 	page_alloc_stats_update();
+	for (i = 0; i < rs_ncpus; i++)
+		rs_stats()->syscalls += rs_cpus[i].shared->short_calls;
 	if (!(rs_boot->flags & RS_BOOT_DEBUG))
 		host_exit(wait_status, 0);
 	list_for_each_safe(p, next, &all, all)

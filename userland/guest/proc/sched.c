@@ -18,6 +18,7 @@
 #include "sched.h"
 #include "proc.h"
 #include "../arch/cpu.h"
+#include "../arch/tlb.h"
 #include "../host/host.h"
 #include "../lib/assert.h"
 #include "../lib/string.h"
@@ -151,19 +152,140 @@ void host_events(void)
 	}
 }
 
-/* --- queues ----------------------------------------------------------------------------------- */
+/* --- several CPUs ----------------------------------------------------------------------------- */
 
-static void enqueue(struct thread *t)
+/*
+ * The big lock has an owner: a CPU, which keeps it over a switch of threads. away[N] says that CPU N
+ * is outside of the kernel; only the owner changes its own, so the owner of the lock sees them all
+ * as they are. flush[N] is set by an owner: CPU N must forget its translations before it is outside
+ * again. quiet[N]: it is in the host, from where it comes back through the lock. So after
+ *
+ *	flush[N] = true;  if (away[N] and not quiet[N]) kick N, wait until it is not away
+ *
+ * CPU N cannot use an old translation any more: it is waiting for the lock or has done so since.
+ */
+static u32 big_lock;			/* owner + 1, 0: none */
+static bool away[RS_NR_CPUS], flush[RS_NR_CPUS], idle[RS_NR_CPUS], quiet[RS_NR_CPUS];
+
+#define PATIENCE	1000		/* turns until the host may run somebody else */
+
+void sched_enter_slow(void)
 {
 	struct cpu *cpu = this_cpu();
-	struct queue *q = this_queue();
+	u32 me = cpu->id, nobody, turns = 0;
+
+	__atomic_store_n(&away[me], false, __ATOMIC_SEQ_CST);
+	for (;;) {
+		nobody = 0;
+		if (__atomic_compare_exchange_n(&big_lock, &nobody, me + 1, false,
+						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+			break;
+		while (READ_ONCE(big_lock)) {
+			cpu_relax();
+			if (++turns % PATIENCE == 0)
+				rs_hypercall(RS_HC_NULL, 0, 0, 0, 0);
+		}
+	}
+	quiet[me] = false;
+	if (flush[me]) {
+		flush[me] = false;
+		write_cr3(read_cr3());
+	}
+}
+
+void sched_leave_slow(void)
+{
+	u32 me = this_cpu()->id;
+
+	__atomic_store_n(&away[me], true, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&big_lock, 0, __ATOMIC_SEQ_CST);
+}
+
+void sched_leave_for_host(void)
+{
+	if (rs_ncpus == 1)
+		return;
+	quiet[this_cpu()->id] = true;
+	sched_leave_slow();
+}
+
+static void kick(u32 cpu)
+{
+	host_call1(RS_CALL_KICK, cpu);
+}
+
+/* The CPUs in this address space that are outside come in once. */
+static void flush_others(void)
+{
+	struct mm *mm = this_cpu()->mm;
+	u32 me = this_cpu()->id, i;
+	u64 wait = 0;
+
+	if (!mm)
+		return;
+	for (i = 0; i < rs_ncpus; i++) {
+		if (i == me || rs_cpus[i].mm != mm)
+			continue;
+		flush[i] = true;
+		if (away[i] && !quiet[i]) {
+			kick(i);
+			wait |= 1ull << i;
+		}
+	}
+	for (; wait; wait &= wait - 1) {
+		i = __builtin_ctzll(wait);
+		while (__atomic_load_n(&away[i], __ATOMIC_SEQ_CST))
+			cpu_relax();
+	}
+}
+
+void sched_barrier(void)
+{
+	if (rs_ncpus > 1)
+		flush_others();
+}
+
+/* A thread that runs has to look at its work. */
+static void kick_running(struct thread *t)
+{
+	u32 cpu = t->sched.cpu;
+
+	if (rs_ncpus > 1 && cpu != this_cpu()->id && away[cpu])
+		kick(cpu);
+}
+
+/* A CPU that would run it at once, otherwise this one. */
+static u32 choose_cpu(struct thread *t)
+{
+	u32 me = this_cpu()->id, last = t->sched.cpu, i;
+
+	if (rs_ncpus == 1 || current() == queues[me].idle)
+		return me;
+	if (idle[last])
+		return last;
+	for (i = 0; i < rs_ncpus; i++)
+		if (idle[i])
+			return i;
+	return me;
+}
+
+/* --- queues ----------------------------------------------------------------------------------- */
+
+static void enqueue_on(struct thread *t, u32 cpu)
+{
+	struct queue *q = &queues[cpu];
 
 	t->sched.state = THREAD_READY;
-	t->sched.cpu = cpu->id;
+	t->sched.cpu = cpu;
 	list_add_tail(&q->ready, &t->sched.run);
 	sched_pending++;
 	q->n++;
-	cpu->shared->want_tick = 1;
+	rs_cpus[cpu].shared->want_tick = 1;
+	if (cpu != this_cpu()->id) {
+		idle[cpu] = false;	/* one thread for one idle CPU */
+		kick(cpu);
+		return;
+	}
 	/* Who runs must not run for ever; an idle CPU looks by itself. */
 	if (unlikely(!READ_ONCE(rs_boot->ticking)) && current() != q->idle) {
 		WRITE_ONCE(rs_boot->ticking, 1);
@@ -171,12 +293,38 @@ static void enqueue(struct thread *t)
 	}
 }
 
+static void enqueue(struct thread *t)
+{
+	enqueue_on(t, choose_cpu(t));
+}
+
+/* From the longest queue of the others. */
+static struct thread *steal(void)
+{
+	struct queue *from = NULL;
+	struct thread *t;
+	u32 i;
+
+	for (i = 0; i < rs_ncpus; i++)
+		if (queues[i].n && (!from || queues[i].n > from->n))
+			from = &queues[i];
+	if (!from)
+		return NULL;
+	t = list_first(&from->ready, struct thread, sched.run);
+	list_del(&t->sched.run);
+	sched_pending--;
+	from->n--;
+	if (!from->n)
+		rs_cpus[from - queues].shared->want_tick = 0;
+	return t;
+}
+
 static struct thread *dequeue(struct queue *q)
 {
 	struct thread *t;
 
 	if (!q->n)
-		return NULL;
+		return unlikely(rs_ncpus > 1) ? steal() : NULL;
 	t = list_first(&q->ready, struct thread, sched.run);
 	list_del(&t->sched.run);
 	sched_pending--;
@@ -191,6 +339,8 @@ void thread_wake(struct thread *t)
 	t->sched.woken = true;
 	if (t->sched.state == THREAD_SLEEPING)
 		enqueue(t);
+	else if (unlikely(t->sched.state == THREAD_RUNNING))
+		kick_running(t);
 }
 
 void sched_start(struct thread *t)
@@ -220,10 +370,11 @@ void rs_thread_first(void)
 	void (*first)(void) = sched_first;
 
 	finish_switch();
-	if (likely(!first))
-		return;
-	sched_first = NULL;
-	first();
+	if (unlikely(first)) {
+		sched_first = NULL;
+		first();
+	}
+	sched_leave();
 }
 
 static void switch_to(struct thread *next)
@@ -245,7 +396,11 @@ static void switch_to(struct thread *next)
 	next->sched.state = THREAD_RUNNING;
 	cpu->current = next;
 	cpu_set_kstack(cpu, next->kstack);
-	if (next->proc) {
+	if (unlikely(!next->proc)) {
+		/* What another CPU takes down must be in no CR3. */
+		if (rs_ncpus > 1 && cpu->mm)
+			mm_activate(NULL);
+	} else {
 		if (next->proc->mm != cpu->mm)
 			mm_activate(next->proc->mm);
 		fpu_load(next->kstack);
@@ -305,7 +460,7 @@ void thread_yield(void)
 	if (!this_queue()->n)
 		return;
 	t->proc->used.preempted++;
-	enqueue(t);
+	enqueue_on(t, this_cpu()->id);
 	schedule();
 }
 
@@ -431,7 +586,21 @@ static void idle_once(void)
 		timeout = first - now;
 	}
 	page_alloc_stats_update();
+	idle[this_cpu()->id] = true;
+	sched_leave_for_host();
 	host_call1(RS_CALL_IDLE, timeout);
+	sched_enter();
+	idle[this_cpu()->id] = false;
+}
+
+static bool someone_waits(void)
+{
+	u32 i;
+
+	for (i = 0; i < rs_ncpus; i++)
+		if (queues[i].n)
+			return true;
+	return false;
 }
 
 void sched_idle(void)
@@ -439,7 +608,7 @@ void sched_idle(void)
 	struct queue *q = this_queue();
 
 	for (;;) {
-		while (!q->n)
+		while (!q->n && !someone_waits())
 			idle_once();
 		current()->sched.state = THREAD_SLEEPING;
 		schedule();
@@ -450,14 +619,20 @@ void sched_init(void)
 {
 	struct cpu *cpu = this_cpu();
 	struct queue *q = this_queue();
-	struct thread *idle = &idle_threads[cpu->id];
+	struct thread *t = &idle_threads[cpu->id];
 
 	list_init(&q->ready);
-	idle->kstack = this_kstack();
-	idle->sched.state = THREAD_RUNNING;
-	idle->sched.cpu = cpu->id;
-	q->idle = idle;
-	this_kstack()->thread = idle;
-	cpu->current = idle;
+	t->kstack = this_kstack();
+	t->sched.state = THREAD_RUNNING;
+	t->sched.cpu = cpu->id;
+	q->idle = t;
+	this_kstack()->thread = t;
+	cpu->current = t;
+	if (cpu->id)
+		return;
 	waiter_setup(&waiter_ops);
+	if (rs_ncpus > 1) {
+		big_lock = 1;
+		tlb_flush_others = flush_others;
+	}
 }

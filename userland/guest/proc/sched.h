@@ -30,6 +30,7 @@
 #define RS_PROC_SCHED_H
 
 #include "../lib/list.h"
+#include "../arch/cpu.h"
 #include "../lib/types.h"
 #include "../sync/waiter.h"
 
@@ -115,8 +116,30 @@ void wait_leave(struct wait_entry *e);
 /** wait_wake() - all that wait there */
 void wait_wake(struct wait_list *w);
 
-/** sched_init() - boot: CPU 0's idle thread is what runs now */
+/** sched_init() - boot of a CPU: its idle thread is what runs now */
 void sched_init(void);
+/**
+ * sched_enter(), sched_leave() - into the kernel and out of it: from ring 3 and back, and around
+ * what may take long in the host
+ */
+void sched_enter_slow(void);
+void sched_leave_slow(void);
+/* the same for a call to the host that may take long; sched_enter() afterwards */
+void sched_leave_for_host(void);
+static always_inline void sched_enter(void)
+{
+	if (unlikely(rs_ncpus > 1))
+		sched_enter_slow();
+}
+
+static always_inline void sched_leave(void)
+{
+	if (unlikely(rs_ncpus > 1))
+		sched_leave_slow();
+}
+
+/** sched_barrier() - all CPUs in this address space have passed the kernel since (membarrier) */
+void sched_barrier(void);
 /** sched_first - boot: what the first thread does before it goes to ring 3 */
 extern void (*sched_first)(void);
 /** sched_start() - @t, which has never run: at the next turn */

@@ -249,6 +249,7 @@ void rs_syscall(struct rs_frame *f)
 	sys_fn fn;
 	long ret;
 
+	sched_enter();
 	t->in_syscall = (u64)nr + 1;
 	rs_stats()->syscalls++;
 	fn = nr < RS_NR_SYSCALLS ? handlers[nr] : NULL;
@@ -260,6 +261,7 @@ void rs_syscall(struct rs_frame *f)
 	if (unlikely(IS_RESTART(ret)))
 		t->work |= THREAD_WORK_SIGNAL;
 	t->in_syscall = 0;
+	sched_leave();
 }
 
 static int open_stdio(struct fd_table *files)

@@ -132,6 +132,17 @@ static bool may_wait(u64 nr, const u64 a[6])
 	return false;
 }
 
+/* This CPU is away; the others may be in the kernel meanwhile. */
+static long call_here(u64 nr, const u64 a[6])
+{
+	long ret;
+
+	sched_leave_for_host();
+	ret = host_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	sched_enter();
+	return ret;
+}
+
 long host_call_intr(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 {
 	u64 a[6] = { a0, a1, a2, a3, a4, a5 };
@@ -142,7 +153,7 @@ long host_call_intr(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 		if (unlikely(sched_others()) && may_wait(nr, a))
 			ret = call_helper(nr, a);
 		else
-			ret = host_call(nr, a0, a1, a2, a3, a4, a5);
+			ret = call_here(nr, a);
 		if (likely(ret != -EINTR))
 			return ret;
 		if (signal_ready())
@@ -747,7 +758,8 @@ long sys_forward(struct rs_frame *f)
 	long ret;
 	int host;
 
-	if (!rs_sysrows[nr].plain || (nr == __NR_flock && sched_others()))
+	if (!rs_sysrows[nr].plain || (nr == __NR_flock && sched_others()) ||
+	    rs_ncpus > 1)
 		return forward_general(f);
 	host = fd_host(current_proc()->files, ARG0(f));
 	if (unlikely(host < 0))

@@ -504,6 +504,7 @@ void rs_return_to_user(struct rs_frame *f)
 	struct thread *t = current();
 	struct process *p = t->proc;
 
+	sched_enter();
 	/* Also called without work, when only the host's word is set. */
 	do {
 		host_events();
@@ -516,6 +517,7 @@ void rs_return_to_user(struct rs_frame *f)
 		else
 			signal_deliver(f);
 	} while (t->work || READ_ONCE(this_cpu()->shared->pending));
+	sched_leave();
 }
 
 /* --- calls ------------------------------------------------------------------------------------ */
