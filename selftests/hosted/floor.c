@@ -4,6 +4,7 @@
  */
 #include <asm/unistd.h>
 #include <errno.h>
+#include <linux/fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -510,6 +511,7 @@ void floor_init(void)
 
 	fiber_init();
 	pages_init();
+	floor_boot.cwd_fd = (int)syscall(__NR_open, ".", O_RDONLY | O_DIRECTORY);
 	rs_hosted_cpu = c;
 	c->shared = &floor_shared;
 	c->pages = &rs_page_cpus[0];
