@@ -23,7 +23,7 @@ long syscall(long nr, ...);
 
 u64 rs_direct_base;
 struct rs_boot floor_boot = { .pid = 4711, .ppid = 1, .pgid = 4711, .sid = 1, .uid = 1000,
-			      .euid = 1000, .stdio = { 0, 1, 2 } };
+			      .euid = 1000 };
 struct rs_boot *rs_boot = &floor_boot;
 __thread struct cpu *rs_hosted_cpu;
 struct cpu_features cpu_has = { .xcr0 = 7, .xsave_size = 832 };
@@ -513,9 +513,13 @@ void host_exit(int wait_status, int error)
 void floor_init(void)
 {
 	struct cpu *c = &rs_cpus[0];
+	int i;
 
 	fiber_init();
 	pages_init();
+	/* The sandbox closes its descriptors; ours stay. */
+	for (i = 0; i < 3; i++)
+		floor_boot.stdio[i] = (int)syscall(__NR_dup, (long)i);
 	floor_boot.cwd_fd = (int)syscall(__NR_open, ".", O_RDONLY | O_DIRECTORY);
 	rs_hosted_cpu = c;
 	c->shared = &floor_shared;
@@ -538,6 +542,7 @@ void floor_run(void (*firstly)(void))
 	if (syscall_process_init(p))
 		rs_panic("no first process");
 	t = list_first(&p->threads, struct thread, list);
+	memset(t->frame, 0, sizeof(*t->frame));
 	sched_prepare(t);
 	sched_first = firstly;
 	sched_start(t);
