@@ -215,10 +215,6 @@ int rs_cli_run(int argc, char **argv)
 			if (!c.cpus)
 				return bad("--cpus: \"%s\" is no number between 1 and 16%s", value,
 					   "");
-			if (c.cpus != 1)
-				return bad("--cpus %s: more than one CPU is not available in this "
-					   "version%s",
-					   value, "");
 			break;
 		case PIDS:
 			c.pids = parse_number(value, RS_MAX_PIDS);
