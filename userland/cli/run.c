@@ -32,7 +32,7 @@ static const char help[] =
 	"What it gets:\n"
 	"  --memory SIZE        memory, with suffix K, M or G (default 1G); what it leaves in "
 	"pipes, sockets and memfds does not count\n"
-	"  --cpus N             CPUs (1 in this version)\n"
+	"  --cpus N             CPUs of the guest, 1 to 16; 1 without it\n"
 	"  --pids N             processes and threads at once, 1 to 30000 (default 4096)\n"
 	"  --env NAME=VALUE     set in its environment, which is otherwise the caller's\n"
 	"What you see:\n"

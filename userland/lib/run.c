@@ -28,7 +28,7 @@
 #include "threads.h"
 
 const struct rs_engine_ops *rs_engine_default = &rs_engine_device;
-unsigned int rs_cpus_available = 1;
+unsigned int rs_cpus_available = RS_MAX_CPUS;
 
 static int setup_failed(struct rs_result *r, int status, const char *why)
 {
