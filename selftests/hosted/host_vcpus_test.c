@@ -388,7 +388,6 @@ static int run(long (*fn)(struct cpu *c), int sig)
 
 		dup2(fds[0], 0);	/* a pipe that nobody writes to */
 		rs_engine_default = &fake;
-		rs_cpus_available = CPUS;
 		guest = fn;
 		c.program = "/bin/true";
 		c.argv = argv;
