@@ -405,6 +405,11 @@ bool mm_fork_keep(struct mm *parent, struct mm *child, u64 addr)
 	return true;
 }
 
+/* The floor keeps no page tables. */
+void pgtable_drop_spare(void)
+{
+}
+
 void mm_put(struct mm *mm)
 {
 	if (--mm->refs)
