@@ -133,6 +133,9 @@ static void handle_events(void)
 	if (events & RS_EVENT_TIMER) {
 		host_timer = NO_DEADLINE;
 		run_timers();
+		/* Whoever runs goes on running; an idle CPU looks before it sleeps. */
+		if (current() != this_queue()->idle)
+			sched_timers_changed();
 	}
 	if (events & RS_EVENT_TICK && this_queue()->n)
 		current()->work |= THREAD_WORK_RESCHED;
