@@ -137,7 +137,8 @@ struct rs_vcpu_shared {
 	__u64 events;		/* RS_EVENT_*; set and taken like pending */
 	__u32 want_tick;	/* not 0: threads wait for this vCPU; written by the guest */
 	__u32 state;		/* RS_SLOT_*, in slots only */
-	__u64 reserved[53];
+	__u64 short_calls;	/* the guest kernel's: system calls answered without it; part of rs_guest_stats.syscalls in the end */
+	__u64 reserved[52];
 	__u8  bounce[3584];	/* for small arguments of calls; contents have no meaning outside a call */
 };
 

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +49,7 @@ static char *dir;		/* the test's directory, canonical */
 /**
  * struct step - one call: @nr with @args; strings (paths below dir, absolute ones, or NAME.SUFFIX
  * as it is) go to arguments @at
- * @taken_over: made directly, not through the library
+ * @taken_over: made directly, not through the library; IN_SLOT: by a helper thread
  */
 struct step {
 	const char *what;
@@ -60,6 +61,7 @@ struct step {
 	int taken_over;
 };
 
+#define IN_SLOT			2
 #define P(n, path)		{ path }, { n }
 #define AT			AT_FDCWD
 
@@ -186,6 +188,36 @@ static const struct step steps[] = {
 	  { FD, 0, 4096, 1 << 30, 0 } },
 	{ "console", RS_CALL_CONSOLE, 0, P(0, "text"), { 0, 0, RS_CONSOLE_LOG } },
 	{ "idle for a moment", RS_CALL_IDLE, -ETIME, P(0, NULL), { 1000000 } },
+	/* a helper thread, made behind the walls, stands behind them */
+	{ "in a slot: open a file outside",
+	  __NR_openat,
+	  -EACCES,
+	  P(1, "secret/file"),
+	  { AT, 0, O_RDONLY },
+	  IN_SLOT },
+	{ "in a slot: open a file in --ro",
+	  __NR_openat,
+	  GOOD,
+	  P(1, "ro/file"),
+	  { AT, 0, O_RDONLY },
+	  IN_SLOT },
+	{ "in a slot: open it for writing",
+	  __NR_openat,
+	  -EACCES,
+	  P(1, "ro/file"),
+	  { AT, 0, O_RDWR },
+	  IN_SLOT },
+	{ "in a slot: stat a file outside",
+	  __NR_stat,
+	  -EACCES,
+	  P(0, "secret/file"),
+	  { 0, OUT },
+	  IN_SLOT },
+	{ "in a slot: chdir", __NR_chdir, 0, P(0, "ro"), { 0 }, IN_SLOT },
+	{ "and the vCPU's directory is another", __NR_stat, -ENOENT, P(0, "only.here"), { 0, OUT } },
+	{ "in a slot: socket", __NR_socket, -EPERM, P(0, NULL), { AF_INET, SOCK_STREAM }, IN_SLOT },
+	{ "a timer", RS_CALL_TIMER, 0, P(0, NULL), { 1 } },
+	{ "ticks", RS_CALL_TICK, 0, P(0, NULL), { 0 } },
 	/* an attacker in the host process */
 	{ "taken over: open outside",
 	  __NR_openat,
@@ -222,6 +254,43 @@ static const struct step steps[] = {
 	{ "taken over: execve", __NR_execve, -EPERM, P(0, "/bin/sh"), { 0 }, 1 },
 	{ "taken over: fork", __NR_fork, -EPERM, P(0, NULL), { 0 }, 1 },
 	{ "taken over: clone", __NR_clone, -EPERM, P(0, NULL), { SIGCHLD }, 1 },
+	{ "taken over: a process that shares all but its number",
+	  __NR_clone,
+	  -EPERM,
+	  P(0, NULL),
+	  { 0x3d0f00 & ~CLONE_THREAD, OUT },
+	  1 },
+	{ "taken over: a thread with descriptors of its own",
+	  __NR_clone,
+	  -EPERM,
+	  P(0, NULL),
+	  { 0x3d0f00 & ~CLONE_FILES, OUT },
+	  1 },
+	{ "taken over: a thread in a name space of its own",
+	  __NR_clone,
+	  -EPERM,
+	  P(0, NULL),
+	  { 0x3d0f00 | CLONE_NEWUSER, OUT },
+	  1 },
+	{ "taken over: clone3", __NR_clone3, -ENOSYS, P(0, NULL), { OUT, 88 }, 1 },
+	{ "taken over: unshare descriptors",
+	  __NR_unshare,
+	  -EPERM,
+	  P(0, NULL),
+	  { CLONE_FS | CLONE_FILES },
+	  1 },
+	{ "taken over: unshare into a name space",
+	  __NR_unshare,
+	  -EPERM,
+	  P(0, NULL),
+	  { CLONE_NEWUSER },
+	  1 },
+	{ "taken over: a signal to a thread of another",
+	  __NR_tgkill,
+	  -EPERM,
+	  P(0, NULL),
+	  { 1, 1, 0 },
+	  1 },
 	{ "taken over: executable memory",
 	  __NR_mmap,
 	  -EPERM,
@@ -293,7 +362,8 @@ static struct results {
 
 static struct rs_run run_page;
 static uint8_t *arena;
-static struct rs_vcpu_shared *shared;
+static struct rs_vcpu_shared *shared, *slot;
+static unsigned int last_slot;
 static int step, phase, fd_kept, want_bad_exit, want_thread;
 
 static int fake_open(struct rs_engine *e, char *why)
@@ -342,6 +412,8 @@ static int fake_set_state(struct rs_engine_vcpu *v, const struct rs_vcpu_state *
 
 	(void)v;
 	shared = (struct rs_vcpu_shared *)(arena + boot->shared_gpa);
+	slot = (struct rs_vcpu_shared *)(arena + boot->slots_gpa) + boot->nslots - 1;
+	last_slot = boot->nslots - 1;
 	return boot->magic == RS_BOOT_MAGIC ? 0 : -EINVAL;
 }
 
@@ -406,9 +478,16 @@ static void prepare(const struct step *s, long *args)
 			snprintf((char *)arena + gpa, 4096, "%s", p);
 		else
 			snprintf((char *)arena + gpa, 4096, "%s/%s", dir, p);
-		args[s->at[i]] = s->taken_over ? (long)(arena + gpa) : (long)gpa;
+		args[s->at[i]] = s->taken_over == 1 ? (long)(arena + gpa) : (long)gpa;
 		gpa += 4096;
 	}
+}
+
+/* What the guest kernel does when it is notified. */
+static void take(void)
+{
+	__atomic_exchange_n(&shared->pending, 0, __ATOMIC_SEQ_CST);
+	__atomic_exchange_n(&shared->events, 0, __ATOMIC_SEQ_CST);
 }
 
 /* Phases: 0 the steps, 1 every descriptor number, 2 a signal, 3 the end. */
@@ -419,6 +498,16 @@ static int fake_run(struct rs_engine_vcpu *v)
 
 	(void)v;
 	if (phase == 0) {
+		if (asked && script[step].taken_over == IN_SLOT) {
+			/* Submitted, or woken out of idling; a time-out ends it as a failure. */
+			if (!shared->call.ret && slot->state != RS_SLOT_DONE) {
+				take();
+				args[0] = 20000000000;
+				return ask(RS_CALL_IDLE, args);
+			}
+			results->got[step++] = shared->call.ret ? shared->call.ret : slot->call.ret;
+			asked = 0;
+		}
 		if (asked) {
 			results->got[step] = shared->call.ret;
 			if (script[step].want == KEEP)
@@ -426,7 +515,7 @@ static int fake_run(struct rs_engine_vcpu *v)
 			step++;
 			asked = 0;
 		}
-		while (step < script_length && script[step].taken_over) {
+		while (step < script_length && script[step].taken_over == 1) {
 			prepare(&script[step], args);
 			results->got[step] = direct(script[step].nr, args);
 			step++;
@@ -435,7 +524,13 @@ static int fake_run(struct rs_engine_vcpu *v)
 		if (step < script_length) {
 			prepare(&script[step], args);
 			asked = 1;
-			return ask(script[step].nr, args);
+			if (script[step].taken_over != IN_SLOT)
+				return ask(script[step].nr, args);
+			slot->call.nr = script[step].nr;
+			memcpy(slot->call.args, args, sizeof(slot->call.args));
+			slot->state = RS_SLOT_SUBMITTED;
+			args[0] = last_slot;
+			return ask(RS_CALL_SUBMIT, args);
 		}
 		phase = 1;
 	}
@@ -460,13 +555,15 @@ static int fake_run(struct rs_engine_vcpu *v)
 			return ask(__NR_fstat, args);
 		}
 		phase = 2;
+		take();
 		kill(getpid(), SIGUSR1);
 		args[0] = -1;
 		return ask(RS_CALL_IDLE, args);
 	}
 	if (phase == 2) {
 		results->idle = shared->call.ret;
-		results->pending = __atomic_exchange_n(&shared->pending, 0, __ATOMIC_SEQ_CST);
+		results->pending = __atomic_exchange_n(&shared->pending, 0, __ATOMIC_SEQ_CST) &
+				   ~RS_PENDING_EVENTS;	/* the timer's may be among them */
 		phase = 3;
 		if (want_bad_exit) {
 			run_page.exit_reason = RS_EXIT_SHUTDOWN;
@@ -611,6 +708,7 @@ int main(void)
 		return 1;
 	}
 	make_file("ro/file");
+	make_file("ro/only.here");
 	make_file("secret/file");
 
 	status = run(ro, rw, 0, error);

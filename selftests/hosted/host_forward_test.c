@@ -58,9 +58,9 @@ static bool in_guest(uint64_t p, uint64_t len)
 
 static bool in_scratch(uint64_t p, uint64_t len)
 {
-	uint64_t s = (uint64_t)&vcpu.scratch;
+	uint64_t s = (uint64_t)&vcpu.caller.scratch;
 
-	return p >= s && p - s <= sizeof(vcpu.scratch) && len <= sizeof(vcpu.scratch) - (p - s);
+	return p >= s && p - s <= sizeof(vcpu.caller.scratch) && len <= sizeof(vcpu.caller.scratch) - (p - s);
 }
 
 static bool fd_ok(long fd)
@@ -160,7 +160,7 @@ static bool arg_ok(long nr, const struct rs_call_row *row, const long *a, int i)
 	case RS_A_BLKIN:
 		return !p || in_guest(p, (uint32_t)a[param]);
 	case RS_A_BLKOUTP:
-		return !p || in_guest(p, vcpu.scratch.length);
+		return !p || in_guest(p, vcpu.caller.scratch.length);
 	case RS_A_LENP:
 		return !p || in_scratch(p, 4);
 	case RS_A_ARROUT: case RS_A_ARRINOUT:
@@ -324,7 +324,7 @@ static void check(bool ok, const char *what, long got)
 
 static long ask(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {
-	struct rs_call *call = &vcpu.shared->call;
+	struct rs_call *call = &vcpu.caller.shared->call;
 
 	memset(&seen, 0, sizeof(seen));
 	call->nr = nr;
@@ -334,7 +334,7 @@ static long ask(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_
 	call->args[3] = d;
 	call->args[4] = e;
 	call->args[5] = f;
-	return rs_dispatch(&vcpu);
+	return rs_dispatch(&vcpu.caller);
 }
 
 static const struct {
@@ -594,7 +594,7 @@ static void run_structures(void)
 	*length = 16;
 	ret = ask(__NR_getsockname, OWN_FD, 0x1000, 0x7000, 0, 0, 0);
 	check(seen.calls == 1 && !seen.wrong &&
-		      (uint64_t)seen.args[2] == (uint64_t)&vcpu.scratch.length,
+		      (uint64_t)seen.args[2] == (uint64_t)&vcpu.caller.scratch.length,
 	      "getsockname has its length copied", ret);
 	*length = ~0u;
 	ret = ask(__NR_getsockname, OWN_FD, 0x1000, 0x7000, 0, 0, 0);
@@ -604,8 +604,8 @@ static void run_structures(void)
 	check(!seen.calls && ret == -EFAULT, "getsockname with a length across the arena's end",
 	      ret);
 
-	vcpu.scratch.pair[0] = 30;
-	vcpu.scratch.pair[1] = 31;
+	vcpu.caller.scratch.pair[0] = 30;
+	vcpu.caller.scratch.pair[1] = 31;
 	ret = ask(__NR_pipe2, 0x8000, 0, 0, 0, 0, 0);
 	check(!ret && pair[0] == 30 && pair[1] == 31 && fd_ok(30) && fd_ok(31),
 	      "pipe2 gives the guest two descriptors", ret);
@@ -703,6 +703,7 @@ static void storm(unsigned int rounds)
 int main(int argc, char **argv)
 {
 	char why[RS_WHY] = "";
+	unsigned int i, held = 0;
 
 	rs_table_init();
 	sb.engine.info.gpa_bits = 40;
@@ -712,11 +713,11 @@ int main(int argc, char **argv)
 		printf("Bail out! %s\n", why);
 		return 1;
 	}
-	vcpu.sb = &sb;
-	vcpu.shared = (struct rs_vcpu_shared *)(sb.mem.arena + 0x2000);
-	vcpu.xsave = rs_vector_area();
+	vcpu.caller.sb = &sb;
+	vcpu.caller.shared = (struct rs_vcpu_shared *)(sb.mem.arena + 0x2000);
+	vcpu.caller.xsave = rs_vector_area();
 	sb.vcpus[0] = &vcpu;
-	if (!vcpu.xsave || rs_signals_install(&sb)) {
+	if (!vcpu.caller.xsave || rs_signals_install(&sb)) {
 		printf("Bail out! signals\n");
 		return 1;
 	}
@@ -724,6 +725,16 @@ int main(int argc, char **argv)
 	run_rows();
 	run_structures();
 	storm(argc > 1 ? strtoul(argv[1], NULL, 0) : 300000);
+	/* The same with several callers: descriptors are held, and let go. */
+	sb.net_host = sb.covers_proc = false;
+	rs_table_several();
+	sb.several = true;
+	run_rows();
+	run_structures();
+	storm(argc > 1 ? strtoul(argv[1], NULL, 0) : 300000);
+	for (i = 0; i < RS_FD_LIMIT; i++)
+		held += sb.users[i] != 0 || sb.closing[i / 64];
+	check(!held && !vcpu.caller.nheld, "no descriptor is held when no call is made", held);
 	printf("1..%d\n", tests);
 	return failures != 0;
 }

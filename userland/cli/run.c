@@ -32,7 +32,8 @@ static const char help[] =
 	"What it gets:\n"
 	"  --memory SIZE        memory, with suffix K, M or G (default 1G); what it leaves in "
 	"pipes, sockets and memfds does not count\n"
-	"  --cpus N             CPUs (1 in this version)\n"
+	"  --cpus N             CPUs of the guest, 1 to 16; 1 without it\n"
+	"  --pids N             processes and threads at once, 1 to 30000 (default 4096)\n"
 	"  --env NAME=VALUE     set in its environment, which is otherwise the caller's\n"
 	"What you see:\n"
 	"  --trace[=SET]        its system calls; SET: names of calls, all, file, desc, net, "
@@ -102,6 +103,19 @@ static uint64_t parse_size(const char *s)
 	return n << shift;
 }
 
+/* A number between 1 and @most; 0 when it is none. */
+static unsigned int parse_number(const char *s, unsigned int most)
+{
+	unsigned long n;
+	char *end;
+
+	if (*s < '0' || *s > '9')
+		return 0;
+	errno = 0;
+	n = strtoul(s, &end, 10);
+	return *end || errno || n > most ? 0 : n;
+}
+
 /* NAME=VALUE replaces what the list has for NAME. */
 static void set_env(struct list *env, const char *item)
 {
@@ -136,12 +150,13 @@ static int option(char **argv, int *i, const char *name, int needs, const char *
 
 static const struct {
 	const char *name;
-	enum { MEMORY, CPUS, RO, RW, NET, ENV, TRACE, EXPLAIN, STATS, VERBOSE, BENCH, DEBUG } id;
+	enum { MEMORY, CPUS, PIDS, RO, RW, NET, ENV, TRACE, EXPLAIN, STATS, VERBOSE, BENCH, DEBUG } id;
 	enum { NONE, OPTIONAL, NEEDED } value;
 } options[] = {
 	{ "--memory", MEMORY, NEEDED }, { "--cpus", CPUS, NEEDED },
-	{ "--ro", RO, NEEDED },		{ "--rw", RW, NEEDED },
-	{ "--net", NET, NEEDED },	{ "--env", ENV, NEEDED },
+	{ "--pids", PIDS, NEEDED },	{ "--ro", RO, NEEDED },
+	{ "--rw", RW, NEEDED },		{ "--net", NET, NEEDED },
+	{ "--env", ENV, NEEDED },
 	{ "--trace", TRACE, OPTIONAL }, { "--explain", EXPLAIN, NONE },
 	{ "--stats", STATS, OPTIONAL }, { "--verbose", VERBOSE, NONE },
 	{ "--bench", BENCH, NONE },	{ "--debug", DEBUG, NONE },
@@ -156,7 +171,7 @@ int rs_cli_run(int argc, char **argv)
 	enum rs_stats_format stats = RS_STATS_OFF;
 	const char *value;
 	struct rs_result r;
-	char word[64], *end;
+	char word[64];
 	FILE *messages;
 	size_t k;
 	int i, failed;
@@ -196,14 +211,15 @@ int rs_cli_run(int argc, char **argv)
 				return bad("--memory: \"%s\" is no size%s", value, "");
 			break;
 		case CPUS:
-			errno = 0;
-			c.cpus = strtoul(value, &end, 10);
-			if (*value < '0' || *value > '9' || *end || errno || !c.cpus || c.cpus > 64)
-				return bad("--cpus: \"%s\" is no number between 1 and 64%s", value,
+			c.cpus = parse_number(value, RS_MAX_CPUS);
+			if (!c.cpus)
+				return bad("--cpus: \"%s\" is no number between 1 and 16%s", value,
 					   "");
-			if (c.cpus != 1)
-				return bad("--cpus %s: more than one CPU is not available in this "
-					   "version%s",
+			break;
+		case PIDS:
+			c.pids = parse_number(value, RS_MAX_PIDS);
+			if (!c.pids)
+				return bad("--pids: \"%s\" is no number between 1 and 30000%s",
 					   value, "");
 			break;
 		case RO:

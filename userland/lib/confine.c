@@ -20,7 +20,9 @@
  *			number says too little: commands of ioctl and fcntl, PROT_EXEC, targets of
  *			kill
  *
- * All of it binds one thread, so there must be no other.
+ * All of it binds one thread and those it makes later, so there must be no other before. Threads are
+ * all it can make; their number is bounded by RS_SLOTS and --cpus as long as this process is its
+ * own master, and by the machine's limits (pids.max of a cgroup) when it is not.
  *
  * Fails closed: anything that cannot be set up is an error with its reason, and the program does
  * not run. A Linux without Landlock is such an error; a newer Landlock than we know is not, its
@@ -436,7 +438,13 @@ static const int own_calls[] = { __NR_exit_group,     __NR_exit,
 				 __NR_fstat,	      __NR_newfstatat,
 				 __NR_readlinkat,     __NR_close,
 				 __NR_openat,	      __NR_restart_syscall,
-				 __NR_lseek,	      -1 };
+				 __NR_lseek,	      __NR_set_robust_list,
+				 __NR_rseq,	      -1 };
+
+/* A thread as pthread_create() makes it. All of memory, descriptors and signals is shared. */
+#define THREAD_FLAGS                                                                          \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_SIGHAND | CLONE_THREAD |   \
+	 CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
 
 static int allow(scmp_filter_ctx ctx, bool *done, int nr)
 {
@@ -496,6 +504,20 @@ static int fill_filter(struct rs_sandbox *sb, scmp_filter_ctx ctx)
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_tgkill, 1,
 				       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
+	/*
+	 * Threads, in one form. The arguments of clone3 are in memory, where no filter looks: libc
+	 * hears that there is no such call and takes clone. A thread may have a working directory
+	 * of its own.
+	 */
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_clone, 1,
+				       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)THREAD_FLAGS));
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), __NR_clone3, 0);
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_unshare, 1,
+				       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)CLONE_FS));
+	done[__NR_clone] = done[__NR_clone3] = done[__NR_unshare] = true;
 	done[__NR_mmap] = done[__NR_mprotect] = done[__NR_kill] = done[__NR_tgkill] = true;
 	/* Sockets: pairs always, others with the network. */
 	if (!ret)

@@ -172,7 +172,7 @@ static bool changes_directory(long nr)
 /* Explain argument @i, a path relative to @dfd. Returns whether it said something. */
 static bool explain_argument(struct rs_slow_call *s, long dfd, int i, unsigned int access)
 {
-	struct rs_sandbox *sb = s->v->sb;
+	struct rs_sandbox *sb = s->by->sb;
 	char path[RS_PATH_MAX], real[RS_PATH_MAX], *slash;
 	size_t n, have = 0;
 	long fd;
@@ -226,9 +226,9 @@ long rs_explain_slow(void *arg)
 	char name[32];
 
 	if (s->row->policy == RS_P_NET &&
-	    (!s->v->sb->net_host ||
-	     (s->nr == __NR_connect && *(sa_family_t *)s->v->scratch.addr == AF_UNIX))) {
-		explain_class(s->v->sb, s->nr, RS_P_NET);
+	    (!s->by->sb->net_host ||
+	     (s->nr == __NR_connect && *(sa_family_t *)s->by->scratch.addr == AF_UNIX))) {
+		explain_class(s->by->sb, s->nr, RS_P_NET);
 		return 0;
 	}
 	if (s->nr == __NR_open || s->nr == __NR_openat)
@@ -251,7 +251,7 @@ long rs_explain_slow(void *arg)
 		}
 	}
 	if (!said)
-		rs_say(s->v->sb, "refused %s: %s, by Linux itself",
+		rs_say(s->by->sb, "refused %s: %s, by Linux itself",
 		       call_name(s->nr, name, sizeof(name)), strerror(-(int)s->result));
 	return 0;
 }

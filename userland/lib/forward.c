@@ -14,6 +14,11 @@
  *	finish	what the kernel wrote into our copies goes to the guest; new descriptors become the
  *		guest's, one that is closed was taken from it before the call.
  *
+ * With several callers (helper threads, vCPUs) a descriptor could be closed between check and call,
+ * and its number be given to a file of this library, one that policy.c has open for a moment and
+ * that is not the guest's. So each caller holds the descriptors it has checked until its call is
+ * over, and a number that is held is not given back to Linux: see hold_fd().
+ *
  * Buffers themselves are handed to the kernel in place: what is there is data, and may change at
  * any time as in any threaded program. Strings (paths) likewise: the kernel copies them before it
  * looks, and the guard areas around arena and window bound how far.
@@ -63,7 +68,7 @@ _Static_assert(sizeof(struct guest_msghdr) == sizeof(struct msghdr), "one layout
  * @post: POST_*; @length_at and @pair_at are guest memory (HVA) for finish
  */
 struct check {
-	struct rs_vcpu *v;
+	struct rs_caller *by;
 	struct rs_sandbox *sb;
 	const struct rs_call_row *row;
 	long nr;
@@ -76,11 +81,68 @@ struct check {
 	uint64_t control_room;
 };
 
-static long check_fd(const struct rs_sandbox *sb, uint64_t in, long *out)
+/*
+ * Hold descriptor @fd for this call, so that its number stays what it is until the call is over.
+ * Counted first, then looked at, while close() takes the right away first and then looks at the
+ * count: either this call sees that the descriptor is gone, or close() sees this call.
+ */
+static __attribute__((noinline)) bool hold_fd(struct rs_caller *by, int64_t fd)
+{
+	struct rs_sandbox *sb = by->sb;
+
+	if ((uint64_t)fd >= RS_FD_LIMIT || by->nheld == RS_HELD_MAX)
+		return false;
+	__atomic_fetch_add(&sb->users[fd], 1, __ATOMIC_SEQ_CST);
+	by->held[by->nheld++] = fd;
+	return __atomic_load_n(&sb->owned[fd / 64], __ATOMIC_SEQ_CST) >> (fd % 64) & 1;
+}
+
+/* The last holder of a descriptor that was closed meanwhile closes it. */
+static __attribute__((noinline)) void release_fds(struct rs_caller *by)
+{
+	struct rs_sandbox *sb = by->sb;
+
+	while (by->nheld) {
+		int32_t fd = by->held[--by->nheld];
+		uint64_t bit = 1ull << (fd % 64);
+
+		if (__atomic_sub_fetch(&sb->users[fd], 1, __ATOMIC_SEQ_CST))
+			continue;
+		if (__atomic_load_n(&sb->closing[fd / 64], __ATOMIC_SEQ_CST) & bit &&
+		    __atomic_fetch_and(&sb->closing[fd / 64], ~bit, __ATOMIC_SEQ_CST) & bit)
+			rs_raw3(__NR_close, fd, 0, 0);
+	}
+}
+
+/*
+ * close() where other threads make calls too; this call holds the descriptor. One close takes the
+ * right to use it away, a second is EBADF. With other holders the number stays taken until the last
+ * of them is done, whatever the guest does meanwhile.
+ */
+static __attribute__((noinline)) long close_held(struct rs_caller *by, int32_t fd)
+{
+	struct rs_sandbox *sb = by->sb;
+	uint64_t bit = 1ull << (fd % 64);
+
+	if (!(__atomic_fetch_and(&sb->owned[fd / 64], ~bit, __ATOMIC_SEQ_CST) & bit))
+		return -EBADF;
+	if (__atomic_load_n(&sb->users[fd], __ATOMIC_SEQ_CST) == 1)
+		return rs_raw3(__NR_close, fd, 0, 0);
+	__atomic_fetch_or(&sb->closing[fd / 64], bit, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+/* May the guest use descriptor @fd in this call? */
+static inline bool use_fd(struct rs_caller *by, int64_t fd)
+{
+	return by->sb->several ? hold_fd(by, fd) : rs_fd_owned(by->sb, fd);
+}
+
+static long check_fd(struct rs_caller *by, uint64_t in, long *out)
 {
 	int32_t fd = (int32_t)in;
 
-	if (!rs_fd_owned(sb, fd))
+	if (!use_fd(by, fd))
 		return -EBADF;
 	*out = fd;
 	return 0;
@@ -117,10 +179,10 @@ static inline long check_optional(const struct rs_sandbox *sb, uint64_t gpa, uin
 }
 
 /* Copy an array of @n iovecs at @gpa into the scratch area and check each. Returns 0 or -errno. */
-static long check_iov(struct rs_vcpu *v, uint64_t gpa, uint64_t n)
+static long check_iov(struct rs_caller *by, uint64_t gpa, uint64_t n)
 {
-	struct rs_sandbox *sb = v->sb;
-	struct iovec *iov = v->scratch.iov;
+	struct rs_sandbox *sb = by->sb;
+	struct iovec *iov = by->scratch.iov;
 	const void *from;
 	uint64_t i;
 	long ret, hva;
@@ -146,7 +208,7 @@ static long check_iov(struct rs_vcpu *v, uint64_t gpa, uint64_t n)
 
 static long check_pollfds(struct check *c, uint64_t gpa, uint64_t n)
 {
-	struct pollfd *polls = c->v->scratch.polls;
+	struct pollfd *polls = c->by->scratch.polls;
 	const void *from;
 	uint64_t i;
 	long ret;
@@ -163,7 +225,7 @@ static long check_pollfds(struct check *c, uint64_t gpa, uint64_t n)
 		c->polls_at = (void *)from;
 	}
 	for (i = 0; i < n; i++)
-		if (polls[i].fd >= 0 && !rs_fd_owned(c->sb, polls[i].fd))
+		if (polls[i].fd >= 0 && !use_fd(c->by, polls[i].fd))
 			return -EBADF;
 	c->polls = n;
 	c->post |= POST_POLLFDS;
@@ -174,7 +236,7 @@ static long check_pollfds(struct check *c, uint64_t gpa, uint64_t n)
  * Every descriptor in the SCM_RIGHTS messages of our copy must be the guest's; other kinds of
  * control data are bounded by their length.
  */
-static long check_control(const struct rs_sandbox *sb, const uint8_t *control, uint64_t len)
+static long check_control(struct rs_caller *by, const uint8_t *control, uint64_t len)
 {
 	uint64_t at = 0;
 
@@ -189,7 +251,7 @@ static long check_control(const struct rs_sandbox *sb, const uint8_t *control, u
 		if (h->cmsg_type != SCM_RIGHTS)
 			return -EPERM;
 		for (k = sizeof(*h); k + 4 <= size; k += 4)
-			if (!rs_fd_owned(sb, *(const int32_t *)(control + at + k)))
+			if (!use_fd(by, *(const int32_t *)(control + at + k)))
 				return -EBADF;
 		size = (size + 7) & ~7ull;
 		if (size > len - at)
@@ -208,7 +270,7 @@ static long check_control(const struct rs_sandbox *sb, const uint8_t *control, u
  */
 static long check_address(struct check *c, uint64_t gpa, uint64_t n, long *out)
 {
-	uint8_t *addr = c->v->scratch.addr;
+	uint8_t *addr = c->by->scratch.addr;
 	const void *from;
 	long ret;
 
@@ -238,7 +300,7 @@ static long check_address(struct check *c, uint64_t gpa, uint64_t n, long *out)
  */
 static long check_msg(struct check *c, uint64_t gpa, bool out)
 {
-	struct rs_scratch *s = &c->v->scratch;
+	struct rs_scratch *s = &c->by->scratch;
 	struct guest_msghdr m;
 	const void *from = rs_gpa(&c->sb->mem, gpa, sizeof(m));
 	long ret, hva;
@@ -263,7 +325,7 @@ static long check_msg(struct check *c, uint64_t gpa, bool out)
 	s->msg.msg_namelen = hva ? m.namelen : 0;
 	if (m.iovlen > RS_IOV_MAX)
 		return -EMSGSIZE;
-	ret = check_iov(c->v, m.iov, m.iovlen);
+	ret = check_iov(c->by, m.iov, m.iovlen);
 	if (ret)
 		return ret;
 	s->msg.msg_iov = s->iov;
@@ -286,7 +348,7 @@ static long check_msg(struct check *c, uint64_t gpa, bool out)
 		if (!out) {
 			ret = rs_copy_from_guest(s->control, from, len);
 			if (!ret)
-				ret = check_control(c->sb, s->control, len);
+				ret = check_control(c->by, s->control, len);
 			if (ret)
 				return ret;
 		}
@@ -316,7 +378,7 @@ static const struct rs_cmd_row *find_command(const struct rs_cmd_row *rows, unsi
 static long check_other(struct check *c, unsigned int i, uint32_t arg)
 {
 	struct rs_sandbox *sb = c->sb;
-	struct rs_scratch *s = &c->v->scratch;
+	struct rs_scratch *s = &c->by->scratch;
 	uint32_t param = RS_ARG_PARAM(arg);
 	const struct rs_cmd_row *cmd;
 	uint64_t in = c->in[i], n;
@@ -374,7 +436,7 @@ static long check_other(struct check *c, unsigned int i, uint32_t arg)
 	case RS_A_IOVIN:
 	case RS_A_IOVOUT:
 		c->out[i] = (long)s->iov;
-		return check_iov(c->v, in, c->in[param]);
+		return check_iov(c->by, in, c->in[param]);
 	case RS_A_MSGIN:
 	case RS_A_MSGOUT:
 		c->out[i] = (long)&s->msg;
@@ -407,7 +469,7 @@ static long check_other(struct check *c, unsigned int i, uint32_t arg)
 			c->out[i + 1] = (int32_t)in;
 			return 0;
 		case RS_A_FD:
-			return check_fd(sb, in, &c->out[i + 1]);
+			return check_fd(c->by, in, &c->out[i + 1]);
 		case RS_A_IN:
 		case RS_A_OUT:
 		case RS_A_INOUT:
@@ -457,10 +519,10 @@ static inline long check_args(struct check *c)
 				c->out[i] = AT_FDCWD;
 				break;
 			}
-			ret = check_fd(sb, in, &c->out[i]);
+			ret = check_fd(c->by, in, &c->out[i]);
 			break;
 		case RS_A_FD:
-			ret = check_fd(sb, in, &c->out[i]);
+			ret = check_fd(c->by, in, &c->out[i]);
 			break;
 		case RS_A_BUFIN:
 		case RS_A_BUFOUT:
@@ -655,7 +717,7 @@ static void own_received(struct rs_sandbox *sb, const uint8_t *control, uint64_t
 
 static long finish(struct check *c, long ret)
 {
-	struct rs_scratch *s = &c->v->scratch;
+	struct rs_scratch *s = &c->by->scratch;
 	long err = 0;
 
 	if (c->post & POST_LENGTH && ret >= 0)
@@ -703,14 +765,14 @@ static long slow_policy(struct check *c)
 	struct rs_slow_call s;
 	unsigned int i;
 
-	s.v = c->v;
+	s.by = c->by;
 	s.row = c->row;
 	s.nr = c->nr;
 	for (i = 0; i < 6; i++) {
 		s.in[i] = c->in[i];
 		s.args[i] = c->out[i];
 	}
-	return rs_slow(rs_policy_slow, &s, c->v->xsave);
+	return rs_slow(rs_policy_slow, &s, c->by->xsave);
 }
 
 static long slow_explain(struct check *c, long ret)
@@ -718,7 +780,7 @@ static long slow_explain(struct check *c, long ret)
 	struct rs_slow_call s;
 	unsigned int i;
 
-	s.v = c->v;
+	s.by = c->by;
 	s.row = c->row;
 	s.nr = c->nr;
 	s.result = ret;
@@ -726,23 +788,20 @@ static long slow_explain(struct check *c, long ret)
 		s.in[i] = c->in[i];
 		s.args[i] = c->out[i];
 	}
-	rs_slow(rs_explain_slow, &s, c->v->xsave);
+	rs_slow(rs_explain_slow, &s, c->by->xsave);
 	return ret;
 }
 
 /*
  * The short way, for rows of a plain shape (table.c): one check of a descriptor, at most one of a
- * buffer, and the call. Whatever fails here is what check_args() would have said.
+ * buffer, and the call. Whatever fails here is what check_args() would have said. @fd is the
+ * descriptor, read once and checked.
  */
-static __attribute__((noinline)) long forward_buffer(struct rs_vcpu *v, uint64_t nr,
-						     unsigned int flags)
+static inline long short_way(struct rs_caller *by, uint64_t nr, unsigned int flags, int32_t fd)
 {
-	struct rs_call *call = &v->shared->call;
-	int32_t fd = RS_READ_ONCE(call->args[0]);
+	struct rs_call *call = &by->shared->call;
 	long out[6], ret;
 
-	if (!rs_fd_owned(v->sb, fd))
-		return -EBADF;
 	out[0] = fd;
 	out[1] = RS_READ_ONCE(call->args[1]);
 	out[2] = RS_READ_ONCE(call->args[2]);
@@ -750,37 +809,61 @@ static __attribute__((noinline)) long forward_buffer(struct rs_vcpu *v, uint64_t
 	out[4] = RS_READ_ONCE(call->args[4]);
 	out[5] = RS_READ_ONCE(call->args[5]);
 	if (flags & RS_ROW_BUFFER) {
-		ret = check_range(v->sb, out[1], out[2], &out[1]);
+		ret = check_range(by->sb, out[1], out[2], &out[1]);
 		if (ret)
 			return ret;
 	}
 	if (flags & RS_ROW_BLOCKS)
-		return rs_host_call(nr, out, &v->shared->pending);
+		return rs_host_call(nr, out, &by->shared->pending);
 	return rs_raw6(nr, out[0], out[1], out[2], out[3], out[4], out[5]);
 }
 
-static inline long forward_plain(struct rs_vcpu *v, uint64_t nr)
+/* The short way where other threads make calls too: the descriptor is held. */
+static __attribute__((noinline)) long forward_held(struct rs_caller *by, uint64_t nr,
+						   unsigned int flags)
 {
-	struct rs_call *call = &v->shared->call;
+	int32_t fd = RS_READ_ONCE(by->shared->call.args[0]);
+	long ret = -EBADF;
+
+	if (hold_fd(by, fd))
+		ret = short_way(by, nr, flags, fd);
+	release_fds(by);
+	return ret;
+}
+
+static __attribute__((noinline)) long forward_buffer(struct rs_caller *by, uint64_t nr,
+						     unsigned int flags)
+{
+	int32_t fd;
+
+	if (flags & RS_ROW_SEVERAL)
+		return forward_held(by, nr, flags);
+	fd = RS_READ_ONCE(by->shared->call.args[0]);
+	return rs_fd_owned(by->sb, fd) ? short_way(by, nr, flags, fd) : -EBADF;
+}
+
+static inline long forward_plain(struct rs_caller *by, uint64_t nr)
+{
+	struct rs_call *call = &by->shared->call;
 	int32_t fd = RS_READ_ONCE(call->args[0]);
 
-	if (!rs_fd_owned(v->sb, fd))
+	if (!rs_fd_owned(by->sb, fd))
 		return -EBADF;
 	return rs_raw6(nr, fd, RS_READ_ONCE(call->args[1]), RS_READ_ONCE(call->args[2]),
 		       RS_READ_ONCE(call->args[3]), RS_READ_ONCE(call->args[4]),
 		       RS_READ_ONCE(call->args[5]));
 }
 
-static __attribute__((noinline)) long forward(struct rs_vcpu *v, uint64_t nr,
+static __attribute__((noinline)) long forward(struct rs_caller *by, uint64_t nr,
 					      const struct rs_call_row *row)
 {
-	struct rs_call *call = &v->shared->call;
-	struct rs_sandbox *sb = v->sb;
+	struct rs_call *call = &by->shared->call;
+	struct rs_sandbox *sb = by->sb;
 	struct check c;
 	unsigned int i;
 	long ret;
 
-	c.v = v;
+	c.by = by;
 	c.sb = sb;
 	c.row = row;
 	c.nr = nr;
@@ -807,10 +890,12 @@ static __attribute__((noinline)) long forward(struct rs_vcpu *v, uint64_t nr,
 	if (row->flags & RS_ROW_POLICY || (row->flags & RS_ROW_OPEN && open_needs_policy(&c))) {
 		ret = slow_policy(&c);
 	} else {
-		if (nr == __NR_close)
+		if (nr == __NR_close && !sb->several)
 			rs_fd_clear_owned(sb, c.out[0]);
-		if (row->flags & RS_ROW_BLOCKS)
-			ret = rs_host_call(c.nr, c.out, &v->shared->pending);
+		if (nr == __NR_close && sb->several)
+			ret = close_held(by, c.out[0]);
+		else if (row->flags & RS_ROW_BLOCKS)
+			ret = rs_host_call(c.nr, c.out, &by->shared->pending);
 		else
 			ret = rs_raw6(c.nr, c.out[0], c.out[1], c.out[2], c.out[3], c.out[4],
 				      c.out[5]);
@@ -833,14 +918,14 @@ static __attribute__((noinline)) long forward(struct rs_vcpu *v, uint64_t nr,
  * A file into the window. The kernel checks what the descriptor allows; never executable, never
  * outside the window.
  */
-static long map_file(struct rs_sandbox *sb, const uint64_t a[6])
+static long map_file(struct rs_caller *by, const uint64_t a[6])
 {
-	const struct rs_mem *m = &sb->mem;
+	const struct rs_mem *m = &by->sb->mem;
 	uint64_t offset = a[1], len = a[2], gpa = a[3], flags = a[4], at = gpa - m->window_gpa;
 	int prot = 1 /* PROT_READ */, how = 0x10 /* MAP_FIXED */;
 	long fd, ret;
 
-	ret = check_fd(sb, a[0], &fd);
+	ret = check_fd(by, a[0], &fd);
 	if (ret)
 		return ret;
 	if (flags & ~(uint64_t)(RS_MAP_WRITE | RS_MAP_SHARED) || !len ||
@@ -893,52 +978,61 @@ static long sync_file(struct rs_sandbox *sb, uint64_t gpa, uint64_t len, uint64_
 	return rs_raw3(__NR_msync, (long)(m->window + at), len, flags);
 }
 
-static __attribute__((noinline)) long request(struct rs_vcpu *v, uint64_t nr)
+static __attribute__((noinline)) long request(struct rs_caller *by, uint64_t nr)
 {
-	struct rs_call *call = &v->shared->call;
+	struct rs_call *call = &by->shared->call;
 	struct rs_slow_call s;
 	unsigned int i;
 
+	/* What concerns the vCPU or the whole sandbox does not go through a slot. */
+	if (by->helper && nr != RS_CALL_MAP_FILE && nr != RS_CALL_SYNC_FILE)
+		return -ENOSYS;
 	for (i = 0; i < 6; i++)
 		s.in[i] = RS_READ_ONCE(call->args[i]);
 	switch (nr) {
 	case RS_CALL_MAP_FILE:
-		return map_file(v->sb, s.in);
+		return map_file(by, s.in);
 	case RS_CALL_UNMAP_FILE:
-		return unmap_file(v->sb, s.in[0], s.in[1]);
+		return unmap_file(by->sb, s.in[0], s.in[1]);
 	case RS_CALL_RELEASE:
-		return release(v->sb, s.in[0], s.in[1]);
+		return release(by->sb, s.in[0], s.in[1]);
 	case RS_CALL_SYNC_FILE:
-		return sync_file(v->sb, s.in[0], s.in[1], s.in[2]);
+		return sync_file(by->sb, s.in[0], s.in[1], s.in[2]);
 	}
-	s.v = v;
+	s.by = by;
 	s.row = NULL;
 	s.nr = nr;
-	return rs_slow(rs_request_slow, &s, v->xsave);
+	return rs_slow(rs_request_slow, &s, by->xsave);
 }
 
-static __attribute__((noinline)) long dispatch_other(struct rs_vcpu *v, uint64_t nr)
+static __attribute__((noinline)) long dispatch_other(struct rs_caller *by, uint64_t nr)
 {
 	const struct rs_call_row *row;
+	long ret;
 
-	if (nr >= RS_CALL_BASE)
-		return nr < RS_CALL_END ? request(v, nr) : -ENOSYS;
-	if (nr >= RS_TABLE_SIZE)
-		return -ENOSYS;
-	row = &rs_call_table[nr];
-	if (row->class != RS_CLASS_FORWARD)
-		return row->class == RS_CLASS_REFUSE ? -EPERM : -ENOSYS;
-	return forward(v, nr, row);
+	if (nr >= RS_CALL_BASE) {
+		ret = nr < RS_CALL_END ? request(by, nr) : -ENOSYS;
+	} else {
+		if (nr >= RS_TABLE_SIZE)
+			return -ENOSYS;
+		row = &rs_call_table[nr];
+		if (row->class != RS_CLASS_FORWARD)
+			return row->class == RS_CLASS_REFUSE ? -EPERM : -ENOSYS;
+		ret = forward(by, nr, row);
+	}
+	if (by->nheld)
+		release_fds(by);
+	return ret;
 }
 
-long rs_dispatch(struct rs_vcpu *v)
+long rs_dispatch(struct rs_caller *by)
 {
-	uint64_t nr = RS_READ_ONCE(v->shared->call.nr);
+	uint64_t nr = RS_READ_ONCE(by->shared->call.nr);
 	unsigned int flags = nr < RS_TABLE_SIZE ? rs_call_plain[nr] : 0;
 
 	if (flags == RS_ROW_PLAIN)
-		return forward_plain(v, nr);
+		return forward_plain(by, nr);
 	if (flags)
-		return forward_buffer(v, nr, flags);
-	return dispatch_other(v, nr);
+		return forward_buffer(by, nr, flags);
+	return dispatch_other(by, nr);
 }

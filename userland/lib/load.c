@@ -11,8 +11,9 @@
  *	vdso_gpa - vvar_size		this process's own [vvar] and [vdso], read-only, so that
  *					programs tell the time without an exit
  *
- * In the arena, from below: nothing up to RS_KERNEL_GPA (never touched, so it costs no memory); the
- * guest kernel; page tables, boot page, shared pages, stacks, the strings of the first process;
+ * In the arena, from below: the slots of RS_CALL_SUBMIT, just below RS_KERNEL_GPA (not touched
+ * before they are used, so most sandboxes never pay for them, and in small pages); the guest
+ * kernel; page tables, boot page, shared pages, stacks, the strings of the first process;
  * free_gpa. What is small lies together, in one huge page as a rule: clearing one is a million
  * instructions.
  *
@@ -46,6 +47,9 @@
 #define IMAGE_MAX	(64ull << 20)
 #define STACK_SIZE	16384ull
 #define ARGS_MAX	(2ull << 20)
+#define SLOTS_GPA	(RS_KERNEL_GPA - RS_SLOTS * RS_PAGE)
+
+_Static_assert(RS_KERNEL_GPA == RS_HUGE, "huge pages begin with the guest kernel");
 
 #define PTE_P		(1ull << 0)
 #define PTE_W		(1ull << 1)
@@ -128,7 +132,7 @@ int rs_memory_create(struct rs_sandbox *sb, uint64_t memory, char *why)
 		return -ENOMEM;
 	}
 	/* A kernel without huge pages refuses; then there are only more nested faults. */
-	madvise(m->arena, memory, MADV_HUGEPAGE);
+	madvise(m->arena + RS_KERNEL_GPA, memory - RS_KERNEL_GPA, MADV_HUGEPAGE);
 	madvise(m->arena, memory, MADV_DONTDUMP);
 	m->window = reserve(m->window_size);
 	if (!m->window) {
@@ -475,10 +479,8 @@ static uint64_t stack_limit(const struct rs_mem *m)
 static void describe_process(struct rs_boot *boot, const struct rs_mem *m,
 			     const struct rs_start *start)
 {
-	mode_t mask = umask(0);
-
-	umask(mask);
-	boot->umask = mask;
+	/* The guest kernel applies each process's own; this process has threads of many of them. */
+	boot->umask = umask(0);
 	boot->ppid = 1;
 	boot->pid = boot->pgid = 2;
 	boot->sid = 1;
@@ -559,6 +561,9 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 		snprintf(why, RS_WHY, "no random bytes: %s", strerror(errno));
 		return -EIO;
 	}
+	boot->slots_gpa = SLOTS_GPA;
+	boot->nslots = RS_SLOTS;
+	boot->max_pids = start->pids;
 	describe_process(boot, m, start);
 	ret = place_args(&p, start, boot, why);
 	if (ret)
@@ -572,6 +577,8 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 	}
 	boot->free_gpa = p.next;
 	sb->boot = boot;
+	sb->slot_pages = at(m, SLOTS_GPA);
+	sb->nslots = RS_SLOTS;
 
 	for (i = 0; i < sb->ncpus; i++) {
 		struct rs_vcpu_state *st = &states[i];

@@ -25,6 +25,7 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -250,7 +251,7 @@ static long allowed(const struct rs_sandbox *sb, long nr, const struct target *t
 static long resolve(struct rs_slow_call *s, long dfd, int path_arg, bool nofollow, bool empty_ok,
 		    struct target *t)
 {
-	struct rs_sandbox *sb = s->v->sb;
+	struct rs_sandbox *sb = s->by->sb;
 	char path[RS_PATH_MAX];
 	long fd, ret;
 
@@ -289,13 +290,32 @@ static long reach(struct rs_slow_call *s, long dfd, int path_arg, bool nofollow,
 	 */
 	if (!t->mine && access == RS_ROOT_READ)
 		return 0;
-	ret = allowed(s->v->sb, s->nr, t, access);
+	ret = allowed(s->by->sb, s->nr, t, access);
 	if (ret)
 		put_target(t);
 	return ret;
 }
 
 /* --- opens that Landlock does not cover ------------------------------------------------------ */
+
+/*
+ * What follows "/N/" in @path, where N is a thread of this process: each has a directory in proc, as
+ * the process has, though only that is listed. NULL when there is none.
+ */
+static const char *behind_own_number(const char *path)
+{
+	long self = rs_raw3(__NR_getpid, 0, 0, 0);
+
+	while ((path = strchr(path, '/'))) {
+		char *end;
+		long n = strtol(++path, &end, 10);
+
+		if (end > path && *end == '/' && n > 0 && n <= INT_MAX &&
+		    !rs_raw3(__NR_tgkill, self, n, 0))
+			return end + 1;
+	}
+	return NULL;
+}
 
 /*
  * Is @fd, just opened, a file of this very process in a proc file system? The guest kernel
@@ -307,7 +327,7 @@ static long reach(struct rs_slow_call *s, long dfd, int path_arg, bool nofollow,
 static bool own_proc(const struct rs_sandbox *sb, int fd, bool writing)
 {
 	static const char *const common[] = { "mounts", "mountinfo", "cgroup" };
-	char path[RS_PATH_MAX], number[24];
+	char path[RS_PATH_MAX];
 	struct statfs fs;
 	const char *at;
 	unsigned int i;
@@ -316,11 +336,9 @@ static bool own_proc(const struct rs_sandbox *sb, int fd, bool writing)
 		return false;
 	if (rs_path_of(sb, fd, path))
 		return true;
-	snprintf(number, sizeof(number), "/%ld/", rs_raw3(__NR_getpid, 0, 0, 0));
-	at = strstr(path, number);
+	at = behind_own_number(path);
 	if (!at)
 		return false;
-	at += strlen(number);
 	if (!writing && !strncmp(at, "net/", 4))
 		return false;
 	for (i = 0; !writing && i < sizeof(common) / sizeof(common[0]); i++)
@@ -334,7 +352,7 @@ static long policy_open(struct rs_slow_call *s)
 	int p = s->nr == __NR_open ? 0 : 1;
 	long dfd = p ? s->args[0] : AT_FDCWD;
 	long flags = s->args[p + 1], mode = s->args[p + 2], fd, ret;
-	struct rs_sandbox *sb = s->v->sb;
+	struct rs_sandbox *sb = s->by->sb;
 	struct target t;
 
 	if (flags & O_PATH) {
@@ -361,7 +379,7 @@ static long policy_open(struct rs_slow_call *s)
 	if (flags & O_TRUNC && (flags & O_ACCMODE) == O_RDONLY)
 		flags |= O_RDWR;
 	fd = rs_host_call(__NR_openat, (const long[6]){ dfd, s->args[p], flags, mode, 0, 0 },
-			  &s->v->shared->pending);
+			  &s->by->shared->pending);
 	if (fd < 0) {
 		if (fd == -EACCES && sb->explain) {
 			s->result = fd;
@@ -456,11 +474,11 @@ static long policy_chdir(struct rs_slow_call *s)
 	long ret;
 
 	if (s->nr == __NR_fchdir)
-		ret = set_target(s->v->sb, &t, s->args[0], false);
+		ret = set_target(s->by->sb, &t, s->args[0], false);
 	else
 		ret = resolve(s, AT_FDCWD, 0, false, false, &t);
 	if (!ret) {
-		ret = allowed(s->v->sb, s->nr, &t, RS_ROOT_READ);
+		ret = allowed(s->by->sb, s->nr, &t, RS_ROOT_READ);
 		if (!ret)
 			ret = rs_raw3(__NR_fchdir, t.fd, 0, 0);
 		put_target(&t);
@@ -627,10 +645,10 @@ static long policy_set_xattr(struct rs_slow_call *s, bool nofollow)
 static long policy_fd(struct rs_slow_call *s)
 {
 	struct target t;
-	long ret = set_target(s->v->sb, &t, s->args[0], false);
+	long ret = set_target(s->by->sb, &t, s->args[0], false);
 
 	if (!ret)
-		ret = allowed(s->v->sb, s->nr, &t, RS_ROOT_WRITE);
+		ret = allowed(s->by->sb, s->nr, &t, RS_ROOT_WRITE);
 	if (ret)
 		return ret;
 	return rs_raw6(s->nr, s->args[0], s->args[1], s->args[2], s->args[3], s->args[4], 0);

@@ -18,7 +18,7 @@
 
 #include "explain.h"
 #include "raw.h"
-#include "sandbox.h"
+#include "threads.h"
 
 #define CONSOLE_MAX	(64ul << 10)	/* bytes of one RS_CALL_CONSOLE */
 
@@ -61,7 +61,7 @@ void rs_end(struct rs_sandbox *sb, int how, int status, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (sb->finished)
+	if (__atomic_exchange_n(&sb->ending, 1, __ATOMIC_SEQ_CST))
 		return;
 	sb->status = status;
 	sb->error[0] = 0;
@@ -70,10 +70,11 @@ void rs_end(struct rs_sandbox *sb, int how, int status, const char *fmt, ...)
 		vsnprintf(sb->error, sizeof(sb->error), fmt, ap);
 		va_end(ap);
 	}
-	sb->finished = how;
+	/* With it the rest is decided, for the other vCPUs' threads too. */
+	__atomic_store_n(&sb->finished, how, __ATOMIC_SEQ_CST);
 }
 
-long rs_sleep(struct rs_vcpu *v, uint64_t timeout_ns)
+long rs_sleep(struct rs_caller *by, uint64_t timeout_ns)
 {
 	struct timespec ts, *wait = NULL;
 	long args[6] = { 0 };
@@ -86,11 +87,12 @@ long rs_sleep(struct rs_vcpu *v, uint64_t timeout_ns)
 	args[2] = (long)wait;
 	for (;;) {
 		/* The kernel leaves what remains of the timeout in @ts. */
-		long ret = rs_host_call(__NR_ppoll, args, &v->shared->pending);
+		long ret = rs_host_call(__NR_ppoll, args, &by->shared->pending);
 
 		if (ret == 0)
 			return -ETIME;
-		if (RS_READ_ONCE(v->shared->pending) || v->sb->force_signal)
+		if (RS_READ_ONCE(by->shared->pending) || by->sb->force_signal ||
+		    by->sb->finished)
 			return 0;
 		if (ret != -EINTR)
 			return ret;
@@ -148,7 +150,7 @@ static long request_console(struct rs_sandbox *sb, uint64_t gpa, uint64_t len, u
 long rs_request_slow(void *arg)
 {
 	struct rs_slow_call *s = arg;
-	struct rs_sandbox *sb = s->v->sb;
+	struct rs_sandbox *sb = s->by->sb;
 
 	switch (s->nr) {
 	case RS_CALL_EXIT:
@@ -161,7 +163,19 @@ long rs_request_slow(void *arg)
 		rs_explain_guest(sb, s->in[0], s->in[1], s->in[2]);
 		return 0;
 	case RS_CALL_IDLE:
-		return rs_sleep(s->v, s->in[0]);
+		return rs_sleep(s->by, s->in[0]);
+	case RS_CALL_SUBMIT:
+		return rs_helper_submit(sb, s->in[0]);
+	case RS_CALL_CANCEL:
+		return rs_helper_cancel(sb, s->in[0]);
+	case RS_CALL_TIMER:
+		return rs_clock_timer(sb, s->in[0]);
+	case RS_CALL_TICK:
+		return rs_clock_tick(sb);
+	case RS_CALL_START_CPU:
+		return rs_vcpu_start(sb, s->in[0]);
+	case RS_CALL_KICK:
+		return rs_vcpu_kick(sb, s->in[0]);
 	}
 	return -ENOSYS;
 }
@@ -171,7 +185,7 @@ static void describe(struct rs_vcpu *v, char *buf, size_t size)
 	struct rs_vcpu_state st;
 
 	buf[0] = 0;
-	if (v->sb->engine.ops->get_state(&v->engine, &st))
+	if (v->caller.sb->engine.ops->get_state(&v->engine, &st))
 		return;
 	snprintf(buf, size, "; rip %#llx rsp %#llx cr2 %#llx cr3 %#llx rflags %#llx ring %u",
 		 (unsigned long long)st.rip, (unsigned long long)st.rsp, (unsigned long long)st.cr2,
@@ -186,7 +200,7 @@ static void describe(struct rs_vcpu *v, char *buf, size_t size)
 long rs_exit_slow(void *arg)
 {
 	struct rs_vcpu *v = arg;
-	struct rs_sandbox *sb = v->sb;
+	struct rs_sandbox *sb = v->caller.sb;
 	struct rs_run *run = v->engine.run;
 	char state[256];
 
@@ -211,7 +225,7 @@ long rs_exit_slow(void *arg)
 	case RS_EXIT_KICK:
 		return 0;
 	case RS_EXIT_HLT:
-		rs_sleep(v, ~0ull);
+		rs_sleep(&v->caller, ~0ull);
 		return 0;
 	}
 	describe(v, state, sizeof(state));

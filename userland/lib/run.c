@@ -8,7 +8,7 @@
  *	   ours
  *	4  signals
  *	5  confinement: from here on this process can only do what a guest may make it do
- *	6  run
+ *	6  run. Further threads are made from here on only: they inherit the confinement
  *
  * Every step before the last can fail, and then the program has not run. Nothing is undone on the
  * way out: the caller's process is used up by rs_run() anyway and its end gives everything back.
@@ -25,7 +25,7 @@
 #include "confine.h"
 #include "load.h"
 #include "program.h"
-#include "sandbox.h"
+#include "threads.h"
 
 const struct rs_engine_ops *rs_engine_default = &rs_engine_device;
 
@@ -49,10 +49,10 @@ static const char *bad_config(const struct rs_config *c)
 			 RS_MIN_MEMORY >> 20, RS_MAX_MEMORY >> 30);
 		return text;
 	}
-	if (c->cpus == 0 || c->cpus > RS_MAX_VCPUS)
-		return "cpus must be between 1 and 64";
-	if (c->cpus != 1)
-		return "more than one CPU is not available in this version";
+	if (c->cpus == 0 || c->cpus > RS_MAX_CPUS)
+		return "cpus must be between 1 and 16";
+	if (c->pids == 0 || c->pids > RS_MAX_PIDS)
+		return "pids must be between 1 and 30000";
 	if (c->net != RS_NET_NONE && c->net != RS_NET_HOST)
 		return "this kind of network is not available in this version";
 	return NULL;
@@ -129,13 +129,13 @@ static int make_vcpus(struct rs_sandbox *sb, const struct rs_image *image,
 	for (i = 0; i < sb->ncpus; i++) {
 		struct rs_vcpu *v = calloc(1, sizeof(*v));
 
-		if (!v || !(v->xsave = rs_vector_area())) {
+		if (!v || !(v->caller.xsave = rs_vector_area())) {
 			snprintf(why, RS_WHY, "out of memory");
 			goto fail;
 		}
-		v->sb = sb;
 		v->index = i;
-		v->shared = shared[i];
+		v->caller.sb = sb;
+		v->caller.shared = shared[i];
 		if (e->ops->create_vcpu(e, i, &v->engine, why))
 			goto fail;
 		ret = e->ops->set_state(&v->engine, &states[i]);
@@ -261,6 +261,7 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 	start.envp = config->envp;
 	start.boot_flags = boot_flags(config);
 	start.trace_mask = config->trace_mask;
+	start.pids = config->pids;
 	if (make_vcpus(sb, &image, &start, why))
 		return setup_failed(result, RS_STATUS_SETUP, why);
 	for (i = 0; i < 3; i++)
@@ -275,7 +276,9 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 	if (rs_confine(sb, why))
 		return setup_failed(result, RS_STATUS_SETUP, why);
 
+	rs_vcpu_begin(sb->vcpus[0]);
 	rs_vcpu_loop(sb->vcpus[0]);
+	rs_vcpu_end(sb->vcpus[0]);
 
 	collect(sb, &result->counts);
 	result->status = sb->status;

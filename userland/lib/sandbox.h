@@ -39,6 +39,7 @@
 #define RS_BLOCK_MAX	65536		/* RS_A_BLKIN, RS_A_BLKOUTP */
 #define RS_ADDR_MAX	128		/* RS_A_ADDR */
 #define RS_PATH_MAX	4096
+#define RS_SLOTS	128		/* of RS_CALL_SUBMIT: calls that can sleep at once */
 
 /** struct rs_mem - where guest physical memory lies in this process. Constant after loading. */
 struct rs_mem {
@@ -94,15 +95,41 @@ struct rs_scratch {
 	int pair[2];
 };
 
-/** struct rs_vcpu - one vCPU and the thread that runs it */
+/* A call names at most so many descriptors: a full poll set, or control data full of them. */
+#define RS_HELD_MAX	(RS_POLL_MAX + 16)
+
+_Static_assert(RS_CONTROL_MAX / 4 <= RS_POLL_MAX, "control data holds no more than a poll set");
+
+/**
+ * struct rs_caller - a thread that makes calls for the guest: a vCPU's, or a helper's
+ * @shared: the vCPU's page or the slot: guest memory, hostile, changes under our eyes
+ * @xsave:  for rs_slow()
+ * @helper: only what may go through a slot is done
+ * @held:   descriptors that must not be closed before the call is over, @nheld of them; used when
+ *	    sb->several
+ */
+struct rs_caller {
+	struct rs_sandbox *sb;
+	struct rs_vcpu_shared *shared;
+	void *xsave;
+	bool helper;
+	unsigned int nheld;
+	struct rs_scratch scratch;
+	int32_t held[RS_HELD_MAX];
+};
+
+/**
+ * struct rs_vcpu - one vCPU and the thread that runs it
+ * @tid: of that thread, 0 while there is none; atomic. Who sets it looks at the shared page's
+ *	 pending afterwards, so that a notification finds the one or the other
+ */
 struct rs_vcpu {
 	struct rs_engine_vcpu engine;
-	struct rs_sandbox *sb;
-	struct rs_vcpu_shared *shared;	/* guest memory: hostile, changes under our eyes */
 	unsigned int index;
-	void *xsave;			/* for rs_slow() */
 	int run_result;			/* of the last RS_RUN, for rs_exit_slow() */
-	struct rs_scratch scratch;
+	int tid;
+	bool started, left;		/* its thread was made; has left the loop. Atomic */
+	struct rs_caller caller;
 };
 
 struct rs_sandbox {
@@ -118,12 +145,25 @@ struct rs_sandbox {
 	struct rs_root roots[RS_MAX_ROOTS];
 	unsigned int nroots;
 	uint64_t owned[RS_FD_LIMIT / 64]; /* bit N: descriptor N belongs to the guest; atomic */
+	/*
+	 * There may be more callers than one. Set once, by the only caller there is, while it holds
+	 * no descriptor; the next two are used from then on, atomically.
+	 */
+	bool several;
+	uint32_t users[RS_FD_LIMIT];	  /* callers that hold descriptor N */
+	uint64_t closing[RS_FD_LIMIT / 64]; /* bit N: the last of them closes it */
 	int message_fd;			/* standard error, a duplicate of our own */
 	int proc_fd;			/* /proc/self/fd, -1 when there is none */
 
+	struct rs_slot *slots;		/* helpers.c; [nslots] */
+	unsigned int nslots;
+	struct rs_vcpu_shared *slot_pages; /* guest memory */
+
+	int pid;			/* of this process; 0 until it has a second thread */
 	const char *program;		/* as the user named it */
 
 	/* end */
+	int ending;			/* 1: somebody decides how it ends; atomic */
 	volatile int finished;		/* 1: by the guest (RS_CALL_EXIT), 2: by us */
 	int status;			/* exit status for the caller, when finished */
 	char error[RS_WHY];
@@ -189,14 +229,14 @@ extern const char rs_copy_begin[], rs_copy_end[], rs_copy_faulted[];
 /** rs_vcpu_loop() - run the vCPU until the sandbox has finished. vcpu.c */
 void rs_vcpu_loop(struct rs_vcpu *v);
 
-/** rs_dispatch() - do what v->shared->call asks for and return its result. forward.c */
-long rs_dispatch(struct rs_vcpu *v);
+/** rs_dispatch() - do what by->shared->call asks for and return its result. forward.c */
+long rs_dispatch(struct rs_caller *by);
 
 /* --- behind rs_slow() ------------------------------------------------------------------------ */
 
 /** struct rs_slow_call - a request on its way to a slow handler */
 struct rs_slow_call {
-	struct rs_vcpu *v;
+	struct rs_caller *by;
 	const struct rs_call_row *row;	/* NULL for requests (RS_CALL_*) */
 	long nr;
 	uint64_t in[6];			/* as the guest gave them */
@@ -248,7 +288,7 @@ void rs_say(const struct rs_sandbox *sb, const char *fmt, ...)
  * rs_sleep() - wait until a signal for the guest is pending or @timeout_ns is over (~0: for ever):
  * 0 or -ETIME. requests.c
  */
-long rs_sleep(struct rs_vcpu *v, uint64_t timeout_ns);
+long rs_sleep(struct rs_caller *by, uint64_t timeout_ns);
 
 /**
  * rs_signals_install() - take over the signals of the process. Returns 0 or -1 with errno.

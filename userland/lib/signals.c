@@ -13,13 +13,16 @@
  *					section and takes it out
  *	between RS_RUN's end and that	rs_host_call() sees the bit
  *
+ * All this happens in the thread of vCPU 0, the first one: the others block these signals. What
+ * they get is RS_SIGNAL_KICK, from each other (threads.c): out of RS_RUN, out of a call.
+ *
  * Ctrl-C always works: INT, TERM, HUP and QUIT must be taken out of the shared page by the guest
  * kernel within a grace period (or before the user sends it again, a moment later); if not, the
  * guest kernel is not well and the sandbox ends with 128+N. What the program does with a signal
  * that was taken is its own affair.
  *
- * Left alone: SIGTTIN and SIGTTOU (the terminal's job control stops us as any process), SIGCHLD,
- * SIGURG. SIGPIPE is ignored, the guest kernel raises it from EPIPE. What was ignored when we
+ * Left alone: SIGTTIN and SIGTTOU (the terminal's job control stops us as any process), SIGCHLD.
+ * SIGURG is RS_SIGNAL_KICK. SIGPIPE is ignored, the guest kernel raises it from EPIPE. What was ignored when we
  * started stays ignored (nohup). SIGSEGV and SIGBUS in rs_copy_*() are an answer, elsewhere a bug.
  */
 #define _GNU_SOURCE
@@ -31,7 +34,7 @@
 #include <unistd.h>
 
 #include "raw.h"
-#include "sandbox.h"
+#include "threads.h"
 
 #define GRACE_NS	3000000000ull	/* an emulator may be slow; a person waits that long */
 #define AGAIN_NS	500000000ull
@@ -43,17 +46,9 @@ static timer_t grace_timer;
 static volatile int grace_signal; /* the signal it was started for, 0 when it is not running */
 static uint64_t grace_since;
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
 static __u64 *pending_word(void)
 {
-	return &sandbox->vcpus[0]->shared->pending;
+	return &sandbox->vcpus[0]->caller.shared->pending;
 }
 
 static bool is_terminating(int sig)
@@ -69,6 +64,16 @@ static void leave_critical_section(ucontext_t *uc)
 		*rip = (greg_t)rs_host_call_interrupted;
 }
 
+/*
+ * The guest did not react. The run loop sees it when RS_RUN returns, and RS_KICK makes sure that it
+ * does, also when we are on the way into it.
+ */
+static void force(int sig)
+{
+	sandbox->force_signal = sig;
+	sandbox->engine.ops->kick(&sandbox->vcpus[0]->engine);
+}
+
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	uint64_t bit = 1ull << (sig - 1), before;
@@ -79,10 +84,10 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 	sandbox->vcpus[0]->engine.run->irq_vector = RS_VECTOR_NOTIFY;
 	leave_critical_section(context);
 	if (is_terminating(sig)) {
-		uint64_t now = now_ns();
+		uint64_t now = rs_now_ns();
 
 		if (before & bit && grace_signal == sig && now - grace_since > AGAIN_NS) {
-			sandbox->force_signal = sig;
+			force(sig);
 		} else if (!grace_signal || !(before & 1ull << (grace_signal - 1))) {
 			struct itimerspec when = { .it_value = { GRACE_NS / 1000000000,
 								 GRACE_NS % 1000000000 } };
@@ -101,8 +106,21 @@ static void on_grace(int sig, siginfo_t *info, void *context)
 	(void)info;
 	if (grace_signal &&
 	    __atomic_load_n(pending_word(), __ATOMIC_SEQ_CST) & 1ull << (grace_signal - 1))
-		sandbox->force_signal = grace_signal;
+		force(grace_signal);
 	grace_signal = 0;
+	leave_critical_section(context);
+}
+
+/*
+ * From another thread: there is something for this thread's vCPU, or the call of this helper is
+ * called off.
+ */
+static void on_kick(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)info;
+	if (rs_this_vcpu)
+		rs_this_vcpu->engine.run->irq_vector = RS_VECTOR_NOTIFY;
 	leave_critical_section(context);
 }
 
@@ -149,6 +167,11 @@ static int install(int sig, void (*handler)(int, siginfo_t *, void *))
 		sigdelset(&sa.sa_mask, SIGBUS);
 	}
 	return sigaction(sig, &sa, NULL);
+}
+
+int rs_signals_kick(void)
+{
+	return install(RS_SIGNAL_KICK, on_kick);
 }
 
 int rs_signals_install(struct rs_sandbox *sb)

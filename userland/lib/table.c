@@ -127,6 +127,15 @@ void rs_table_no_short_way(void)
 	memset(rs_call_plain, 0, sizeof(rs_call_plain));
 }
 
+void rs_table_several(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < RS_TABLE_SIZE; i++)
+		if (rs_call_plain[i])
+			rs_call_plain[i] |= RS_ROW_SEVERAL;
+}
+
 int rs_call_number(const char *name)
 {
 	unsigned int i;

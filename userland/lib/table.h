@@ -23,6 +23,7 @@ enum rs_call_class {
 #define RS_ROW_OPEN	4	/* some flags send it to policy.c */
 #define RS_ROW_PLAIN	8	/* a descriptor, then numbers: nothing else to check */
 #define RS_ROW_BUFFER	16	/* a descriptor, buffer and length, then numbers (read, write) */
+#define RS_ROW_SEVERAL	32	/* in rs_call_plain: there are several callers */
 
 /** struct rs_call_row - @args are RS_A_* descriptors */
 struct rs_call_row {
@@ -55,6 +56,12 @@ void rs_table_init(void);
 
 /** rs_table_no_short_way() - every call takes the long way, where refusals are explained */
 void rs_table_no_short_way(void);
+
+/**
+ * rs_table_several() - the short ways hold their descriptors from now on; called by the only thread
+ * that makes calls
+ */
+void rs_table_several(void);
 
 /** rs_call_number() - the number of a system call by name, or -1 */
 int rs_call_number(const char *name);

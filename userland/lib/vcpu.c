@@ -20,13 +20,13 @@
 static void leave(struct rs_vcpu *v, int result)
 {
 	v->run_result = result;
-	rs_slow(rs_exit_slow, v, v->xsave);
+	rs_slow(rs_exit_slow, v, v->caller.xsave);
 }
 
 void rs_vcpu_loop(struct rs_vcpu *v)
 {
-	int (*run)(struct rs_engine_vcpu *) = v->sb->engine.ops->run;
-	struct rs_sandbox *sb = v->sb;
+	int (*run)(struct rs_engine_vcpu *) = v->caller.sb->engine.ops->run;
+	struct rs_sandbox *sb = v->caller.sb;
 	struct rs_run *page = v->engine.run;
 
 	while (!sb->finished) {
@@ -34,7 +34,7 @@ void rs_vcpu_loop(struct rs_vcpu *v)
 
 		if (ret == 0 && page->exit_reason == RS_EXIT_HYPERCALL &&
 		    page->hypercall.nr == RS_HC_CALL) {
-			v->shared->call.ret = rs_dispatch(v);
+			v->caller.shared->call.ret = rs_dispatch(&v->caller);
 			page->hypercall.ret = 0;
 			continue;
 		}

@@ -97,6 +97,14 @@ void cpu_init_boot(u64 cr4, u64 efer)
 		cpu_has.xcr0 = ((u64)d << 32 | a) & ~XFEATURE_TILES;
 		cpuid(0xd, 0, &a, &b, &c, &d);
 		cpu_has.xsave_size = b;
+		/* What would not fit into the room on a kernel stack is not switched: not there. */
+		for (int i = 2; i < 63; i++) {
+			if (!(cpu_has.xcr0 >> i & 1))
+				continue;
+			cpuid(0xd, i, &a, &b, &c, &d);
+			if (a + b > KSTACK_FPU_SIZE)
+				cpu_has.xcr0 &= ~(1ull << i);
+		}
 	}
 	/* Legacy area of a reset FPU; the XSAVE header behind it says "all components initial". */
 	*(u16 *)(fpu_clean + 0) = 0x37f;
@@ -141,7 +149,7 @@ static void gdt_fill(struct cpu_tables *t)
 
 void kstack_mark(struct kstack *k)
 {
-	u64 *p = (u64 *)(k + 1), *end = (u64 *)__builtin_frame_address(0) - 32;
+	u64 *p = (u64 *)((char *)k + KSTACK_FREE), *end = (u64 *)__builtin_frame_address(0) - 32;
 
 	while (p < end)
 		*p++ = STACK_PATTERN;
@@ -149,7 +157,8 @@ void kstack_mark(struct kstack *k)
 
 u64 kstack_used(const struct kstack *k)
 {
-	const u64 *p = (const u64 *)(k + 1), *end = (const u64 *)((const char *)k + KSTACK_SIZE);
+	const u64 *p = (const u64 *)((const char *)k + KSTACK_FREE);
+	const u64 *end = (const u64 *)((const char *)k + KSTACK_SIZE);
 
 	while (p < end && *p == STACK_PATTERN)
 		p++;
@@ -205,6 +214,25 @@ void fpu_init_user(void)
 		asm volatile("xrstor64 %0" : : "m"(fpu_clean), "a"(-1), "d"(-1) : "memory");
 	else
 		asm volatile("fxrstor64 %0" : : "m"(fpu_clean) : "memory");
+}
+
+/* Tiles are never in use (xcr0 is without them), so no more than the area's room is written. */
+void fpu_save(struct kstack *k)
+{
+	if (cpu_has.osxsave)
+		asm volatile("xsave64 (%0)" : : "r"(kstack_fpu(k)), "a"((u32)cpu_has.xcr0),
+			     "d"((u32)(cpu_has.xcr0 >> 32)) : "memory");
+	else
+		asm volatile("fxsave64 (%0)" : : "r"(kstack_fpu(k)) : "memory");
+}
+
+void fpu_load(struct kstack *k)
+{
+	if (cpu_has.osxsave)
+		asm volatile("xrstor64 (%0)" : : "r"(kstack_fpu(k)), "a"((u32)cpu_has.xcr0),
+			     "d"((u32)(cpu_has.xcr0 >> 32)) : "memory");
+	else
+		asm volatile("fxrstor64 (%0)" : : "r"(kstack_fpu(k)) : "memory");
 }
 
 /* Between these lie pairs (faulting instruction, where to go on), see EXTABLE. */

@@ -36,6 +36,13 @@ struct kstack {
 	u64 magic;		/* KSTACK_MAGIC; overwritten by an overflow */
 };
 #define KSTACK_MAGIC	0x4b737461636b5269ul
+/*
+ * Behind it, room for the vector and x87 registers of the thread while it does not run (XSAVE area,
+ * standard format, of all that Linux enables but AMX's tiles).
+ */
+#define KSTACK_FPU	64
+#define KSTACK_FPU_SIZE	2816
+#define KSTACK_FREE	(KSTACK_FPU + KSTACK_FPU_SIZE)	/* the stack proper begins here */
 
 /**
  * struct cpu - per-CPU data, written only by its CPU
@@ -240,6 +247,17 @@ void cpu_init(struct cpu *cpu, void *ist);
 #define CPU_IST_STACKS	3
 /** cpu_set_kstack() - traps from ring 3 arrive on @k from now on */
 void cpu_set_kstack(struct cpu *cpu, struct kstack *k);
+/** kstack_fpu() - the saved vector registers of the thread on @k */
+static inline void *kstack_fpu(struct kstack *k)
+{
+	return (char *)k + KSTACK_FPU;
+}
+/** fpu_save(), fpu_load() - the registers as they are, to and from kstack_fpu() */
+void fpu_save(struct kstack *k);
+void fpu_load(struct kstack *k);
+/** rs_switch_stack() - leaves this stack, *@save says where, and goes on on another: switch.S */
+void rs_switch_stack(u64 *save, u64 load);
+extern char rs_thread_begin[];
 /** fpu_init_user() - vector and x87 registers as a new program finds them */
 void fpu_init_user(void);
 /** kstack_frame() - where the frame of ring 3 lies on @k */

@@ -16,16 +16,21 @@
 	.text
 
 /*
- * First instruction of a CPU: RDI = boot page, RSI = CPU, on a stack of the host's choosing. CPU 0
- * goes on on its own stack, below the room for the frame of ring 3, and never returns.
+ * First instruction of a CPU: RDI = boot page, RSI = CPU, on a stack of the host's choosing. It goes
+ * on on its own stack and never returns. CPU 0's is in the image; the others' addresses are left by
+ * CPU 0 before it has them started.
  */
 	.globl	rs_start
 rs_start:
 	cld
 	test	%esi, %esi
 	jnz	1f
-	lea	rs_boot_kstack + KSTACK_SIZE - FRAME_SIZE(%rip), %rsp
-1:	and	$-16, %rsp
+	lea	rs_boot_kstack + KSTACK_SIZE(%rip), %rsp
+	jmp	2f
+1:	mov	%esi, %eax
+	mov	rs_cpu_stacks(, %rax, 8), %rsp
+	add	$KSTACK_SIZE, %rsp
+2:	and	$-16, %rsp
 	xor	%ebp, %ebp
 	call	rs_main
 	ud2
@@ -116,8 +121,8 @@ syscall_common:
 	movzwl	rs_syscall_field(, %rax, 2), %ecx
 	test	%ecx, %ecx
 	jz	syscall_long
-	mov	rs_boot(%rip), %r11
-	incq	BOOT_SYSCALLS(%r11)
+	mov	SHORT_SIZE - KSTACK_SIZE + KSTACK_SHARED(%rsp), %r11
+	incq	SHARED_SHORT(%r11)
 	IF_WORK	syscall_long_counted, %r11, SHORT_SIZE
 	mov	SHORT_SIZE - KSTACK_SIZE + KSTACK_THREAD(%rsp), %r11
 	mov	THREAD_PROC(%r11), %r11
@@ -128,8 +133,8 @@ syscall_common:
 	sysretq
 
 syscall_long_counted:
-	mov	rs_boot(%rip), %r11
-	decq	BOOT_SYSCALLS(%r11)
+	mov	SHORT_SIZE - KSTACK_SIZE + KSTACK_SHARED(%rsp), %r11
+	decq	SHARED_SHORT(%r11)
 syscall_long:
 	mov	(%rsp), %rcx
 	push	%rax

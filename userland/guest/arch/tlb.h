@@ -3,29 +3,46 @@
  * tlb.h - forgetting translations
  *
  * An entry that becomes present needs nothing (no negative caching); one that changes in any other
- * way needs tlb_flush_page() or tlb_flush_all() before the old page is given to somebody else.
+ * way needs tlb_flush_page() or tlb_flush_all() before the old page is given to somebody else. Both
+ * are about the present address space, on all CPUs: when they return, none uses what was there.
  */
 #ifndef RS_ARCH_TLB_H
 #define RS_ARCH_TLB_H
 
 #include "../lib/types.h"
 
+/* Makes the other CPUs that are in this address space forget it; NULL with one CPU (proc/sched.c). */
+extern void (*tlb_flush_others)(void);
+
 #ifdef RS_HOSTED
 void tlb_flush_page(u64 va);
 void tlb_flush_all(void);
 void tlb_load_root(u64 gpa);
+static inline void tlb_flush_here(void)
+{
+}
 #else
 #include "cpu.h"
 
 static inline void tlb_flush_page(u64 va)
 {
 	asm volatile("invlpg (%0)" : : "r"(va) : "memory");
+	if (unlikely(tlb_flush_others))
+		tlb_flush_others();
+}
+
+/** tlb_flush_here() - all of the present address space's translations, on this CPU only */
+static inline void tlb_flush_here(void)
+{
+	write_cr3(read_cr3());
 }
 
 /** tlb_flush_all() - all of the present address space's translations that are not global */
 static inline void tlb_flush_all(void)
 {
-	write_cr3(read_cr3());
+	tlb_flush_here();
+	if (unlikely(tlb_flush_others))
+		tlb_flush_others();
 }
 
 /** tlb_load_root() - another page table; forgets the translations of the last one */

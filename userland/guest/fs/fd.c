@@ -111,8 +111,8 @@ struct fd_table *fd_table_copy(struct fd_table *t)
 	}
 	memcpy(c->used, t->used, t->size / 8);
 	memcpy(c->cloexec, t->cloexec, t->size / 8);
-	for (i = 0; i < t->size; i++)
-		c->slot[i] = t->slot[i] ? file_get(t->slot[i]) : NULL;
+	for (i = 0; (i = bit_find_set(t->used, t->size, i)) < t->size; i++)
+		c->slot[i] = file_get(t->slot[i]);
 	c->limit = t->limit;
 	c->hard_limit = t->hard_limit;
 	c->first_free = t->first_free;
@@ -126,9 +126,8 @@ void fd_table_put(struct fd_table *t)
 
 	if (__atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL))
 		return;
-	for (i = 0; i < t->size; i++)
-		if (t->slot[i])
-			file_put(t->slot[i]);
+	for (i = 0; (i = bit_find_set(t->used, t->size, i)) < t->size; i++)
+		file_put(t->slot[i]);
 	kfree(t->slot);
 	kfree(t->used);
 	kfree(t->cloexec);

@@ -35,7 +35,7 @@ void asm_offsets(void)
 	DEFINE(RS_NR_CPUS, RS_NR_CPUS);
 	DEFINE(USER_CS, USER_CS);
 	DEFINE(USER_SS, USER_SS);
-	DEFINE(BOOT_SYSCALLS, offsetof(struct rs_boot, stats.syscalls));
+	DEFINE(SHARED_SHORT, offsetof(struct rs_vcpu_shared, short_calls));
 	DEFINE(RS_FIELD_CALLS, RS_FIELD_CALLS);
 	DEFINE(RS_VECTOR_SYSCALL, RS_VECTOR_SYSCALL);
 	DEFINE(SYSCALL_STUB_SIZE, SYSCALL_STUB_SIZE);

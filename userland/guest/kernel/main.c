@@ -2,7 +2,7 @@
 /*
  * main.c - from the boot page to the first instruction of the first program
  *
- * CPU 0 does all of it; F1 runs no other. Order matters: the stack's struct kstack and the boot
+ * CPU 0 does all of it. Order matters: the stack's struct kstack and the boot
  * page come first, because printing and panicking need them; descriptor tables next, so that a
  * mistake is a report and not a triple fault; then memory, from the bottom up; then the process.
  */
@@ -20,7 +20,7 @@
 #include "../proc/proc.h"
 #include "../sync/lockcheck.h"
 
-/* Stack of CPU 0 and of the first thread; entry.S knows it. */
+/* Stack of CPU 0 while it starts, and then of its idle thread; entry.S knows it. */
 u8 rs_boot_kstack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
 extern const char rs_rodata_end[];
 static u8 ist_stacks[CPU_IST_STACKS * KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE)));
@@ -94,38 +94,83 @@ static void protect_image(void)
 	pgtable_kernel_readonly((u64)gpa_ptr(RS_KERNEL_GPA), (u64)gpa_ptr(gpa_of(rs_rodata_end)));
 }
 
-static void start_first_process(void)
+/* The first thread, on its own stack; rs_thread_first() has come here. */
+static void first_thread(void)
 {
-	struct kstack *k = this_kstack();
-	struct rs_frame *frame = kstack_frame(k);
-	struct process *p = process_create();
+	struct thread *t = current();
 	struct exec_args args;
 	const char *path;
-	struct thread *t;
 	long err;
 
-	ASSERT(p);
-	t = list_first(&p->threads, struct thread, list);
-	t->kstack = k;
-	t->frame = frame;
-	k->thread = t;
-	k->cpu->current = t;
-	err = syscall_process_init(p);
-	if (err)
-		rs_panic("no memory for the first process");
+	if (rs_boot->flags & RS_BOOT_DEBUG)
+		kstack_mark(this_kstack());
 	path = first_args(&args);
-	err = proc_exec(p, p->cwd_fd, path, &args, frame);
+	err = proc_exec(t->proc, process_cwd(t->proc), path, &args, t->frame);
 	exec_args_free(&args);
 	if (err)
 		host_exit((err == -ENOENT || err == -ENOTDIR ? 127 : 126) << 8, err);
-	enter_user(frame);
+}
+
+static void start_first_process(void)
+{
+	struct process *p = process_create();
+	struct thread *t;
+
+	if (!p || syscall_process_init(p))
+		rs_panic("no memory for the first process");
+	t = list_first(&p->threads, struct thread, list);
+	sched_prepare(t);
+	sched_first = first_thread;
+	sched_start(t);
+	sched_idle();
+}
+
+/* --- the other CPUs --------------------------------------------------------------------------- */
+
+u64 rs_cpu_stacks[RS_NR_CPUS];	/* entry.S */
+static void *cpu_ist[RS_NR_CPUS];
+
+static void *stack_pages(size_t n)
+{
+	struct page *p = page_alloc_run(n * KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE / PAGE_SIZE);
+
+	if (!p)
+		rs_panic("no memory for the stacks of the CPUs");
+	return page_ptr(p);
+}
+
+static void start_others(void)
+{
+	u32 i;
+
+	for (i = 1; i < rs_ncpus; i++) {
+		rs_cpu_stacks[i] = (u64)stack_pages(1);
+		cpu_ist[i] = stack_pages(CPU_IST_STACKS);
+		rs_cpus[i].id = i;
+		rs_cpus[i].shared = (struct rs_vcpu_shared *)gpa_ptr(rs_boot->shared_gpa) + i;
+		rs_cpus[i].pages = &rs_page_cpus[i];
+		if (host_call1(RS_CALL_START_CPU, i))
+			rs_panic("CPU %u does not start", i);
+	}
+}
+
+static void __noreturn other_cpu(unsigned int n)
+{
+	struct cpu *cpu = &rs_cpus[n];
+	struct kstack *k = this_kstack();
+
+	*k = (struct kstack){ .cpu = cpu, .shared = cpu->shared, .magic = KSTACK_MAGIC };
+	cpu_init(cpu, cpu_ist[n]);
+	cpu_set_kstack(cpu, k);
+	sched_enter();
+	sched_init();
+	sched_idle();
 }
 
 void rs_main(struct rs_boot *boot, unsigned int cpu)
 {
-	/* Only one runs yet; another has no data of its own to do anything with but halt. */
-	while (cpu)
-		asm volatile("hlt");
+	if (cpu)
+		other_cpu(cpu);
 	rs_boot = boot;
 	init_cpu0();
 	lockcheck_on = rs_boot->flags & RS_BOOT_DEBUG;
@@ -138,8 +183,8 @@ void rs_main(struct rs_boot *boot, unsigned int cpu)
 	rs_printf("guest kernel: %lu MiB, %lu pages free, CR4 %#lx\n",
 		  (u64)rs_boot->arena_size >> 20, pages_free(),
 		  read_cr4());
-	if (rs_boot->flags & RS_BOOT_DEBUG)
-		kstack_mark(this_kstack());
+	sched_init();
+	start_others();
 	start_first_process();
 	__builtin_unreachable();
 }

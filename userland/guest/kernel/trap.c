@@ -191,7 +191,7 @@ static void exception(struct rs_frame *f)
 	}
 }
 
-void rs_trap(struct rs_frame *f)
+static void trap(struct rs_frame *f)
 {
 	if (likely(f->vector == VEC_PF)) {
 		page_fault(f);
@@ -214,9 +214,22 @@ void rs_trap(struct rs_frame *f)
 	}
 }
 
+void rs_trap(struct rs_frame *f)
+{
+	bool user = frame_from_user(f);
+
+	if (user)
+		sched_enter();
+	trap(f);
+	if (user)
+		sched_leave();
+}
+
 void rs_bad_rip(struct rs_frame *f)
 {
+	sched_enter();
 	f->vector = VEC_GP;
 	f->error = 0;
 	force_signal(f, SIGSEGV, CODE_KERNEL, f->rip, FAULT_OTHER);
+	sched_leave();
 }

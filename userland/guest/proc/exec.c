@@ -340,7 +340,7 @@ static long open_program(struct loader *l)
 			return -ELOOP;
 		err = script(l);
 		/* interpreters are named from where the process is */
-		l->dirfd = l->proc->cwd_fd;
+		l->dirfd = process_cwd(l->proc);
 		binary_close(&l->prog);
 		if (err)
 			return err;
@@ -360,7 +360,7 @@ static long open_interp(struct loader *l)
 
 	if (!img->interp_len)
 		return 0;
-	l->dirfd = l->proc->cwd_fd;
+	l->dirfd = process_cwd(l->proc);
 	name = kmalloc(img->interp_len);
 	if (!name)
 		return -ENOMEM;
@@ -711,13 +711,23 @@ static long load(struct loader *l)
 }
 
 /* The process is the new program from here on. */
-static void commit(struct loader *l, struct rs_frame *frame)
+static long commit(struct loader *l, struct rs_frame *frame)
 {
 	struct process *p = l->proc;
 	struct mm *old = p->mm;
 	const char *name = strrchr(l->path, '/');
+	long err;
 
+	/* The other threads end in their own address space. */
+	if (old)
+		mm_activate(old);
+	err = process_single_thread();
+	if (err)
+		return err;
+	if (old)
+		syscall_exec_leaves(current());
 	p->mm = l->mm;
+	mm_activate(l->mm);
 	if (old)
 		mm_put(old);
 	refstr_put(p->exe);
@@ -740,6 +750,7 @@ static void commit(struct loader *l, struct rs_frame *frame)
 	current()->rseq = 0;
 	rs_stats()->execs++;
 	syscall_exec_done(p);
+	return 0;
 }
 
 /*
@@ -774,9 +785,9 @@ long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args 
 	err = l->path ? set_path(l, path) : -ENOMEM;
 	if (!err)
 		err = load(l);
-	if (!err) {
-		commit(l, frame);
-	} else {
+	if (!err)
+		err = commit(l, frame);
+	if (err) {
 		if (l->mm) {
 			mm_activate(p->mm);
 			mm_put(l->mm);

@@ -1,26 +1,287 @@
 // SPDX-License-Identifier: MIT
 /*
- * proc.c - processes: their beginning and their end
+ * proc.c - processes and threads: their beginning, their end, who waits for whom
+ *
+ * See proc.h for the life of a process. The end, in order, each step by the process's own last
+ * thread: the layers above let go of what is theirs, the address space goes, children are given
+ * away, the process becomes a zombie and its parent is told; the thread leaves its stack for the
+ * last time, and whoever runs next frees it. Nothing of a process is freed by another one but the
+ * zombie's struct process, by the parent that has waited for it.
+ *
+ * Numbers: those of threads, processes, groups and sessions are one space, and one is free only
+ * when it is none of these. in_use counts that.
  */
+#include <asm/unistd.h>
+#include <linux/sched.h>
 #include "proc.h"
 #include "report.h"
 #include "../lib/assert.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../mm/page_alloc.h"
+#include "../mm/uaccess.h"
 
-struct process *process_create(void)
+#define PID_MAX		32768u
+#define FIRST_REUSED	300u		/* lower numbers are given once */
+#define HASH_SIZE	256u
+
+#define CLD_EXITED	1
+#define CLD_KILLED	2
+#define CLD_STOPPED	5
+#define CLD_CONTINUED	6
+
+static struct list all = LIST_INIT(all);
+static struct list process_hash[HASH_SIZE], thread_hash[HASH_SIZE];
+static u16 in_use[PID_MAX];
+static u32 last_pid, count;
+static struct process *first;
+
+/* --- numbers ---------------------------------------------------------------------------------- */
+
+static void pid_get(u32 pid)
 {
-	struct process *p = kzalloc(sizeof(*p));
+	in_use[pid % PID_MAX]++;
+}
+
+static void pid_put(u32 pid)
+{
+	ASSERT(in_use[pid % PID_MAX]);
+	in_use[pid % PID_MAX]--;
+}
+
+static u32 pid_new(void)
+{
+	u32 n;
+
+	for (n = 0; n < PID_MAX; n++) {
+		last_pid = last_pid + 1 < PID_MAX ? last_pid + 1 : FIRST_REUSED;
+		if (!in_use[last_pid])
+			return last_pid;
+	}
+	return 0;
+}
+
+struct process *process_first(void)
+{
+	return first;
+}
+
+u32 process_count(void)
+{
+	return count;
+}
+
+struct process *process_next(const struct process *p)
+{
+	struct list *next = p ? p->all.next : all.next;
+
+	return next == &all ? NULL : list_entry(next, struct process, all);
+}
+
+struct process *process_find(u32 pid)
+{
+	struct process *p;
+
+	list_for_each(p, &process_hash[pid % HASH_SIZE], hash)
+		if (p->pid == pid)
+			return p;
+	return NULL;
+}
+
+struct thread *thread_find(u32 tid)
+{
+	struct thread *t;
+
+	list_for_each(t, &thread_hash[tid % HASH_SIZE], hash)
+		if (t->tid == tid)
+			return t;
+	return NULL;
+}
+
+void process_set_group(struct process *p, u32 pgid)
+{
+	pid_get(pgid);
+	pid_put(p->pgid);
+	p->pgid = pgid;
+}
+
+void process_set_session(struct process *p, u32 sid)
+{
+	pid_get(sid);
+	pid_put(p->sid);
+	p->sid = sid;
+}
+
+bool process_group_alive(u32 pgid, u32 sid)
+{
+	struct process *p;
+
+	list_for_each(p, &all, all)
+		if (p->pgid == pgid && (!sid || p->sid == sid))
+			return true;
+	return false;
+}
+
+/* --- memory of threads ------------------------------------------------------------------------ */
+
+/*
+ * Stacks are kept for the next thread: a run of pages is searched for, and forks come in series.
+ * @next lies where the saved registers will.
+ */
+#define STACKS_KEPT	32
+
+struct free_stack {
+	struct free_stack *next;
+};
+
+static struct free_stack *stacks;
+static u32 nstacks;
+
+static struct kstack *stack_alloc(void)
+{
+	struct free_stack *s = stacks;
+	struct page *p;
+
+	if (s) {
+		stacks = s->next;
+		nstacks--;
+		return (struct kstack *)s;
+	}
+	p = page_alloc_run(KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE / PAGE_SIZE);
+	return p ? page_ptr(p) : NULL;
+}
+
+static void stack_free_pages(struct kstack *k)
+{
+	u32 i;
+
+	for (i = 0; i < KSTACK_SIZE / PAGE_SIZE; i++)
+		page_put(gpa_page(gpa_of(k) + i * PAGE_SIZE));
+}
+
+static void stack_free(struct kstack *k)
+{
+	struct free_stack *s = (struct free_stack *)k;
+
+	if (nstacks >= STACKS_KEPT) {
+		stack_free_pages(k);
+		return;
+	}
+	s->next = stacks;
+	stacks = s;
+	nstacks++;
+}
+
+static void stacks_drop(void)
+{
+	while (stacks) {
+		struct kstack *k = (struct kstack *)stacks;
+
+		stacks = stacks->next;
+		stack_free_pages(k);
+	}
+	nstacks = 0;
+}
+
+static struct thread *thread_alloc(void)
+{
 	struct thread *t = kzalloc(sizeof(*t));
 
-	if (!p || !t) {
-		kfree(p);
+	if (!t)
+		return NULL;
+	t->kstack = stack_alloc();
+	if (!t->kstack) {
 		kfree(t);
 		return NULL;
 	}
+	*t->kstack = (struct kstack){ .thread = t, .magic = KSTACK_MAGIC };
+	t->frame = kstack_frame(t->kstack);
+	waiter_init(&t->sched.waiter);
+	timer_init(&t->sched.timer, NULL);
+	list_init(&t->sched.run);
+	return t;
+}
+
+void thread_free(struct thread *t)
+{
+	ASSERT(t->kstack->magic == KSTACK_MAGIC);
+	syscall_thread_free(t);
+	stack_free(t->kstack);
+	kfree(t);
+}
+
+static void thread_add(struct thread *t, struct process *p, u32 tid)
+{
+	t->proc = p;
+	t->tid = tid;
+	pid_get(tid);
+	list_add_tail(&p->threads, &t->list);
+	if (p->nthreads++)
+		count++;	/* the first is counted with its process */
+	list_add(&thread_hash[tid % HASH_SIZE], &t->hash);
+}
+
+static void thread_remove(struct thread *t)
+{
+	struct process *p = t->proc;
+
+	list_del(&t->list);
+	list_del(&t->hash);
+	if (--p->nthreads)
+		count--;
+	p->used.user_tsc += sched_now_used(t);
+	pid_put(t->tid);
+}
+
+static void process_add(struct process *p, u32 pid)
+{
+	p->pid = pid;
+	pid_get(pid);
+	pid_get(p->pgid);
+	pid_get(p->sid);
+	count++;
+	list_add_tail(&all, &p->all);
+	list_add(&process_hash[pid % HASH_SIZE], &p->hash);
+}
+
+static void process_free(struct process *p)
+{
+	list_del(&p->all);
+	list_del(&p->hash);
+	pid_put(p->pid);
+	pid_put(p->pgid);
+	pid_put(p->sid);
+	count--;
+	syscall_process_free(p);
+	refstr_put(p->exe);
+	kfree(p);
+}
+
+static struct process *process_alloc(void)
+{
+	struct process *p = kzalloc(sizeof(*p));
+
+	if (!p)
+		return NULL;
 	list_init(&p->threads);
-	p->pid = rs_boot->pid;
+	list_init(&p->children);
+	list_init(&p->sibling);
+	wait_list_init(&p->child_event);
+	return p;
+}
+
+struct process *process_create(void)
+{
+	struct process *p = process_alloc();
+	struct thread *t = thread_alloc();
+	u32 i;
+
+	if (!p || !t)
+		return NULL;
+	for (i = 0; i < HASH_SIZE; i++) {
+		list_init(&process_hash[i]);
+		list_init(&thread_hash[i]);
+	}
 	p->ppid = rs_boot->ppid;
 	p->pgid = rs_boot->pgid;
 	p->sid = rs_boot->sid;
@@ -29,15 +290,188 @@ struct process *process_create(void)
 	p->gid = rs_boot->gid;
 	p->egid = p->sgid = p->fsgid = rs_boot->egid;
 	p->umask = rs_boot->umask;
-	p->cwd_fd = rs_boot->cwd_fd;
 	p->dumpable = true;
-	p->start_tsc = rdtsc();
-	t->proc = p;
-	t->tid = p->pid;
-	list_add_tail(&p->threads, &t->list);
-	p->nthreads = 1;
+	p->start_ns = clock_monotonic();
+	p->exit_signal = 17;
+	last_pid = rs_boot->pid;
+	/* Outside the sandbox, yet no number of ours. */
+	pid_get(p->ppid);
+	process_add(p, rs_boot->pid);
+	thread_add(t, p, p->pid);
+	first = p;
 	return p;
 }
+
+/* --- fork ------------------------------------------------------------------------------------- */
+
+static struct process *process_copy(struct process *old, const struct fork_args *a)
+{
+	struct process *p = process_alloc();
+
+	if (!p)
+		return NULL;
+	memcpy(&p->ppid, &old->ppid, offsetof(struct process, cwd) - offsetof(struct process, ppid));
+	memcpy(p->comm, old->comm, sizeof(p->comm));
+	p->exe = refstr_get(old->exe);
+	p->dumpable = old->dumpable;
+	p->no_new_privs = old->no_new_privs;
+	p->exit_signal = a->exit_signal;
+	p->start_ns = old->start_ns;
+	if (a->flags & CLONE_VM) {
+		p->mm = old->mm;
+		__atomic_add_fetch(&p->mm->refs, 1, __ATOMIC_RELAXED);
+	} else {
+		p->mm = mm_fork(old->mm);
+		if (!p->mm) {
+			refstr_put(p->exe);
+			kfree(p);
+			return NULL;
+		}
+	}
+	return p;
+}
+
+/* Pages the host writes to for a sleeping thread stay with this process (mm/fork.c). */
+static bool keep_host_writes(struct process *p, struct mm *child)
+{
+	struct thread *t;
+	u32 i;
+
+	list_for_each(t, &p->threads, list)
+		for (i = 0; i < t->nhost_writes; i++) {
+			u64 at = t->host_write[i].addr & PAGE_MASK;
+			u64 end = t->host_write[i].addr + t->host_write[i].len;
+
+			for (; at < end; at += PAGE_SIZE)
+				if (!mm_fork_keep(p->mm, child, at))
+					return false;
+		}
+	return true;
+}
+
+static void thread_copy_state(struct thread *t, const struct fork_args *a,
+			      const struct rs_frame *frame)
+{
+	struct thread *old = current();
+	struct rs_frame *f = t->frame;
+
+	*f = *frame;
+	f->rax = 0;
+	f->vector = RS_VECTOR_RESTORED;
+	if (a->stack)
+		f->rsp = a->stack;
+	sched_prepare(t);
+	if (a->flags & CLONE_SETTLS)
+		t->sched.fs_base = a->tls;
+	if (a->flags & CLONE_CHILD_CLEARTID)
+		t->clear_child_tid = a->child_tid;
+	if (!(a->flags & CLONE_VM)) {
+		t->robust_list = old->robust_list;
+		t->robust_len = old->robust_len;
+		t->rseq = old->rseq;
+		t->rseq_len = old->rseq_len;
+		t->rseq_sig = old->rseq_sig;
+	}
+}
+
+/* The number into the child's memory; it is not the current one unless shared. */
+static void set_child_tid(struct thread *t, const struct fork_args *a)
+{
+	struct mm *mine = current_mm();
+
+	if (!(a->flags & CLONE_CHILD_SETTID))
+		return;
+	if (t->proc->mm != mine)
+		mm_activate(t->proc->mm);
+	put_user_u32(a->child_tid, t->tid);
+	if (t->proc->mm != mine)
+		mm_activate(mine);
+}
+
+static void vfork_wait(struct process *child)
+{
+	struct thread *t = current();
+
+	while (child->vfork_parent == t)
+		if (thread_sleep(NO_DEADLINE, SLEEP_KILL) == -EINTR)
+			break;
+}
+
+static void vfork_done(struct process *p)
+{
+	struct thread *t = p->vfork_parent;
+
+	p->vfork_parent = NULL;
+	if (t)
+		thread_wake(t);
+}
+
+/* --pids, and the numbers must last. */
+static u32 max_pids(void)
+{
+	u32 limit = PID_MAX - FIRST_REUSED - 2;
+
+	return rs_boot->max_pids ? min(rs_boot->max_pids, limit) : limit;
+}
+
+long process_fork(const struct fork_args *a, const struct rs_frame *frame)
+{
+	struct process *old = current_proc(), *p = old;
+	bool new_process = !(a->flags & CLONE_THREAD);
+	struct thread *t;
+	u32 tid;
+	long ret = -ENOMEM;
+
+	if (count >= max_pids())
+		return -EAGAIN;
+	tid = pid_new();
+	if (!tid)
+		return -EAGAIN;
+	t = thread_alloc();
+	if (!t)
+		return -ENOMEM;
+	if (new_process) {
+		p = process_copy(old, a);
+		if (!p)
+			goto no_process;
+		p->parent = a->flags & CLONE_PARENT && old->parent ? old->parent : old;
+		p->ppid = p->parent->pid;
+		process_add(p, tid);
+	}
+	thread_add(t, p, tid);
+	thread_copy_state(t, a, frame);
+	ret = syscall_fork(t, current(), a->flags);
+	if (!ret && p->mm != old->mm && !keep_host_writes(old, p->mm))
+		ret = -ENOMEM;
+	if (!ret && a->flags & CLONE_PARENT_SETTID && put_user_u32(a->parent_tid, tid))
+		ret = -EFAULT;
+	if (ret)
+		goto undo;
+	set_child_tid(t, a);
+	if (new_process) {
+		list_add_tail(&p->parent->children, &p->sibling);
+		rs_stats()->forks++;
+	}
+	if (a->flags & CLONE_VFORK)
+		p->vfork_parent = current();
+	sched_start(t);
+	if (a->flags & CLONE_VFORK)
+		vfork_wait(p);
+	return tid;
+
+undo:
+	thread_remove(t);
+	if (new_process) {
+		syscall_process_end(p);
+		mm_put(p->mm);
+		process_free(p);
+	}
+no_process:
+	thread_free(t);
+	return ret;
+}
+
+/* --- end -------------------------------------------------------------------------------------- */
 
 /* --verbose --debug: the page table as it was at the end, in pieces that the console takes. */
 static void dump_page_table(const struct mm *mm)
@@ -55,37 +489,216 @@ static void dump_page_table(const struct mm *mm)
 	kfree(t.buf);
 }
 
-/*
- * --debug: the address space is checked, taken down, and every page must be where the counts say.
- */
-static void check_and_take_down(struct process *p)
+/* All other threads of the process go, from wherever they sleep. */
+static void tell_threads_to_go(struct process *p)
+{
+	struct thread *t;
+
+	list_for_each(t, &p->threads, list) {
+		if (t == current())
+			continue;
+		t->work |= THREAD_WORK_EXIT;
+		thread_wake(t);
+	}
+}
+
+static struct process *new_parent(struct process *p)
+{
+	struct process *a;
+
+	for (a = p->parent; a; a = a->parent)
+		if (a->subreaper && a->state == PROCESS_ALIVE && !a->exiting)
+			return a;
+	return first;
+}
+
+static void give_children_away(struct process *p)
+{
+	struct process *to = new_parent(p), *c, *next;
+
+	list_for_each_safe(c, next, &p->children, sibling) {
+		list_del(&c->sibling);
+		c->parent = to;
+		c->ppid = to->pid;
+		list_add_tail(&to->children, &c->sibling);
+		if (c->state != PROCESS_ZOMBIE)
+			continue;
+		/* It was nobody's business yet: the new parent's, unless it wants no zombies. */
+		if (signal_ignores_children(to)) {
+			list_del(&c->sibling);
+			process_free(c);
+		} else {
+			wait_wake(&to->child_event);
+		}
+	}
+}
+
+static struct usage usage_sum(struct usage a, const struct usage *b)
+{
+	a.user_tsc += b->user_tsc;
+	a.faults += b->faults;
+	a.switches += b->switches;
+	a.preempted += b->preempted;
+	a.max_pages = max(a.max_pages, b->max_pages);
+	return a;
+}
+
+struct usage process_usage(const struct process *p)
+{
+	struct usage u = p->used;
+	struct thread *t;
+
+	list_for_each(t, &p->threads, list)
+		u.user_tsc += sched_now_used(t);
+	if (p->mm)
+		u.max_pages = max(u.max_pages, p->mm->pt.mapped);
+	return u;
+}
+
+/* A zombie's parent has been told, or there is none that wants to know. */
+static void reap(struct process *p)
+{
+	struct process *parent = p->parent;
+
+	parent->children_used = usage_sum(parent->children_used, &p->used);
+	parent->children_used = usage_sum(parent->children_used, &p->children_used);
+	list_del(&p->sibling);
+	process_free(p);
+}
+
+static void leave_memory(struct process *p)
 {
 	struct mm *mm = p->mm;
 
-	if (!mm)
-		return;
-	mm_check(mm);
+	p->used.max_pages = max(p->used.max_pages, mm->pt.mapped);
 	p->mm = NULL;
 	mm_activate(NULL);
 	mm_put(mm);
+}
+
+/*
+ * The end of the sandbox. With --debug everything is given back first, and every page must be where
+ * the counts say.
+ */
+static void __noreturn sandbox_end(int wait_status)
+{
+	struct process *p, *next;
+
+	u32 i;
+
+	page_alloc_stats_update();
+	for (i = 0; i < rs_ncpus; i++)
+		rs_stats()->syscalls += rs_cpus[i].shared->short_calls;
+	if (!(rs_boot->flags & RS_BOOT_DEBUG))
+		host_exit(wait_status, 0);
+	list_for_each_safe(p, next, &all, all)
+		if (p != first && p->state == PROCESS_ZOMBIE) {
+			list_del(&p->sibling);
+			process_free(p);
+		}
+	stacks_drop();
+	pgtable_drop_spare();
 	page_alloc_check();
-	rs_printf("guest kernel: %lu bytes of the kernel stack were used at most\n",
-		  kstack_used(this_kstack()));
 	rs_printf("guest kernel: %lu of %lu pages and %lu objects are the kernel's at the end\n",
 		  pages_total() - pages_free(), pages_total(), kmalloc_in_use());
+	host_exit(wait_status, 0);
+}
+
+/* With --debug the others end before the first one does, so that what is left is a leak. */
+static void end_others(void)
+{
+	struct process *p;
+
+	if (!(rs_boot->flags & RS_BOOT_DEBUG))
+		return;
+	for (;;) {
+		bool alive = false;
+		struct wait_entry e;
+
+		list_for_each(p, &all, all) {
+			struct thread *t;
+
+			if (p == first || p->state == PROCESS_ZOMBIE)
+				continue;
+			alive = true;
+			p->exiting = true;
+			list_for_each(t, &p->threads, list) {
+				t->work |= THREAD_WORK_EXIT;
+				thread_wake(t);
+			}
+		}
+		if (!alive)
+			return;
+		wait_enter(&first->child_event, &e);
+		thread_sleep(clock_monotonic() + 10000000, SLEEP_ALWAYS);
+		wait_leave(&e);
+	}
+}
+
+/* The last thread of the process: from here on it is a zombie. */
+static void process_end(struct process *p)
+{
+	bool parent_ignores;
+
+	if (p == first)
+		end_others();
+	if (rs_boot->flags & RS_BOOT_DEBUG) {
+		if (rs_boot->flags & RS_BOOT_VERBOSE && p == first)
+			dump_page_table(p->mm);
+		mm_check(p->mm);
+		if (p == first)
+			rs_printf("guest kernel: %lu bytes of the kernel stack were used at most\n",
+				  kstack_used(this_kstack()));
+	}
+	p->exiting = true;
+	syscall_process_end(p);
+	leave_memory(p);
+	vfork_done(p);
+	if (p == first)
+		sandbox_end(p->wait_status);
+	give_children_away(p);
+	p->state = PROCESS_ZOMBIE;
+	p->stopped = false;
+	parent_ignores = signal_ignores_children(p->parent);
+	signal_child(p, p->wait_status & 0x7f ? CLD_KILLED : CLD_EXITED,
+		     p->wait_status & 0x7f ? p->wait_status & 0x7f : p->wait_status >> 8);
+	wait_wake(&p->parent->child_event);
+	if (parent_ignores && p->exit_signal == 17)
+		reap(p);
+}
+
+void thread_exit(int wait_status)
+{
+	struct thread *t = current();
+	struct process *p = t->proc;
+	struct thread *exec = p->exec_thread;
+
+	syscall_thread_exit(t);
+	/* Unless all end at once, the first thread's status is the process's, whenever it ended. */
+	if (!p->exiting && t->tid == p->pid)
+		p->wait_status = wait_status;
+	if (p->nthreads == 1) {
+		thread_remove(t);
+		process_end(p);
+	} else {
+		thread_remove(t);
+		if (exec && p->nthreads == 1)
+			thread_wake(exec);
+	}
+	t->proc = NULL;
+	sched_exit();
 }
 
 void process_exit(int wait_status)
 {
 	struct process *p = current_proc();
 
-	page_alloc_stats_update();
-	if (rs_boot->flags & RS_BOOT_DEBUG) {
-		if (rs_boot->flags & RS_BOOT_VERBOSE && p->mm)
-			dump_page_table(p->mm);
-		check_and_take_down(p);
+	if (!p->exiting) {
+		p->exiting = true;
+		p->wait_status = wait_status;
+		tell_threads_to_go(p);
 	}
-	host_exit(wait_status, 0);
+	thread_exit(wait_status);
 }
 
 void process_die(int sig, const struct fault_info *fault)
@@ -93,4 +706,166 @@ void process_die(int sig, const struct fault_info *fault)
 	if (fault || report_is_bug(sig))
 		report_death(current(), sig, fault);
 	process_exit(sig);
+}
+
+/* --- exec ------------------------------------------------------------------------------------- */
+
+long process_single_thread(void)
+{
+	struct thread *t = current(), *leader;
+	struct process *p = t->proc;
+
+	if (p->exec_thread || p->exiting)
+		return -EINTR;
+	if (p->nthreads > 1) {
+		p->exec_thread = t;
+		tell_threads_to_go(p);
+		while (p->nthreads > 1)
+			thread_sleep(NO_DEADLINE, SLEEP_ALWAYS);
+		p->exec_thread = NULL;
+	}
+	if (t->tid != p->pid) {
+		leader = thread_find(p->pid);
+		ASSERT(!leader);
+		list_del(&t->hash);
+		pid_put(t->tid);
+		t->tid = p->pid;
+		pid_get(t->tid);
+		list_add(&thread_hash[t->tid % HASH_SIZE], &t->hash);
+	}
+	return 0;
+}
+
+void process_exec_done(struct process *p)
+{
+	p->execed = true;
+	vfork_done(p);
+}
+
+/* --- stop and continue ------------------------------------------------------------------------ */
+
+void process_stop(int sig)
+{
+	struct process *p = current_proc();
+	struct thread *t;
+
+	if (!p->stopped) {
+		p->stopped = true;
+		p->continued = false;
+		p->stop_reported = false;
+		p->stop_signal = sig;
+		list_for_each(t, &p->threads, list) {
+			t->work |= THREAD_WORK_SIGNAL;
+			if (t != current())
+				thread_wake(t);
+		}
+		if (p->parent) {
+			signal_child(p, CLD_STOPPED, sig);
+			wait_wake(&p->parent->child_event);
+		}
+	}
+	thread_park();
+}
+
+void process_continue(struct process *p)
+{
+	struct thread *t;
+
+	if (!p->stopped)
+		return;
+	p->stopped = false;
+	p->continued = true;
+	list_for_each(t, &p->threads, list)
+		thread_wake(t);
+	if (p->parent) {
+		signal_child(p, CLD_CONTINUED, 18);
+		wait_wake(&p->parent->child_event);
+	}
+}
+
+void thread_park(void)
+{
+	struct process *p = current_proc();
+
+	while (p->stopped && !p->exiting && thread_sleep(NO_DEADLINE, SLEEP_KILL) != -EINTR)
+		;
+}
+
+/* --- wait ------------------------------------------------------------------------------------- */
+
+static bool is_meant(const struct process *c, s64 id, u32 options)
+{
+	bool clone_child = c->exit_signal != 17;
+
+	if (!(options & WAIT_ALL) && clone_child != !!(options & WAIT_CLONE))
+		return false;
+	if (id > 0)
+		return c->pid == (u32)id;
+	if (id == -1)
+		return true;
+	return c->pgid == (id ? (u32)-id : current_proc()->pgid);
+}
+
+/* Something to tell of @c? Fills in @r; true. */
+static bool news(struct process *c, u32 options, struct wait_result *r)
+{
+	bool keep = options & WAIT_NOWAIT;
+
+	*r = (struct wait_result){ .pid = c->pid, .uid = c->uid };
+	if (c->state == PROCESS_ZOMBIE) {
+		if (!(options & WAIT_EXITED))
+			return false;
+		r->status = c->wait_status;
+		r->used = usage_sum(c->used, &c->children_used);
+		if (!keep)
+			reap(c);
+		return true;
+	}
+	if (c->stopped && !c->stop_reported && options & WAIT_UNTRACED) {
+		r->status = c->stop_signal << 8 | 0x7f;
+		c->stop_reported = !keep;
+	} else if (c->continued && options & WAIT_CONTINUED) {
+		r->status = 0xffff;
+		if (!keep)
+			c->continued = false;
+	} else {
+		return false;
+	}
+	r->used = process_usage(c);
+	return true;
+}
+
+static long look_at_children(s64 id, u32 options, struct wait_result *r)
+{
+	struct process *p = current_proc(), *c;
+	bool some = false;
+
+	list_for_each(c, &p->children, sibling) {
+		if (!is_meant(c, id, options))
+			continue;
+		some = true;
+		if (news(c, options, r))
+			return r->pid;
+	}
+	return some ? 0 : -ECHILD;
+}
+
+long process_wait(s64 id, u32 options, struct wait_result *r)
+{
+	struct wait_entry e;
+	long ret, err = 0;
+
+	wait_enter(&current_proc()->child_event, &e);
+	for (;;) {
+		ret = look_at_children(id, options, r);
+		if (ret || options & WAIT_NOHANG)
+			break;
+		if (err) {
+			ret = err;
+			break;
+		}
+		err = thread_sleep(NO_DEADLINE, SLEEP_SIGNALS);
+	}
+	wait_leave(&e);
+	return ret;
 }

@@ -2,12 +2,22 @@
 /*
  * proc.h - processes and threads
  *
- * F1 has one process with one thread, on CPU 0; the structures are per process and per thread from
- * the start. A thread has a kernel stack of its own; struct kstack at its bottom leads from the
- * stack pointer to the thread, so current() needs no register.
+ * A process is what has a pid: an address space, a table of descriptors, a place in the tree of
+ * parents and children. A thread is what runs. A thread has a kernel stack of its own; struct
+ * kstack at its bottom leads from the stack pointer to the thread, so current() needs no register.
  *
- * The layer above (syscall, fs) hangs its state on the opaque pointers, which it allocates in
- * syscall_process_init() and syscall_thread_init(); this layer never looks inside.
+ * Life of a process: process_fork() makes it, with one thread, as a child of the caller's;
+ * process_exit() or the end of its last thread makes it a zombie, which keeps its pid, its status
+ * and its counts until a parent has waited for it (process_wait()), or is gone. What it had is given
+ * back when it becomes a zombie. Children of a dead process belong to the first one; when that one
+ * ends, the sandbox ends.
+ *
+ * The kernel is not preempted, and only one CPU at a time is in it (proc/sched.h); so all of this
+ * changes only where a thread sleeps. A thread is taken down by itself: others can only tell it to
+ * go (THREAD_WORK_EXIT), and it goes on its way back to ring 3.
+ *
+ * The layer above (syscall, fs) hangs its state on the opaque pointers; this layer only knows the
+ * functions at the end of this file.
  */
 #ifndef RS_PROC_PROC_H
 #define RS_PROC_PROC_H
@@ -19,28 +29,62 @@
 #include "../arch/frame.h"
 #include "../mm/vma.h"
 #include "../mm/fault.h"
+#include "sched.h"
 
 struct fd_table;	/* fs/ */
+struct file;		/* fs/ */
 struct signal_process;	/* syscall/ */
 struct signal_thread;	/* syscall/ */
 struct trace_state;	/* syscall/ */
 
+/** struct usage - what somebody has used, for wait4 and getrusage */
+struct usage {
+	u64 user_tsc;			/* ticks of the TSC on a CPU, ring 0 included */
+	u64 faults;
+	u64 switches;			/* times it gave the CPU away by sleeping */
+	u64 preempted;			/* times it was taken away */
+	u64 max_pages;			/* most pages mapped at once */
+};
+
+enum process_state {
+	PROCESS_ALIVE,
+	PROCESS_ZOMBIE,			/* waits to be waited for */
+};
+
 /** struct process - what has a pid */
 struct process {
-	struct mm *mm;
+	struct mm *mm;			/* NULL when it is a zombie */
 	u32 pid, ppid, pgid, sid;
 	u32 uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
 	u32 umask;
-	int cwd_fd;			/* host directory descriptor; fs/ replaces it at chdir */
+	struct file *cwd;		/* working directory; fs/ */
 	char comm[16];			/* PR_SET_NAME; set by exec */
 	struct refstr *exe;		/* absolute or as given: the path that was executed */
 	struct list threads;
 	u32 nthreads;
-	u64 start_tsc;
+	u64 start_ns;			/* CLOCK_MONOTONIC */
 	bool dumpable, no_new_privs;
 	struct fd_table *files;
 	struct signal_process *signals;
 	struct trace_state *trace;
+
+	/* the tree, and the set of all */
+	struct process *parent;		/* NULL for the first */
+	struct list children, sibling, all, hash;
+	enum process_state state;
+	u32 exit_signal;		/* what the parent gets at the end; 0: none */
+	bool subreaper;			/* PR_SET_CHILD_SUBREAPER */
+	bool execed;			/* has executed a program since its fork */
+
+	/* end, stop, continue: what wait() reports */
+	bool exiting;			/* all threads are told to go */
+	int wait_status;
+	bool stopped, stop_reported, continued;
+	int stop_signal;
+	struct wait_list child_event;	/* its threads in process_wait() */
+	struct thread *vfork_parent;	/* sleeps until this one executes or ends */
+	struct thread *exec_thread;	/* waits to be the last thread */
+	struct usage used, children_used;
 };
 
 /** struct fault_info - why a thread is about to get a signal that no other process sent */
@@ -54,23 +98,34 @@ struct fault_info {
 
 /** struct thread - what runs */
 struct thread {
-	struct process *proc;
+	struct process *proc;		/* NULL for the idle thread of a CPU */
 	struct list list;		/* proc->threads */
 	struct kstack *kstack;
 	u32 tid;
-	/* not 0: rs_return_to_user() runs before ring 3 does. Own thread only. */
+	/* not 0: rs_return_to_user() runs before ring 3 does */
 	volatile u32 work;
 	struct rs_frame *frame;		/* registers of ring 3 during the present trap or call */
-	u64 clear_child_tid;		/* set_tid_address */
+	u64 clear_child_tid;		/* set_tid_address, CLONE_CHILD_CLEARTID */
 	u64 robust_list, robust_len;
 	u64 rseq;			/* registered area, 0 without */
 	u32 rseq_len, rseq_sig;
 	struct fault_info fault;	/* the last one */
 	struct signal_thread *sig;
 	u64 in_syscall;			/* number + 1 while in one, for reports */
+	char *paths;			/* room for paths of the present call; syscall/ */
+	struct list hash;		/* by tid */
+	struct sched_thread sched;
+	/* ranges of its memory that the host may be writing to now (syscall/forward.c) */
+	u32 nhost_writes;
+	struct {
+		u64 addr, len;
+	} host_write[8];
+	void *call;			/* of syscall/: what the thread waits for in its call */
 };
 
 #define THREAD_WORK_SIGNAL	(1u << 0)	/* a signal may have to be delivered */
+#define THREAD_WORK_RESCHED	(1u << 1)	/* others have waited long enough */
+#define THREAD_WORK_EXIT	(1u << 2)	/* the process ends, or another thread executes */
 
 /** current() - the thread whose kernel stack this is; never NULL after boot */
 static inline struct thread *current(void)
@@ -87,14 +142,51 @@ static inline struct process *current_proc(void)
 	return current()->proc;
 }
 
-/** process_create() - a process with one thread, no address space yet; NULL without memory */
+/** process_first() - the one the sandbox was started for */
+struct process *process_first(void);
+/** process_find(), thread_find() - by number, NULL when there is none; zombies are found, too */
+struct process *process_find(u32 pid);
+struct thread *thread_find(u32 tid);
+/** process_count() - processes and threads alive or waiting to be waited for */
+u32 process_count(void);
+/** process_next() - all processes in the order of their making: NULL for the first, then on */
+struct process *process_next(const struct process *p);
+/** process_set_group(), process_set_session() - keep the numbers of groups and sessions in use */
+void process_set_group(struct process *p, u32 pgid);
+void process_set_session(struct process *p, u32 sid);
+
+/** process_create() - the first one, with one thread, no address space yet; NULL without memory */
 struct process *process_create(void);
 
+/** struct fork_args - what clone(2) asks for */
+struct fork_args {
+	u64 flags;			/* CLONE_* without the signal */
+	u32 exit_signal;
+	u64 stack;			/* 0: the caller's */
+	u64 tls;
+	u64 parent_tid, child_tid;	/* addresses, for CLONE_PARENT_SETTID and the like */
+};
 /**
- * process_exit() - the end of the current process, with a wait status (as wait(2) reports it: code
- * << 8, or a signal number). In F1 the sandbox ends with it.
+ * process_fork() - a new process, or with CLONE_THREAD a new thread of this one, that returns 0 from
+ * the caller's system call. It is ready to run, not running.
+ * Its number; -EAGAIN (--pids), -ENOMEM, -EINVAL: then nothing has changed. CLONE_VFORK: comes back
+ * when the child has executed a program or has ended.
  */
+long process_fork(const struct fork_args *a, const struct rs_frame *frame);
+
+/** process_exit() - the end of the current process and all its threads, with a wait status */
 void process_exit(int wait_status) __noreturn;
+/** thread_exit() - the end of this thread; of the process if it is the last one */
+void thread_exit(int wait_status) __noreturn;
+/** thread_free() - of a thread that has left its stack for good */
+void thread_free(struct thread *t);
+/**
+ * process_single_thread() - for exec: the other threads are told to go, waits until they have; the
+ * caller gets the process's own number. -EINTR: somebody else ends or executes first.
+ */
+long process_single_thread(void);
+/** process_exec_done() - a parent in vfork goes on */
+void process_exec_done(struct process *p);
 
 /**
  * process_die() - the default action of a deadly signal for the current process. Prints a death
@@ -103,18 +195,76 @@ void process_exit(int wait_status) __noreturn;
  */
 void process_die(int sig, const struct fault_info *fault) __noreturn;
 
+/** process_stop() - the current process stops for @sig, its parent is told; back when continued */
+void process_stop(int sig);
+/** process_continue() - SIGCONT for @p */
+void process_continue(struct process *p);
+/** thread_park() - own thread: sleeps as long as its process is stopped */
+void thread_park(void);
+
+/* options of process_wait(), Linux's numbers */
+#define WAIT_NOHANG	0x1u
+#define WAIT_UNTRACED	0x2u
+#define WAIT_EXITED	0x4u
+#define WAIT_CONTINUED	0x8u
+#define WAIT_NOWAIT	0x01000000u
+#define WAIT_NOTHREAD	0x20000000u
+#define WAIT_ALL	0x40000000u
+#define WAIT_CLONE	0x80000000u
+
+/** struct wait_result - what happened to whom */
+struct wait_result {
+	u32 pid, uid;
+	int status;			/* as wait4 reports it */
+	struct usage used;
+};
+/**
+ * process_wait() - a child of the current process that has ended, stopped or been continued
+ * @id: as wait4's pid: > 0 that child, 0 the caller's group, -1 any, < -1 that group.
+ * Its pid, 0 (WAIT_NOHANG), -ECHILD, -EINTR. Without WAIT_NOWAIT a zombie is gone afterwards.
+ */
+long process_wait(s64 id, u32 options, struct wait_result *r);
+
+/** process_group_alive() - some process of group @pgid in session @sid (0: any) */
+bool process_group_alive(u32 pgid, u32 sid);
+/** process_usage() - of @p with its running thread */
+struct usage process_usage(const struct process *p);
+
 /*
- * Implemented by the layers above; called by kernel/.
+ * Implemented by the layers above.
  *
  * syscall_process_init()	hangs descriptor table, signal and trace state on the first process:
  *				stdio, cwd, masks from the boot page
+ * syscall_fork()		the same for @t, made by @parent's clone(@flags); @t->proc is
+ *				@parent->proc for a thread. 0 or -ENOMEM, then syscall_thread_free()
+ *				and syscall_process_free() are still called
+ * syscall_thread_exit()	own thread, address space still there: futexes, robust lists
+ * syscall_thread_free(), syscall_process_free()	nobody uses them any more
+ * syscall_process_end()	own process: descriptors and the rest that zombies do not have
  * signal_fault()		the current thread faulted in ring 3, t->fault says how: force the
  *				signal (handler, or process_die())
+ * signal_ready()		a signal is to be handled by the current thread: ends sleeps
+ * signal_child()		@p has ended, stopped or been continued: tell its parent
+ *				@code: CLD_EXITED ...; @status: as in siginfo
+ * signal_ignores_children()	@p does not want zombies (SIGCHLD ignored, SA_NOCLDWAIT)
+ * signal_orphaned()		after the death of @p: stopped groups that became orphaned
+ * syscall_exec_leaves()		the current thread is about to lose its address space to exec
+ * process_cwd()		a host descriptor of @p's working directory
  * syscall_exec_done()		exec has replaced the program: reset handlers, close descriptors
  *				marked close-on-exec
  */
 int syscall_process_init(struct process *p);
+int syscall_fork(struct thread *t, struct thread *parent, u64 flags);
+void syscall_thread_exit(struct thread *t);
+void syscall_thread_free(struct thread *t);
+void syscall_process_end(struct process *p);
+void syscall_process_free(struct process *p);
 void signal_fault(struct rs_frame *f);
+bool signal_ready(void);
+void signal_child(struct process *p, int code, int status);
+bool signal_ignores_children(const struct process *p);
+void syscall_exec_leaves(struct thread *t);
+int process_cwd(const struct process *p);
 void syscall_exec_done(struct process *p);
 
 #endif

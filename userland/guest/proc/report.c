@@ -175,7 +175,7 @@ static bool symbol_of(const struct vma *v, u64 addr, char *name, u64 *delta)
 	f.buf = kmalloc(CHUNK);
 	if (copy && f.buf) {
 		memcpy(copy, path, n);
-		f.fd = host_call4(__NR_openat, current_proc()->cwd_fd, gpa_of(copy),
+		f.fd = host_call4(__NR_openat, process_cwd(current_proc()), gpa_of(copy),
 				  O_RDONLY | O_CLOEXEC, 0);
 	}
 	if (f.fd >= 0) {
@@ -331,7 +331,8 @@ void report_death(struct thread *th, int sig, const struct fault_info *fault)
 	struct mm *mm = th->proc->mm;
 
 	if (!mm) {
-		rs_report("ringside: %s died of %s\n", th->proc->comm, signal_entry(sig, false));
+		rs_report("ringside: %s (pid %u) died of %s\n", th->proc->comm, th->proc->pid,
+			  signal_entry(sig, false));
 		return;
 	}
 	text_printf(&t, "ringside: %s (pid %u) died of %s: ", th->proc->comm, th->proc->pid,

@@ -55,8 +55,8 @@ static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 		 * never survive an exec there.
 		 */
 		ret = host_call_intr(__NR_openat, dir, gpa_of(path),
-				     flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY), mode, 0,
-				     0);
+				     flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY),
+				     mode & ~current_proc()->umask, 0, 0);
 	}
 	if (ret < 0)
 		return ret;
@@ -322,14 +322,69 @@ long sys_fcntl(struct rs_frame *f)
 	return forward_bycmd(__NR_fcntl, RS_A_FCNTL, f, -EINVAL);
 }
 
+/* The host process's mask is 0; each process's own is applied to what it asks for. */
 long sys_umask(struct rs_frame *f)
 {
-	u32 mask = (u32)ARG0(f) & 0777;
-	long old = host_call_intr(__NR_umask, mask, 0, 0, 0, 0, 0);
+	struct process *p = current_proc();
+	u32 old = p->umask;
 
-	current_proc()->umask = mask;
+	p->umask = (u32)ARG0(f) & 0777;
 	return old;
 }
+
+/* --- the working directory -------------------------------------------------------------------- */
+
+/* The host's is where the process wants to be: a descriptor of it becomes the process's. */
+static long cwd_take(void)
+{
+	char *dot = host_bounce();
+	struct process *p = current_proc();
+	struct file *cwd;
+	long fd;
+
+	rs_strlcpy(dot, ".", 2);
+	rs_stats()->forwarded++;
+	fd = host_call4(__NR_openat, AT_FDCWD, gpa_of(dot), O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	cwd = file_new((int)fd, NULL);
+	if (!cwd)
+		return -ENOMEM;
+	file_put(p->cwd);
+	p->cwd = cwd;
+	cwd_now(cwd);
+	return 0;
+}
+
+static long change_dir(u64 nr, struct rs_frame *f)
+{
+	u64 a[6] = { ARG0(f) };
+	long ret;
+
+	cwd_enter();
+	ret = forward(nr, a);
+	return ret ? ret : cwd_take();
+}
+
+long sys_chdir(struct rs_frame *f)
+{
+	return change_dir(__NR_chdir, f);
+}
+
+long sys_fchdir(struct rs_frame *f)
+{
+	return change_dir(__NR_fchdir, f);
+}
+
+long sys_getcwd(struct rs_frame *f)
+{
+	u64 a[6] = { ARG0(f), ARG1(f) };
+
+	cwd_enter();
+	return forward(__NR_getcwd, a);
+}
+
+/* --- the terminal ----------------------------------------------------------------------------- */
 
 static bool is_tty(int host)
 {
@@ -350,14 +405,20 @@ long sys_ioctl(struct rs_frame *f)
 	switch ((u32)ARG1(f)) {
 	case FIOCLEX: return fd_set_cloexec(files(), (u32)ARG0(f), true);
 	case FIONCLEX: return fd_set_cloexec(files(), (u32)ARG0(f), false);
-	case TIOCGPGRP: return is_tty(file->host_fd) ? put_user_u32(ARG2(f), p->pgid) : -ENOTTY;
+	case TIOCGPGRP:
+		return is_tty(file->host_fd) ? put_user_u32(ARG2(f), tty_foreground) : -ENOTTY;
 	case TIOCGSID: return is_tty(file->host_fd) ? put_user_u32(ARG2(f), p->sid) : -ENOTTY;
 	case TIOCSPGRP:
 		if (!is_tty(file->host_fd))
 			return -ENOTTY;
 		if (get_user_u32(&pgid, ARG2(f)))
 			return -EFAULT;
-		return pgid == p->pgid ? 0 : -EPERM;
+		if ((s32)pgid < 0)
+			return -EINVAL;
+		if (!process_group_alive(pgid, p->sid))
+			return process_group_alive(pgid, 0) ? -EPERM : -ESRCH;
+		tty_foreground = pgid;
+		return 0;
 	}
 	return forward_bycmd(__NR_ioctl, RS_A_IOCTL, f, -ENOTTY);
 }

@@ -23,6 +23,7 @@
  */
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
+#include "async.h"
 #include "pieces.h"
 #include "signal.h"
 #include "syscall.h"
@@ -36,37 +37,214 @@
 
 /* --- the host's side -------------------------------------------------------------------------- */
 
+/* Kinds of files behind host descriptors, found out when it matters. */
+enum { KIND_UNKNOWN, KIND_WAITS, KIND_READY };
+#define KINDS 65536
+static u8 kinds[KINDS];
+
+/*
+ * Calls with helpers on a descriptor. It is not closed before they are back: the number would be
+ * given to another file, and a call that has to be made again would find that one.
+ */
+static u16 away[KINDS];
+static u64 close_later[KINDS / 64];
+
+static long close_now(int host_fd)
+{
+	rs_stats()->forwarded++;
+	if ((u32)host_fd < KINDS)
+		kinds[host_fd] = KIND_UNKNOWN;
+	return host_call1(__NR_close, host_fd);
+}
+
+static long call_helper(u64 nr, const u64 a[6])
+{
+	bool fd = a[0] < KINDS && nr != __NR_ppoll;
+	long ret;
+
+	if (fd)
+		away[a[0]]++;
+	ret = async_call(nr, a);
+	if (fd && !--away[a[0]] && close_later[a[0] / 64] >> (a[0] % 64) & 1) {
+		close_later[a[0] / 64] &= ~(1ull << (a[0] % 64));
+		close_now((int)a[0]);
+		/* Made again it would be a call on nothing. */
+		if (ret == -EINTR && !signal_ready())
+			ret = -EBADF;
+	}
+	return ret;
+}
+
+/* Reading and writing regular files takes its time, but it ends by itself. */
+static bool file_waits(u64 host_fd)
+{
+	struct stat_head {
+		u64 dev, ino, nlink;
+		u32 mode;
+	} *st = host_bounce();
+	u32 type;
+
+	if (host_fd >= KINDS)
+		return true;
+	if (!kinds[host_fd]) {
+		rs_stats()->forwarded++;
+		if (host_call2(__NR_fstat, host_fd, gpa_of(st)))
+			return false;
+		type = st->mode & 0170000;
+		kinds[host_fd] = type == 0100000 || type == 0040000 || type == 0060000 ?
+					 KIND_READY : KIND_WAITS;
+	}
+	return kinds[host_fd] == KIND_WAITS;
+}
+
+/*
+ * Is this a call that may wait for what others do? What is not listed either does not, or is
+ * interrupted by the next tick and then goes to a helper after all.
+ */
+static bool may_wait(u64 nr, const u64 a[6])
+{
+	switch (nr) {
+	case __NR_read:
+	case __NR_write:
+	case __NR_readv:
+	case __NR_writev:
+	case __NR_preadv2:
+	case __NR_pwritev2: return file_waits(a[0]);
+	case __NR_splice:
+	case __NR_tee:
+	case __NR_sendfile:
+	case __NR_connect:
+	case __NR_accept:
+	case __NR_accept4:
+	case __NR_sendto:
+	case __NR_recvfrom:
+	case __NR_sendmsg:
+	case __NR_recvmsg: return true;
+	case __NR_ppoll: {
+		const s64 *ts = a[2] ? gpa_ptr(a[2]) : NULL;
+
+		return !ts || ts[0] || ts[1];
+	}
+	case __NR_epoll_wait: return (int)a[3] != 0;
+	case __NR_flock: return !(a[1] & LOCK_NB);
+	case __NR_fcntl: return a[1] == F_SETLKW || a[1] == F_OFD_SETLKW;
+	}
+	return false;
+}
+
+/* This CPU is away; the others may be in the kernel meanwhile. */
+static long call_here(u64 nr, const u64 a[6])
+{
+	long ret;
+
+	sched_leave_for_host();
+	ret = host_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	sched_enter();
+	return ret;
+}
+
 long host_call_intr(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 {
+	u64 a[6] = { a0, a1, a2, a3, a4, a5 };
 	long ret;
 
 	for (;;) {
 		rs_stats()->forwarded++;
-		ret = host_call(nr, a0, a1, a2, a3, a4, a5);
+		if (unlikely(sched_others()) && may_wait(nr, a))
+			ret = call_helper(nr, a);
+		else
+			ret = call_here(nr, a);
 		if (likely(ret != -EINTR))
+			return ret;
+		if (signal_ready())
+			return -ERESTARTSYS;
+		/* Interrupted for others who want to run: so it does wait. */
+		if (!sched_others() || may_wait(nr, a))
+			continue;
+		if (nr == __NR_openat && (int)a[0] == AT_FDCWD)
+			a[0] = (u64)process_cwd(current_proc());
+		ret = call_helper(nr, a);
+		if (ret != -EINTR)
 			return ret;
 		if (signal_ready())
 			return -ERESTARTSYS;
 	}
 }
 
+/* --- memory that the host may write to -------------------------------------------------------- */
+
+/* With no room left the last range grows over what lies between: more is copied at a fork. */
+void note_host_write(u64 va, u64 len)
+{
+	struct thread *t = current();
+	u32 n = t->nhost_writes;
+
+	if (t->proc->nthreads == 1 || !len)
+		return;
+	if (n < ARRAY_SIZE(t->host_write)) {
+		t->host_write[n].addr = va;
+		t->host_write[n].len = len;
+		t->nhost_writes = n + 1;
+	} else {
+		u64 low = min(t->host_write[n - 1].addr, va);
+		u64 high = max(t->host_write[n - 1].addr + t->host_write[n - 1].len, va + len);
+
+		t->host_write[n - 1].addr = low;
+		t->host_write[n - 1].len = high - low;
+	}
+}
+
+void forget_host_writes(void)
+{
+	current()->nhost_writes = 0;
+}
+
 long file_host_close(int host_fd)
 {
-	rs_stats()->forwarded++;
-	return host_call1(__NR_close, host_fd);
+	if ((u32)host_fd < KINDS && away[host_fd]) {
+		close_later[host_fd / 64] |= 1ull << (host_fd % 64);
+		return 0;
+	}
+	return close_now(host_fd);
 }
 
 /* --- strings ---------------------------------------------------------------------------------- */
 
-static char *buffers[RS_NR_CPUS];
-
 char *path_buffer(int i)
 {
-	u32 cpu = this_cpu()->id;
+	struct thread *t = current();
 
-	if (unlikely(!buffers[cpu]))
-		buffers[cpu] = kmalloc(FWD_STRINGS * PATH_SIZE);
-	return buffers[cpu] ? buffers[cpu] + i * PATH_SIZE : NULL;
+	if (unlikely(!t->paths))
+		t->paths = kmalloc(FWD_STRINGS * PATH_SIZE);
+	return t->paths ? t->paths + i * PATH_SIZE : NULL;
+}
+
+static struct file *host_cwd[RS_NR_CPUS]; /* of the thread that runs this CPU; one reference */
+
+int process_cwd(const struct process *p)
+{
+	return p->cwd->host_fd;
+}
+
+void cwd_enter(void)
+{
+	struct file **at = &host_cwd[this_cpu()->id], *want = current_proc()->cwd;
+
+	if (likely(*at == want))
+		return;
+	rs_stats()->forwarded++;
+	if (host_call1(__NR_fchdir, want->host_fd))
+		return; /* it has been removed or closed to us: the old names do not lead there */
+	cwd_now(want);
+}
+
+void cwd_now(struct file *cwd)
+{
+	struct file **at = &host_cwd[this_cpu()->id], *old = *at;
+
+	*at = file_get(cwd);
+	if (old)
+		file_put(old);
 }
 
 long path_in(char *buf, u64 va)
@@ -76,7 +254,11 @@ long path_in(char *buf, u64 va)
 	if (!buf)
 		return -ENOMEM;
 	n = copyinstr(buf, va, PATH_SIZE);
-	return n < 0 ? n : 0;
+	if (n < 0)
+		return n;
+	if (*buf != '/')
+		cwd_enter();
+	return 0;
 }
 
 long host_dirfd(u64 fd)
@@ -97,7 +279,7 @@ long pipe_check(long ret)
 	static const struct k_siginfo info = { .signo = SIGPIPE, .code = SI_USER };
 
 	if (unlikely(ret == -EPIPE))
-		signal_raise(current_proc(), &info);
+		signal_raise(current_proc(), current(), &info);
 	return ret;
 }
 
@@ -112,6 +294,8 @@ static noinline long rw_slow(u64 nr, u64 vector_nr, int host, u64 va, u64 len, b
 	if ((s64)len < 0)
 		return -EINVAL;
 	pieces_init(&p);
+	if (write)
+		note_host_write(va, len);
 	pieces_add(&p, va, len, write, &err);
 	if (err)
 		ret = err;
@@ -120,6 +304,7 @@ static noinline long rw_slow(u64 nr, u64 vector_nr, int host, u64 va, u64 len, b
 	else
 		ret = host_call_intr(vector_nr, host, gpa_of(p.seg), p.n, pos, 0, 0);
 	pieces_put(&p);
+	forget_host_writes();
 	return ret;
 }
 
@@ -134,8 +319,11 @@ static always_inline long rw(u64 nr, u64 vector_nr, u64 fd, u64 va, u64 len, boo
 		return host;
 	if (unlikely(!len || !user_page_get(va, len, write, &gpa)))
 		return rw_slow(nr, vector_nr, host, va, len, write, pos);
+	if (write)
+		note_host_write(va, len);
 	ret = host_call_intr(nr, host, gpa, len, pos, 0, 0);
 	user_page_put(gpa);
+	forget_host_writes();
 	return ret;
 }
 
@@ -191,6 +379,7 @@ static void fwd_release(struct fwd *w)
 			user_segs_put(&p->seg, 1);
 	}
 	pieces_put(&w->pieces);
+	forget_host_writes();
 }
 
 /* A block of @len bytes: in place if it is one piece, otherwise copied. Sets @*gpa. */
@@ -205,6 +394,8 @@ static long fwd_block(struct fwd *w, u64 va, u64 len, bool in, bool out, bool re
 		return 0;
 	if (len > BLOCK_MAX)
 		return -EINVAL;
+	if (out)
+		note_host_write(va, len);
 	if (likely(user_page_get(va, len, out, &p->seg.gpa))) {
 		p->buf = NULL;
 		p->seg.len = len;
@@ -438,6 +629,8 @@ static long fwd_arg(struct fwd *w, u64 nr, const u64 *a, int i, u32 desc)
 				return -EFAULT;
 			if ((s64)v[1] < 0 || (total += v[1]) > 0x7fffffffffffffff)
 				return -EINVAL;
+			if (more && v[1] && RS_ARG_KIND(desc) == RS_A_IOVOUT)
+				note_host_write(v[0], v[1]);
 			if (more && v[1])
 				more = pieces_add(&w->pieces, v[0], v[1],
 						  RS_ARG_KIND(desc) == RS_A_IOVOUT, &err);
@@ -460,6 +653,17 @@ static void check_broken_pipe(u64 nr, long ret)
 	if (nr == __NR_writev || nr == __NR_pwritev || nr == __NR_pwritev2 || nr == __NR_sendfile ||
 	    nr == __NR_splice || nr == __NR_tee || nr == __NR_copy_file_range)
 		pipe_check(ret);
+}
+
+/* The host process's own mask is 0. */
+static void apply_umask(u64 nr, u64 a[6])
+{
+	u32 mask = current_proc()->umask;
+
+	if (nr == __NR_mkdir || nr == __NR_mknod)
+		a[1] &= ~(u64)mask;
+	else if (nr == __NR_mkdirat || nr == __NR_mknodat)
+		a[2] &= ~(u64)mask;
 }
 
 /*
@@ -508,6 +712,7 @@ long forward(u64 nr, const u64 a[6])
 	if (likely(!ret)) {
 		for (; i < 6; i++)
 			w.arg[i] = 0;
+		apply_umask(nr, w.arg);
 		ret = host_call_intr(nr, w.arg[0], w.arg[1], w.arg[2], w.arg[3], w.arg[4],
 				     w.arg[5]);
 		if (ret >= 0) {
@@ -545,7 +750,13 @@ static noinline long forward_interrupted(struct rs_frame *f, int host)
 	return host_call_intr((u32)f->error, host, ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f));
 }
 
-/* Many calls (lseek, fsync, ftruncate, flock, ...) need only their descriptor translated. */
+/* May wait for others, who are to run meanwhile: not a plain call. */
+long sys_flock(struct rs_frame *f)
+{
+	return forward_general(f);
+}
+
+/* Many calls (lseek, fsync, ftruncate, ...) need only their descriptor translated. */
 long sys_forward(struct rs_frame *f)
 {
 	u32 nr = f->error;

@@ -133,8 +133,8 @@ long sys_munlockall(struct rs_frame *f)
 }
 
 /*
- * One thread runs at a time, so a barrier on "the others" has nobody to reach; registrations
- * succeed.
+ * A thread that does not run passes the kernel before it does; those that run on other CPUs are made
+ * to. So every kind of barrier is this one, and registrations only succeed.
  */
 long sys_membarrier(struct rs_frame *f)
 {
@@ -145,5 +145,8 @@ long sys_membarrier(struct rs_frame *f)
 		return -EINVAL;
 	if (!cmd)
 		return known;
-	return (cmd & (cmd - 1)) || !(cmd & known) ? -EINVAL : 0;
+	if ((cmd & (cmd - 1)) || !(cmd & known))
+		return -EINVAL;
+	sched_barrier();
+	return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * process.c - identity, limits and settings of a process, its end, its exec
+ * process.c - identity, limits and settings of a process; fork, exec, end, children
  *
  * Ids are the sandbox's own (boot page): they say who the program is to itself. The host process
  * checks rights with its own ids, so nothing here grants anything; changing to an id that the
@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 #include <asm/resource.h>
 #include <linux/wait.h>
 #include "procfs.h"
@@ -43,30 +44,45 @@ GETTER(geteuid, current_proc()->euid)
 GETTER(getgid, current_proc()->gid)
 GETTER(getegid, current_proc()->egid)
 
+static struct process *process_or_self(int pid)
+{
+	return pid ? process_find((u32)pid) : current_proc();
+}
+
 long sys_getpgid(struct rs_frame *f)
 {
-	return pid_is_self((int)ARG0(f)) ? (long)current_proc()->pgid : -ESRCH;
+	struct process *p = process_or_self((int)ARG0(f));
+
+	return p ? (long)p->pgid : -ESRCH;
 }
 
 long sys_getsid(struct rs_frame *f)
 {
-	return pid_is_self((int)ARG0(f)) ? (long)current_proc()->sid : -ESRCH;
+	struct process *p = process_or_self((int)ARG0(f));
+
+	return p ? (long)p->sid : -ESRCH;
 }
 
 long sys_setpgid(struct rs_frame *f)
 {
-	struct process *p = current_proc();
+	struct process *self = current_proc(), *p = process_or_self((int)ARG0(f));
 	int pgid = (int)ARG1(f);
 
 	if (pgid < 0)
 		return -EINVAL;
-	if (!pid_is_self((int)ARG0(f)))
+	if (!p || (p != self && p->parent != self) || p->state != PROCESS_ALIVE)
 		return -ESRCH;
+	if (p != self && p->sid != self->sid)
+		return -EPERM;
+	if (p != self && p->execed)
+		return -EACCES;
 	if (p->sid == p->pid)
 		return -EPERM; /* a session leader keeps its group */
-	if (pgid && pgid != (int)p->pid && pgid != (int)p->pgid)
+	if (!pgid)
+		pgid = (int)p->pid;
+	if ((u32)pgid != p->pid && !process_group_alive((u32)pgid, self->sid))
 		return -EPERM; /* no such group in this session */
-	p->pgid = pgid ? (u32)pgid : p->pid;
+	process_set_group(p, (u32)pgid);
 	return 0;
 }
 
@@ -75,9 +91,10 @@ long sys_setsid(struct rs_frame *f)
 	struct process *p = current_proc();
 
 	(void)f;
-	if (p->pgid == p->pid)
+	if (process_group_alive(p->pid, 0))
 		return -EPERM;
-	p->sid = p->pgid = p->pid;
+	process_set_session(p, p->pid);
+	process_set_group(p, p->pid);
 	return p->sid;
 }
 
@@ -347,6 +364,7 @@ long sys_setpriority(struct rs_frame *f)
 long sys_sched_yield(struct rs_frame *f)
 {
 	(void)f;
+	thread_yield();
 	return 0;
 }
 
@@ -473,8 +491,9 @@ long sys_prctl(struct rs_frame *f)
 	case PR_GET_NO_NEW_PRIVS: return p->no_new_privs;
 	case PR_GET_TIMERSLACK: return 50000;
 	case PR_SET_TIMERSLACK:
-	case PR_SET_CHILD_SUBREAPER:
 	case PR_SET_THP_DISABLE: return 0;
+	case PR_SET_CHILD_SUBREAPER: p->subreaper = ARG1(f); return 0;
+	case PR_GET_CHILD_SUBREAPER: return put_user_u32(ARG1(f), p->subreaper);
 	case PR_GET_SECCOMP: return 0;
 	case PR_CAPBSET_READ: return ARG1(f) > CAP_LAST_CAP ? -EINVAL : 0;
 	}
@@ -531,7 +550,7 @@ long sys_sysinfo(struct rs_frame *f)
 		.uptime = clock_seconds_since_boot(),
 		.totalram = pages_total() << PAGE_SHIFT,
 		.freeram = pages_free() << PAGE_SHIFT,
-		.procs = 1,
+		.procs = (u16)min(process_count(), 65535u),
 		.mem_unit = 1,
 	};
 
@@ -540,54 +559,293 @@ long sys_sysinfo(struct rs_frame *f)
 
 /* --- end, exec, children ---------------------------------------------------------------------- */
 
-static void exit_with(int status)
-{
-	trace_exit(current_proc(), status);
-	process_exit(status);
-}
-
 long sys_exit(struct rs_frame *f)
 {
-	exit_with(((int)ARG0(f) & 0xff) << 8);
-	return 0;
+	thread_exit(((int)ARG0(f) & 0xff) << 8);
 }
 
 long sys_exit_group(struct rs_frame *f)
 {
-	exit_with(((int)ARG0(f) & 0xff) << 8);
-	return 0;
+	process_exit(((int)ARG0(f) & 0xff) << 8);
 }
 
-long sys_execve(struct rs_frame *f)
+static long exec(struct rs_frame *f, int dirfd, char *path, u64 argv, u64 envp)
 {
 	struct exec_args args;
 	struct proc_name pn;
-	char *path = path_buffer(0);
-	long err = path_in(path, ARG0(f));
+	long err = procfs_resolve(path, &pn); /* /proc/self/fd/N: how fexecve() does it */
 
-	if (!err)
-		err = procfs_resolve(path, &pn); /* /proc/self/fd/N: how fexecve() does it */
 	if (!err && pn.text)
 		err = -EACCES;
 	if (err)
 		return err;
 	exec_args_init(&args);
-	err = exec_args_copyin(&args, ARG1(f), ARG2(f));
+	err = exec_args_copyin(&args, argv, envp);
 	if (!err)
-		err = proc_exec(current_proc(), AT_FDCWD, path, &args, f);
+		err = proc_exec(current_proc(), dirfd, path, &args, f);
 	exec_args_free(&args);
 	return err;
 }
 
-/* Until there is a fork there are no children. */
+long sys_execve(struct rs_frame *f)
+{
+	char *path = path_buffer(0);
+	long err = path_in(path, ARG0(f));
+
+	return err ? err : exec(f, process_cwd(current_proc()), path, ARG1(f), ARG2(f));
+}
+
+long sys_execveat(struct rs_frame *f)
+{
+	char *path = path_buffer(0);
+	long err = path_in(path, ARG1(f)), dir = host_dirfd(ARG0(f));
+	u32 flags = (u32)ARG4(f);
+
+	if (err)
+		return err;
+	if (flags & ~(u32)(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+		return -EINVAL;
+	if (!*path && flags & AT_EMPTY_PATH) {
+		if (dir < 0)
+			return dir == AT_FDCWD ? -EACCES : dir;
+		rs_snprintf(path, PATH_SIZE, "/dev/fd/%d", (int)ARG0(f));
+	}
+	if (dir < 0 && dir != AT_FDCWD && *path != '/')
+		return dir;
+	return exec(f, dir < 0 ? process_cwd(current_proc()) : (int)dir, path, ARG2(f), ARG3(f));
+}
+
+/* --- fork ------------------------------------------------------------------------------------- */
+
+#define CLONE_KNOWN                                                                             \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT |       \
+	 CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |                    \
+	 CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_IO | \
+	 CLONE_CLEAR_SIGHAND)
+
+/*
+ * Of the things that clone() can share, processes share none but memory and descriptors; threads
+ * share all. Nothing in between is used by C libraries: posix_spawn() is VM and VFORK.
+ */
+static long do_clone(struct rs_frame *f, struct fork_args *a)
+{
+	u64 thread = CLONE_VM | CLONE_SIGHAND | CLONE_FILES | CLONE_FS;
+
+	if (a->flags & ~(u64)CLONE_KNOWN) {
+		/* Namespaces, pidfds, cgroups: not here. */
+		host_explain((int)f->error, EPERM, NULL);
+		return a->flags & (CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |
+				   CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) ? -EPERM : -EINVAL;
+	}
+	if (a->flags & CLONE_SIGHAND && !(a->flags & CLONE_VM))
+		return -EINVAL;
+	if (a->flags & CLONE_SIGHAND && a->flags & CLONE_CLEAR_SIGHAND)
+		return -EINVAL;
+	if (a->flags & CLONE_THREAD && (a->flags & thread) != thread)
+		return -EINVAL;
+	if (!(a->flags & CLONE_THREAD) && a->flags & CLONE_SIGHAND)
+		return -EINVAL;
+	if (a->exit_signal > NSIG || a->stack >= USER_TOP ||
+	    (a->flags & CLONE_SETTLS && a->tls >= USER_TOP))
+		return a->flags & CLONE_SETTLS && a->tls >= USER_TOP ? -EPERM : -EINVAL;
+	if (a->flags & CLONE_THREAD)
+		a->exit_signal = 0;
+	return process_fork(a, f);
+}
+
+long sys_fork(struct rs_frame *f)
+{
+	struct fork_args a = { .exit_signal = SIGCHLD };
+
+	return do_clone(f, &a);
+}
+
+long sys_vfork(struct rs_frame *f)
+{
+	struct fork_args a = { .flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD };
+
+	return do_clone(f, &a);
+}
+
+long sys_clone(struct rs_frame *f)
+{
+	struct fork_args a = {
+		.flags = (u32)ARG0(f) & ~(u64)CSIGNAL, .exit_signal = (u32)ARG0(f) & CSIGNAL,
+		.stack = ARG1(f), .parent_tid = ARG2(f), .child_tid = ARG3(f), .tls = ARG4(f),
+	};
+
+	return do_clone(f, &a);
+}
+
+long sys_clone3(struct rs_frame *f)
+{
+	struct clone_args c = { 0 };
+	struct fork_args a;
+	u64 size = ARG1(f), i;
+	u8 byte;
+
+	if (size < CLONE_ARGS_SIZE_VER0)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	if (copyin(&c, ARG0(f), min(size, (u64)sizeof(c))))
+		return -EFAULT;
+	for (i = sizeof(c); i < size; i++) {
+		if (copyin(&byte, ARG0(f) + i, 1))
+			return -EFAULT;
+		if (byte)
+			return -E2BIG;
+	}
+	if (c.flags & CSIGNAL || c.exit_signal & ~(u64)CSIGNAL || c.set_tid_size ||
+	    !!c.stack != !!c.stack_size || c.stack + c.stack_size < c.stack)
+		return -EINVAL;
+	a = (struct fork_args){
+		.flags = c.flags, .exit_signal = (u32)c.exit_signal,
+		.stack = c.stack ? c.stack + c.stack_size : 0, .tls = c.tls,
+		.parent_tid = c.parent_tid, .child_tid = c.child_tid,
+	};
+	return do_clone(f, &a);
+}
+
+/* --- children --------------------------------------------------------------------------------- */
+
+/* struct rusage: times and a few counts; the rest is 0, as on Linux for what it does not keep. */
+struct rusage_k {
+	s64 utime[2], stime[2];
+	s64 maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv,
+		nsignals, nvcsw, nivcsw;
+};
+
+_Static_assert(sizeof(struct rusage_k) == 144, "struct rusage");
+
+static u64 tsc_to_us(u64 tsc)
+{
+	u64 khz = rs_boot->tsc_khz ? rs_boot->tsc_khz : 1000000;
+
+	return tsc / khz * 1000 + tsc % khz * 1000 / khz;
+}
+
+static struct rusage_k to_rusage(const struct usage *u)
+{
+	u64 us = tsc_to_us(u->user_tsc);
+
+	return (struct rusage_k){
+		.utime = { (s64)(us / 1000000), (s64)(us % 1000000) },
+		.maxrss = (s64)(u->max_pages * (PAGE_SIZE / 1024)),
+		.minflt = (s64)u->faults,
+		.nvcsw = (s64)u->switches,
+		.nivcsw = (s64)u->preempted,
+	};
+}
+
+long sys_getrusage(struct rs_frame *f)
+{
+	struct process *p = current_proc();
+	struct usage u;
+	struct rusage_k r;
+
+	switch ((int)ARG0(f)) {
+	case 0: u = process_usage(p); break;
+	case 1:
+		u = process_usage(p);
+		u.user_tsc = sched_now_used(current());
+		break;
+	case -1: u = p->children_used; break;
+	default: return -EINVAL;
+	}
+	r = to_rusage(&u);
+	return copyout(ARG1(f), &r, sizeof(r));
+}
+
+/* Ticks of 10 ms, since some moment in the past. */
+long sys_times(struct rs_frame *f)
+{
+	struct process *p = current_proc();
+	struct usage u = process_usage(p);
+	u64 t[4] = { tsc_to_us(u.user_tsc) / 10000, 0, tsc_to_us(p->children_used.user_tsc) / 10000,
+		     0 };
+
+	if (ARG0(f) && copyout(ARG0(f), t, sizeof(t)))
+		return -EFAULT;
+	return (long)(clock_monotonic() / 10000000);
+}
+
 long sys_wait4(struct rs_frame *f)
 {
-	(void)f;
-	return -ECHILD;
+	u32 options = (u32)ARG2(f);
+	struct wait_result r;
+	struct rusage_k ru;
+	long pid;
+
+	if (options & ~(WAIT_NOHANG | WAIT_UNTRACED | WAIT_CONTINUED | WAIT_NOTHREAD | WAIT_ALL |
+			WAIT_CLONE))
+		return -EINVAL;
+	if ((int)ARG0(f) == (int)0x80000000)
+		return -ESRCH;
+	pid = process_wait((int)ARG0(f), options | WAIT_EXITED, &r);
+	if (pid <= 0)
+		return pid == -EINTR ? -ERESTARTSYS : pid;
+	if (ARG1(f) && put_user_u32(ARG1(f), (u32)r.status))
+		return -EFAULT;
+	ru = to_rusage(&r.used);
+	return ARG3(f) && copyout(ARG3(f), &ru, sizeof(ru)) ? -EFAULT : pid;
 }
+
+#define P_ALL_	0
+#define P_PID_	1
+#define P_PGID_ 2
 
 long sys_waitid(struct rs_frame *f)
 {
-	(void)f;
-	return -ECHILD;
+	struct k_siginfo info = { 0 };
+	u32 options = (u32)ARG3(f);
+	s64 id = (s32)ARG1(f);
+	struct wait_result r;
+	struct rusage_k ru;
+	long pid;
+
+	if (options & ~(WAIT_NOHANG | WAIT_NOWAIT | WAIT_UNTRACED | WAIT_EXITED | WAIT_CONTINUED |
+			WAIT_NOTHREAD | WAIT_ALL | WAIT_CLONE) ||
+	    !(options & (WAIT_EXITED | WAIT_UNTRACED | WAIT_CONTINUED)))
+		return -EINVAL;
+	switch ((int)ARG0(f)) {
+	case P_ALL_: id = -1; break;
+	case P_PID_:
+		if (id <= 0)
+			return -EINVAL;
+		break;
+	case P_PGID_:
+		if (id < 0)
+			return -EINVAL;
+		id = id ? -id : 0;
+		if (id == -1)
+			return -ECHILD; /* group 1 is nobody's here */
+		break;
+	default: return -EINVAL;
+	}
+	pid = process_wait(id, options, &r);
+	if (pid < 0)
+		return pid == -EINTR ? -ERESTARTSYS : pid;
+	if (pid) {
+		info.signo = SIGCHLD;
+		info.pid = (s32)r.pid;
+		info.uid = r.uid;
+		if (r.status == 0xffff) {
+			info.code = 6; /* CLD_CONTINUED */
+			info.value = SIGCONT;
+		} else if ((r.status & 0xff) == 0x7f) {
+			info.code = 5; /* CLD_STOPPED */
+			info.value = (u32)r.status >> 8 & 0xff;
+		} else if (r.status & 0x7f) {
+			info.code = 2; /* CLD_KILLED */
+			info.value = (u32)r.status & 0x7f;
+		} else {
+			info.code = 1; /* CLD_EXITED */
+			info.value = (u32)r.status >> 8 & 0xff;
+		}
+		ru = to_rusage(&r.used);
+		if (ARG4(f) && copyout(ARG4(f), &ru, sizeof(ru)))
+			return -EFAULT;
+	}
+	return ARG2(f) && copyout(ARG2(f), &info, sizeof(info)) ? -EFAULT : 0;
 }

@@ -2,8 +2,8 @@
 /*
  * signal.c - raising, blocking, waiting for and delivering signals
  *
- * A signal becomes pending (signal_raise(), signal_take_host()), and the thread's work flag sends
- * it through signal_deliver() before ring 3 runs again. There, in one loop: the lowest pending
+ * A signal becomes pending (signal_raise()), and the work flag of a thread that does not block it
+ * sends that one through signal_deliver() before ring 3 runs again. There, in one loop: the lowest pending
  * signal that is not blocked is taken; an ignored one is dropped, a default action carried out, a
  * handler entered by building its frame (several frames nest if several signals are pending, the
  * last one built runs first).
@@ -15,15 +15,26 @@
  * The mask of sigsuspend, ppoll and the like is in force from the call until here; saved_mask is
  * what the frame of the first handler restores, or what is put back at once when none runs.
  */
+#include <asm/unistd.h>
 #include "signal.h"
 #include "syscall.h"
+#include "../lib/string.h"
+#include "../mm/kmalloc.h"
 
 #define UNBLOCKABLE	   (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
 #define STOP_SIGNALS	   (SIGBIT(SIGSTOP) | SIGBIT(SIGTSTP) | SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))
 #define IGNORED_BY_DEFAULT (SIGBIT(SIGCHLD) | SIGBIT(SIGCONT) | SIGBIT(SIGURG) | SIGBIT(SIGWINCH))
+#define FIRST_RT	   32
 #define SA_KNOWN                                                                            \
 	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_RESTART | \
 	 SA_NODEFER | SA_RESETHAND)
+
+struct sigqueue {
+	struct list link;
+	struct k_siginfo info;
+};
+
+u32 tty_foreground;
 
 static bool ignored(const struct signal_process *sp, int sig)
 {
@@ -32,55 +43,313 @@ static bool ignored(const struct signal_process *sp, int sig)
 	return h == SIG_IGN || (h == SIG_DFL && (IGNORED_BY_DEFAULT & SIGBIT(sig)));
 }
 
-/* --- raising ---------------------------------------------------------------------------------- */
+/* --- what is pending -------------------------------------------------------------------------- */
 
-void signal_raise(struct process *p, const struct k_siginfo *info)
+static void pending_init(struct sigpending *p)
 {
-	struct signal_process *sp = p->signals;
-	struct thread *t = list_first(&p->threads, struct thread, list);
-	u64 bit = SIGBIT(info->signo);
-
-	/* Stopping and continuing cancel each other, even when nobody looks. */
-	if (info->signo == SIGCONT)
-		sp->pending &= ~STOP_SIGNALS;
-	else if (bit & STOP_SIGNALS)
-		sp->pending &= ~SIGBIT(SIGCONT);
-	if (ignored(sp, info->signo) && !(t->sig->blocked & bit) && !(t->sig->waiting & bit))
-		return;
-	if (!(sp->pending & bit)) {
-		sp->pending |= bit;
-		sp->info[info->signo - 1] = *info;
-	}
-	t->work |= THREAD_WORK_SIGNAL;
+	p->set = 0;
+	list_init(&p->queue);
 }
 
-void signal_take_host(void)
+static void pending_drop(struct signal_process *sp, struct sigpending *p, u64 set)
 {
-	struct k_siginfo info = { .code = SI_KERNEL };
-	__u64 *where = &this_cpu()->shared->pending;
-	u64 set;
+	struct sigqueue *q, *next;
 
-	if (likely(!READ_ONCE(*where)))
+	if (!(p->set & set))
 		return;
-	for (set = atomic_xchg(where, 0); set; set &= set - 1) {
-		info.signo = __builtin_ctzll(set) + 1;
-		signal_raise(current_proc(), &info);
+	p->set &= ~set;
+	list_for_each_safe(q, next, &p->queue, link)
+		if (SIGBIT(q->info.signo) & set) {
+			list_del(&q->link);
+			kfree(q);
+			sp->nqueued--;
+		}
+}
+
+static long pending_add(struct signal_process *sp, struct sigpending *p,
+			const struct k_siginfo *info)
+{
+	bool rt = info->signo >= FIRST_RT;
+	struct sigqueue *q = NULL;
+
+	if (!rt && p->set & SIGBIT(info->signo))
+		return 0;
+	if (!rt || sp->nqueued < SIGQUEUE_MAX)
+		q = kmalloc(sizeof(*q));
+	if (q) {
+		q->info = *info;
+		list_add_tail(&p->queue, &q->link);
+		sp->nqueued++;
+	} else if (rt && info->code != SI_USER && info->code != SI_KERNEL) {
+		return -EAGAIN;
 	}
+	p->set |= SIGBIT(info->signo);
+	return 0;
+}
+
+/* Takes the lowest signal of @set, which has one that is pending. */
+static int pending_take(struct signal_process *sp, struct sigpending *p, u64 set,
+			struct k_siginfo *info)
+{
+	int sig = __builtin_ctzll(p->set & set) + 1;
+	struct sigqueue *q, *next;
+	bool found = false;
+
+	*info = (struct k_siginfo){ .signo = sig };
+	p->set &= ~SIGBIT(sig);
+	list_for_each_safe(q, next, &p->queue, link) {
+		if (q->info.signo != sig)
+			continue;
+		if (found) {
+			p->set |= SIGBIT(sig);
+			break;
+		}
+		found = true;
+		*info = q->info;
+		list_del(&q->link);
+		kfree(q);
+		sp->nqueued--;
+	}
+	return sig;
+}
+
+/* --- raising ---------------------------------------------------------------------------------- */
+
+static bool wants(const struct thread *t, u64 bit)
+{
+	return !(t->sig->blocked & bit) || t->sig->waiting & bit;
+}
+
+/* Who is to handle it: the one it is for, otherwise the first that does not block it. */
+static void notify(struct process *p, struct thread *only, u64 bit)
+{
+	struct thread *t, *chosen = NULL;
+
+	list_for_each(t, &p->threads, list) {
+		if ((only && t != only) || !wants(t, bit))
+			continue;
+		t->work |= THREAD_WORK_SIGNAL;
+		if (!chosen || t == current())
+			chosen = t;
+	}
+	if (chosen)
+		thread_wake(chosen);
+}
+
+static void kill_process(struct process *p)
+{
+	struct thread *t;
+
+	if (!p->exiting) {
+		p->exiting = true;
+		p->wait_status = SIGKILL;
+	}
+	p->stopped = false;
+	list_for_each(t, &p->threads, list) {
+		t->work |= THREAD_WORK_EXIT;
+		thread_wake(t);
+	}
+}
+
+long signal_raise(struct process *p, struct thread *t, const struct k_siginfo *info)
+{
+	struct signal_process *sp = p->signals;
+	u64 bit = SIGBIT(info->signo);
+	struct thread *each;
+	bool wanted = false;
+	long ret;
+
+	if (p->state != PROCESS_ALIVE || !sp)
+		return 0;
+	if (info->signo == SIGKILL) {
+		kill_process(p);
+		return 0;
+	}
+	/* Stopping and continuing cancel each other, even when nobody looks. */
+	if (info->signo == SIGCONT || bit & STOP_SIGNALS) {
+		u64 drop = info->signo == SIGCONT ? STOP_SIGNALS : SIGBIT(SIGCONT);
+
+		pending_drop(sp, &sp->pending, drop);
+		list_for_each(each, &p->threads, list)
+			pending_drop(sp, &each->sig->pending, drop);
+		if (info->signo == SIGCONT)
+			process_continue(p);
+	}
+	if (ignored(sp, info->signo)) {
+		list_for_each(each, &p->threads, list)
+			if ((!t || each == t) &&
+			    (each->sig->blocked & bit || each->sig->waiting & bit))
+				wanted = true;
+		if (!wanted)
+			return 0;
+	}
+	ret = pending_add(sp, t ? &t->sig->pending : &sp->pending, info);
+	if (!ret)
+		notify(p, t, bit);
+	return ret;
+}
+
+u32 signal_raise_group(u32 pgid, const struct k_siginfo *info)
+{
+	struct process *p;
+	u32 n = 0;
+
+	for (p = process_next(NULL); p; p = process_next(p))
+		if (p->pgid == pgid) {
+			signal_raise(p, NULL, info);
+			n++;
+		}
+	return n;
+}
+
+static struct process *cpu_timer_process(int sig);
+
+/*
+ * The terminal's signals are for the group in the foreground, the others for the program that the
+ * sandbox was started for. A hangup is for both.
+ */
+void signal_from_host(int sig)
+{
+	struct k_siginfo info = { .signo = sig, .code = SI_KERNEL };
+	struct process *p = process_first();
+	u64 terminal = SIGBIT(SIGINT) | SIGBIT(SIGQUIT) | SIGBIT(SIGTSTP) | SIGBIT(SIGWINCH) |
+		       SIGBIT(SIGCONT) | SIGBIT(SIGHUP);
+
+	if (terminal & SIGBIT(sig) && signal_raise_group(tty_foreground, &info)) {
+		if (sig != SIGHUP || p->pgid == tty_foreground)
+			return;
+	}
+	if (cpu_timer_process(sig))
+		p = cpu_timer_process(sig);
+	signal_raise(p, NULL, &info);
+}
+
+void signal_child(struct process *p, int code, int status)
+{
+	struct k_siginfo info = { .signo = (s32)p->exit_signal, .code = code, .pid = (s32)p->pid,
+				  .uid = p->uid, .value = (u32)status };
+	struct signal_process *sp = p->parent->signals;
+
+	if (code > 4) {
+		/* stopped, continued: always SIGCHLD, and not for everybody */
+		info.signo = SIGCHLD;
+		if (sp && sp->act[SIGCHLD - 1].flags & SA_NOCLDSTOP)
+			return;
+	}
+	if (info.signo)
+		signal_raise(p->parent, NULL, &info);
+}
+
+bool signal_ignores_children(const struct process *p)
+{
+	const struct k_sigaction *act;
+
+	if (!p->signals)
+		return true;
+	act = &p->signals->act[SIGCHLD - 1];
+	return act->handler == SIG_IGN || act->flags & SA_NOCLDWAIT;
+}
+
+static bool would_do_something(const struct signal_process *sp, u64 set)
+{
+	for (; set; set &= set - 1)
+		if (!ignored(sp, __builtin_ctzll(set) + 1))
+			return true;
+	return false;
 }
 
 bool signal_ready(void)
 {
 	struct thread *t = current();
-	struct signal_process *sp = t->proc->signals;
+	struct process *p = t->proc;
 	u64 set;
 
-	signal_take_host();
-	if (sp->pending & t->sig->waiting)
+	host_events();
+	if (t->work & THREAD_WORK_EXIT || p->stopped)
 		return true;
-	for (set = sp->pending & ~t->sig->blocked; set; set &= set - 1)
-		if (!ignored(sp, __builtin_ctzll(set) + 1))
-			return true;
-	return false;
+	set = p->signals->pending.set | t->sig->pending.set;
+	if (likely(!set))
+		return false;
+	return set & t->sig->waiting || would_do_something(p->signals, set & ~t->sig->blocked);
+}
+
+/* --- a process's own -------------------------------------------------------------------------- */
+
+static void real_timer(struct timer *timer)
+{
+	struct signal_process *sp = container_of(timer, struct signal_process, real);
+	struct k_siginfo info = { .signo = SIGALRM, .code = SI_KERNEL };
+
+	if (sp->real_interval)
+		timer_start(timer, timer->deadline + sp->real_interval);
+	signal_raise(sp->proc, NULL, &info);
+}
+
+/* A process's first thread and itself; @from: what it is a copy of, NULL for the first of all. */
+int signal_init(struct thread *t, struct thread *from, bool new_process)
+{
+	struct process *p = t->proc;
+
+	t->sig = kzalloc(sizeof(*t->sig));
+	if (!t->sig)
+		return -ENOMEM;
+	pending_init(&t->sig->pending);
+	t->sig->alt.flags = SS_DISABLE;
+	if (from) {
+		t->sig->blocked = from->sig->blocked;
+		if (new_process)
+			t->sig->alt = from->sig->alt;
+	}
+	if (!new_process)
+		return 0;
+	p->signals = kmalloc(sizeof(*p->signals));
+	if (!p->signals)
+		return -ENOMEM;
+	if (from)
+		memcpy(p->signals->act, from->proc->signals->act, sizeof(p->signals->act));
+	else
+		memset(p->signals->act, 0, sizeof(p->signals->act));
+	pending_init(&p->signals->pending);
+	p->signals->nqueued = 0;
+	p->signals->real_interval = 0;
+	p->signals->proc = p;
+	timer_init(&p->signals->real, real_timer);
+	return 0;
+}
+
+void signal_reset(struct signal_process *sp)
+{
+	int i;
+
+	for (i = 0; i < NSIG; i++) {
+		u64 handler = sp->act[i].handler;
+
+		sp->act[i] = (struct k_sigaction){ .handler = handler == SIG_IGN ? SIG_IGN :
+									     SIG_DFL };
+	}
+}
+
+void signal_thread_exit(struct thread *t)
+{
+	pending_drop(t->proc->signals, &t->sig->pending, ~0ull);
+}
+
+void signal_thread_free(struct thread *t)
+{
+	kfree(t->sig);
+	t->sig = NULL;
+}
+
+void signal_process_free(struct process *p)
+{
+	struct signal_process *sp = p->signals;
+
+	if (!sp)
+		return;
+	timer_stop(&sp->real);
+	pending_drop(sp, &sp->pending, ~0ull);
+	p->signals = NULL;
+	kfree(sp);
 }
 
 void signal_set_mask_for_wait(u64 mask)
@@ -98,7 +367,7 @@ static void set_mask(u64 mask)
 	struct thread *t = current();
 
 	t->sig->blocked = mask & ~UNBLOCKABLE;
-	if (t->proc->signals->pending & ~t->sig->blocked)
+	if ((t->proc->signals->pending.set | t->sig->pending.set) & ~t->sig->blocked)
 		t->work |= THREAD_WORK_SIGNAL;
 }
 
@@ -106,7 +375,6 @@ static void set_mask(u64 mask)
 
 static void __noreturn die(int sig, const struct fault_info *fault)
 {
-	trace_exit(current_proc(), sig);
 	process_die(sig, fault);
 }
 
@@ -129,12 +397,36 @@ static void enter_handler(struct rs_frame *f, int sig, const struct k_siginfo *i
 		*slot = (struct k_sigaction){ .handler = SIG_DFL };
 	if (sigframe_build(f, &act, info, mask, st, fault)) {
 		/* No room for the frame: what would be the handler's chance is gone. */
-		trace_signal(t->proc, SIGSEGV, SI_KERNEL, 0);
+		trace_signal(t->proc, &(struct k_siginfo){ .signo = SIGSEGV, .code = SI_KERNEL });
 		die(SIGSEGV, fault);
 	}
 	st->blocked |= act.mask | (act.flags & SA_NODEFER ? 0 : SIGBIT(sig));
 	st->blocked &= ~UNBLOCKABLE;
 	rs_stats()->signals++;
+}
+
+/*
+ * A stop that comes from the terminal, or that the first program has coming, is one of the whole
+ * sandbox: who continues it is outside. Otherwise the process stops, for its parent to continue.
+ */
+static void stop(int sig, const struct k_siginfo *info)
+{
+	struct process *p = current_proc(), *each;
+	struct thread *t;
+
+	if (p != process_first() && !(info->code == SI_KERNEL && p->pgid == rs_boot->pgid)) {
+		process_stop(sig);
+		return;
+	}
+	host_call1(RS_CALL_STOP, sig);
+	/* All have been stopped with it, and continued. */
+	for (each = process_next(NULL); each; each = process_next(each)) {
+		if (!each->signals || each->pgid != p->pgid)
+			continue;
+		pending_drop(each->signals, &each->signals->pending, STOP_SIGNALS);
+		list_for_each(t, &each->threads, list)
+			pending_drop(each->signals, &t->sig->pending, STOP_SIGNALS);
+	}
 }
 
 void signal_deliver(struct rs_frame *f)
@@ -152,9 +444,8 @@ void signal_deliver(struct rs_frame *f)
 		struct k_sigaction *act;
 		int sig;
 
-		signal_take_host();
-		ready = sp->pending & ~st->blocked;
-		if (!ready) {
+		ready = (sp->pending.set | st->pending.set) & ~st->blocked;
+		if (likely(!ready)) {
 			if (!st->restore_mask)
 				break;
 			/*
@@ -165,13 +456,13 @@ void signal_deliver(struct rs_frame *f)
 			st->blocked = st->saved_mask;
 			continue;
 		}
-		sig = __builtin_ctzll(ready) + 1;
-		info = sp->info[sig - 1];
-		sp->pending &= ~SIGBIT(sig);
+		/* The thread's own first, as on Linux. */
+		sig = pending_take(sp, st->pending.set & ready ? &st->pending : &sp->pending, ready,
+				   &info);
 		act = &sp->act[sig - 1];
 		if (act->handler == SIG_IGN || ignored(sp, sig))
 			continue;
-		trace_signal(t->proc, sig, info.code, info.addr);
+		trace_signal(t->proc, &info);
 		if (act->handler != SIG_DFL) {
 			if (restart) {
 				if (code == -ERESTARTSYS && (act->flags & SA_RESTART))
@@ -185,7 +476,9 @@ void signal_deliver(struct rs_frame *f)
 			continue;
 		}
 		if (SIGBIT(sig) & STOP_SIGNALS) {
-			host_call1(RS_CALL_STOP, sig);
+			stop(sig, &info);
+			if (t->work & THREAD_WORK_EXIT)
+				return;
 			continue;
 		}
 		die(sig, NULL);
@@ -202,7 +495,7 @@ void signal_fault(struct rs_frame *f)
 	struct k_sigaction *act = &t->proc->signals->act[fault.sig - 1];
 	struct k_siginfo info = { .signo = fault.sig, .code = fault.code, .addr = fault.addr };
 
-	trace_signal(t->proc, fault.sig, fault.code, fault.addr);
+	trace_signal(t->proc, &info);
 	/* A fault cannot wait or be ignored: the instruction would only fault again. */
 	if (act->handler == SIG_DFL || act->handler == SIG_IGN ||
 	    (t->sig->blocked & SIGBIT(fault.sig)))
@@ -212,10 +505,23 @@ void signal_fault(struct rs_frame *f)
 
 void rs_return_to_user(struct rs_frame *f)
 {
-	/* Also called without work, when only the host's word of pending signals is set. */
-	do
-		signal_deliver(f);
-	while (current()->work);
+	struct thread *t = current();
+	struct process *p = t->proc;
+
+	sched_enter();
+	/* Also called without work, when only the host's word is set. */
+	do {
+		host_events();
+		if (t->work & THREAD_WORK_EXIT)
+			thread_exit(p->wait_status);
+		if (t->work & THREAD_WORK_RESCHED)
+			thread_yield();
+		if (p->stopped)
+			thread_park();
+		else
+			signal_deliver(f);
+	} while (t->work || READ_ONCE(this_cpu()->shared->pending));
+	sched_leave();
 }
 
 /* --- calls ------------------------------------------------------------------------------------ */
@@ -240,8 +546,13 @@ long sys_rt_sigaction(struct rs_frame *f)
 	old = sp->act[sig - 1];
 	if (ARG1(f)) {
 		sp->act[sig - 1] = new;
-		if (ignored(sp, sig))
-			sp->pending &= ~SIGBIT(sig);
+		if (ignored(sp, sig)) {
+			struct thread *t;
+
+			pending_drop(sp, &sp->pending, SIGBIT(sig));
+			list_for_each(t, &current_proc()->threads, list)
+				pending_drop(sp, &t->sig->pending, SIGBIT(sig));
+		}
 	}
 	return ARG2(f) ? copyout(ARG2(f), &old, sizeof(old)) : 0;
 }
@@ -298,8 +609,9 @@ long sys_rt_sigpending(struct rs_frame *f)
 
 	if (ARG1(f) > 8)
 		return -EINVAL;
-	signal_take_host();
-	set = current_proc()->signals->pending & current()->sig->blocked;
+	host_events();
+	set = (current_proc()->signals->pending.set | current()->sig->pending.set) &
+	      current()->sig->blocked;
 	return copyout(ARG0(f), &set, ARG1(f));
 }
 
@@ -326,15 +638,13 @@ long sys_pause(struct rs_frame *f)
 static int take(u64 set, struct k_siginfo *info)
 {
 	struct signal_process *sp = current_proc()->signals;
-	int sig;
+	struct sigpending *own = &current()->sig->pending;
 
-	set &= sp->pending;
-	if (!set)
-		return 0;
-	sig = __builtin_ctzll(set) + 1;
-	*info = sp->info[sig - 1];
-	sp->pending &= ~SIGBIT(sig);
-	return sig;
+	if (own->set & set)
+		return pending_take(sp, own, set, info);
+	if (sp->pending.set & set)
+		return pending_take(sp, &sp->pending, set, info);
+	return 0;
 }
 
 long sys_rt_sigtimedwait(struct rs_frame *f)
@@ -350,7 +660,7 @@ long sys_rt_sigtimedwait(struct rs_frame *f)
 	if (get_user_u64(&set, ARG0(f)))
 		return -EFAULT;
 	set &= ~UNBLOCKABLE;
-	signal_take_host();
+	host_events();
 	sig = take(set, &info);
 	if (!sig) {
 		st->waiting = set;
@@ -368,71 +678,227 @@ long sys_rt_sigtimedwait(struct rs_frame *f)
 	return sig;
 }
 
-static long send(int sig, int code)
+static struct k_siginfo sent(int sig, int code)
 {
 	struct process *p = current_proc();
-	struct k_siginfo info = { .signo = sig, .code = code, .pid = (s32)p->pid, .uid = p->uid };
 
-	if (sig < 0 || sig > NSIG)
-		return -EINVAL;
-	if (sig)
-		signal_raise(p, &info);
-	return 0;
+	return (struct k_siginfo){ .signo = sig, .code = code, .pid = (s32)p->pid, .uid = p->uid };
 }
 
 /* Processes outside the sandbox do not exist for those inside. */
 long sys_kill(struct rs_frame *f)
 {
 	int pid = (int)ARG0(f), sig = (int)ARG1(f);
+	struct k_siginfo info = sent(sig, SI_USER);
+	struct process *p, *self = current_proc();
+	u32 n = 0, pgid;
+
+	if (sig < 0 || sig > NSIG || pid == (int)0x80000000)
+		return sig < 0 || sig > NSIG ? -EINVAL : -ESRCH;
+	if (pid > 0) {
+		p = process_find((u32)pid);
+		if (!p) {
+			struct thread *t = thread_find((u32)pid);
+
+			p = t ? t->proc : NULL;
+		}
+		if (!p)
+			return -ESRCH;
+		return sig ? signal_raise(p, NULL, &info) : 0;
+	}
+	pgid = pid ? (u32)-pid : self->pgid;
+	for (p = process_next(NULL); p; p = process_next(p)) {
+		if (pid == -1 ? p == self || p == process_first() : p->pgid != pgid)
+			continue;
+		n++;
+		if (sig)
+			signal_raise(p, NULL, &info);
+	}
+	return n ? 0 : -ESRCH;
+}
+
+static long send_thread(u32 tgid, u32 tid, int sig, const struct k_siginfo *info)
+{
+	struct thread *t = thread_find(tid);
 
 	if (sig < 0 || sig > NSIG)
 		return -EINVAL;
-	if (pid_is_self(pid) || (pid < -1 && -pid == (int)current_proc()->pgid))
-		return send(sig, SI_USER);
-	return -ESRCH;
+	if (!t || !t->proc || (tgid && t->proc->pid != tgid)) {
+		struct process *zombie = process_find(tid);
+
+		return zombie && (!tgid || tgid == tid) ? 0 : -ESRCH;
+	}
+	return sig ? signal_raise(t->proc, t, info) : 0;
 }
 
 long sys_tkill(struct rs_frame *f)
 {
+	struct k_siginfo info = sent((int)ARG1(f), SI_TKILL);
+
 	if ((int)ARG0(f) <= 0)
 		return -EINVAL;
-	return (u32)ARG0(f) == current()->tid ? send((int)ARG1(f), SI_TKILL) : -ESRCH;
+	return send_thread(0, (u32)ARG0(f), (int)ARG1(f), &info);
 }
 
 long sys_tgkill(struct rs_frame *f)
 {
+	struct k_siginfo info = sent((int)ARG2(f), SI_TKILL);
+
 	if ((int)ARG0(f) <= 0 || (int)ARG1(f) <= 0)
 		return -EINVAL;
-	if ((u32)ARG0(f) != current_proc()->pid || (u32)ARG1(f) != current()->tid)
-		return -ESRCH;
-	return send((int)ARG2(f), SI_TKILL);
+	return send_thread((u32)ARG0(f), (u32)ARG1(f), (int)ARG2(f), &info);
 }
 
-static long queue(int sig, u64 uinfo)
+/* A siginfo of the caller's own making; it may not look like the kernel's to others. */
+static long queued(struct k_siginfo *info, u32 pid, int sig, u64 uinfo)
 {
-	struct k_siginfo info;
-
 	if (sig < 0 || sig > NSIG)
 		return -EINVAL;
-	if (copyin(&info, uinfo, sizeof(info)))
+	if (copyin(info, uinfo, sizeof(*info)))
 		return -EFAULT;
-	info.signo = sig;
-	if (sig)
-		signal_raise(current_proc(), &info);
+	if ((info->code >= 0 || info->code == SI_TKILL) && pid != current_proc()->pid)
+		return -EPERM;
+	info->signo = sig;
 	return 0;
 }
 
 long sys_rt_sigqueueinfo(struct rs_frame *f)
 {
-	return pid_is_self((int)ARG0(f)) && (int)ARG0(f) ? queue((int)ARG1(f), ARG2(f)) : -ESRCH;
+	struct process *p = process_find((u32)ARG0(f));
+	int sig = (int)ARG1(f);
+	struct k_siginfo info;
+	long err = queued(&info, (u32)ARG0(f), sig, ARG2(f));
+
+	if (err)
+		return err;
+	if ((int)ARG0(f) <= 0 || !p)
+		return -ESRCH;
+	return sig ? signal_raise(p, NULL, &info) : 0;
 }
 
 long sys_rt_tgsigqueueinfo(struct rs_frame *f)
 {
-	if ((u32)ARG0(f) != current_proc()->pid || (u32)ARG1(f) != current()->tid)
-		return -ESRCH;
-	return queue((int)ARG2(f), ARG3(f));
+	int sig = (int)ARG2(f);
+	struct k_siginfo info;
+	long err;
+
+	if ((int)ARG0(f) <= 0 || (int)ARG1(f) <= 0)
+		return -EINVAL;
+	err = queued(&info, (u32)ARG0(f), sig, ARG3(f));
+	return err ? err : send_thread((u32)ARG0(f), (u32)ARG1(f), sig, &info);
 }
+
+/* --- timers ----------------------------------------------------------------------------------- */
+
+#define NSEC 1000000000ull
+
+struct k_itimerval {
+	s64 interval_sec, interval_usec, value_sec, value_usec;
+};
+
+static bool to_ns(s64 sec, s64 usec, u64 *ns)
+{
+	if (sec < 0 || usec < 0 || usec >= 1000000)
+		return false;
+	*ns = (u64)min(sec, (s64)4000000000) * NSEC + (u64)usec * 1000;
+	return true;
+}
+
+static void real_read(struct signal_process *sp, struct k_itimerval *v)
+{
+	u64 left = 0, now;
+
+	if (timer_running(&sp->real)) {
+		now = clock_monotonic();
+		left = sp->real.deadline > now ? sp->real.deadline - now : 1000;
+	}
+	*v = (struct k_itimerval){
+		.interval_sec = (s64)(sp->real_interval / NSEC),
+		.interval_usec = (s64)(sp->real_interval % NSEC / 1000),
+		.value_sec = (s64)(left / NSEC),
+		.value_usec = (s64)((left % NSEC + 999) / 1000),
+	};
+	if (v->value_usec == 1000000) {
+		v->value_usec = 0;
+		v->value_sec++;
+	}
+}
+
+static void real_set(struct signal_process *sp, u64 value, u64 interval)
+{
+	sp->real_interval = interval;
+	timer_stop(&sp->real);
+	if (value) {
+		timer_start(&sp->real, clock_monotonic() + value);
+		sched_timers_changed();
+	}
+}
+
+/*
+ * The timers that count the time of the CPU are the host process's: they count that of the whole
+ * sandbox, and their signals are for who set them last.
+ */
+static u32 cpu_timer_owner[3];
+
+static struct process *cpu_timer_process(int sig)
+{
+	u32 which = sig == SIGVTALRM ? 1 : sig == SIGPROF ? 2 : 0;
+
+	return which ? process_find(cpu_timer_owner[which]) : NULL;
+}
+
+static long cpu_timer(u64 nr, struct rs_frame *f)
+{
+	u64 a[6] = { ARG0(f), ARG1(f), ARG2(f) };
+
+	if (nr == __NR_setitimer)
+		cpu_timer_owner[(u32)ARG0(f)] = current_proc()->pid;
+	return forward(nr, a);
+}
+
+long sys_setitimer(struct rs_frame *f)
+{
+	struct signal_process *sp = current_proc()->signals;
+	struct k_itimerval new = { 0 }, old;
+	u64 value, interval;
+
+	if ((u32)ARG0(f) > 2)
+		return -EINVAL;
+	if (ARG1(f) && copyin(&new, ARG1(f), sizeof(new)))
+		return -EFAULT;
+	if (!to_ns(new.value_sec, new.value_usec, &value) ||
+	    !to_ns(new.interval_sec, new.interval_usec, &interval))
+		return -EINVAL;
+	if ((u32)ARG0(f))
+		return cpu_timer(__NR_setitimer, f);
+	real_read(sp, &old);
+	real_set(sp, value, interval);
+	return ARG2(f) ? copyout(ARG2(f), &old, sizeof(old)) : 0;
+}
+
+long sys_getitimer(struct rs_frame *f)
+{
+	struct k_itimerval v;
+
+	if ((u32)ARG0(f) > 2)
+		return -EINVAL;
+	if ((u32)ARG0(f))
+		return cpu_timer(__NR_getitimer, f);
+	real_read(current_proc()->signals, &v);
+	return copyout(ARG1(f), &v, sizeof(v));
+}
+
+long sys_alarm(struct rs_frame *f)
+{
+	struct signal_process *sp = current_proc()->signals;
+	struct k_itimerval old;
+
+	real_read(sp, &old);
+	real_set(sp, (u64)(u32)ARG0(f) * NSEC, 0);
+	return old.value_sec + (old.value_usec >= 500000 || (!old.value_sec && old.value_usec));
+}
+
+/* --- the other stack -------------------------------------------------------------------------- */
 
 long sys_sigaltstack(struct rs_frame *f)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * signal.h - signals of a process
+ * signal.h - signals of processes and threads
  *
- * Where they come from: the host process (rs_vcpu_shared.pending: the terminal, timers, kill from
- * outside), the process itself (kill, tgkill, abort), its own faults. What becomes of them is
- * decided in one place, on the way back to ring 3: signal_deliver().
+ * Where they come from: the host process (the terminal, kill from outside), processes (kill, tgkill,
+ * abort, timers, children that end), faults. A signal is pending for a process or for one thread;
+ * what becomes of it is decided in one place, on the way back to ring 3 of a thread that does not
+ * block it: signal_deliver().
  *
- * A signal is one bit in a mask; bit N-1 is signal N. One siginfo per signal number is kept, so a
- * second one of the same number that is still pending is lost, as standard signals are (queueing of
- * real-time signals comes with several processes).
+ * A set is a mask; bit N-1 is signal N. Of a standard signal one is kept, the first; real-time
+ * signals queue in order, up to SIGQUEUE_MAX for a process.
  */
 #ifndef RS_SYSCALL_SIGNAL_H
 #define RS_SYSCALL_SIGNAL_H
@@ -40,6 +40,8 @@
 #define SIGTTIN	      21
 #define SIGTTOU	      22
 #define SIGURG	      23
+#define SIGVTALRM     26
+#define SIGPROF	      27
 #define SIGWINCH      28
 #define SIGSYS	      31
 
@@ -95,15 +97,27 @@ struct k_stack {
 	u64 size;
 };
 
+#define SIGQUEUE_MAX 1024
+
+/** struct sigpending - what is pending; every bit of @set has an entry unless memory was short */
+struct sigpending {
+	u64 set;
+	struct list queue; /* struct sigqueue */
+};
+
 /** struct signal_process - what the threads of a process share */
 struct signal_process {
 	struct k_sigaction act[NSIG];
-	u64 pending;
-	struct k_siginfo info[NSIG]; /* of the pending ones */
+	struct sigpending pending;
+	u32 nqueued;	     /* entries of it and of its threads */
+	struct timer real;   /* ITIMER_REAL, alarm */
+	u64 real_interval;   /* ns, 0: once */
+	struct process *proc;
 };
 
 /** struct signal_thread - what is a thread's own */
 struct signal_thread {
+	struct sigpending pending;
 	u64 blocked;
 	u64 saved_mask; /* to be put back after a handler, or at once without (sigsuspend, ppoll) */
 	u64 waiting;	/* signals rt_sigtimedwait waits for */
@@ -114,17 +128,15 @@ struct signal_thread {
 };
 
 /**
- * signal_raise() - makes @info->signo pending for @p and marks its thread; ignored signals are
- * dropped unless blocked
+ * signal_raise() - makes @info->signo pending for @p, or for its thread @t, and wakes who should
+ * handle it; ignored signals are dropped unless blocked. 0, -EAGAIN: the queue is full (real-time
+ * signals only)
  */
-void signal_raise(struct process *p, const struct k_siginfo *info);
-/** signal_take_host() - fetches what the host process reported */
-void signal_take_host(void);
-/**
- * signal_ready() - a pending signal is not blocked and would do something; looks at the host's as
- * well
- */
-bool signal_ready(void);
+long signal_raise(struct process *p, struct thread *t, const struct k_siginfo *info);
+/** signal_raise_group() - for all processes of group @pgid; how many these were */
+u32 signal_raise_group(u32 pgid, const struct k_siginfo *info);
+/** signal_foreground() - the group in the foreground of the terminal; to be changed by TIOCSPGRP */
+extern u32 tty_foreground;
 /**
  * signal_deliver() - on the way to ring 3: resolves a restart code in @f, runs default actions,
  * builds the frame of one handler per signal
@@ -135,6 +147,18 @@ void signal_deliver(struct rs_frame *f);
  * which then restores the old one
  */
 void signal_set_mask_for_wait(u64 mask);
+
+/**
+ * signal_init() - state of @t, and of its process when @t is its first thread; @from is what it is a
+ * copy of, NULL for the first of all. 0 or -ENOMEM
+ */
+int signal_init(struct thread *t, struct thread *from, bool new_process);
+/** signal_reset() - as exec does: caught signals go back to their default */
+void signal_reset(struct signal_process *sp);
+/** signal_thread_exit() - own thread: drops what is pending for it; signal_thread_free() the rest */
+void signal_thread_exit(struct thread *t);
+void signal_thread_free(struct thread *t);
+void signal_process_free(struct process *p);
 
 /* sigframe.c */
 /**

@@ -55,7 +55,8 @@ struct trace_state {
  * trace_signal() - "--- SIGINT {...} ---"; trace_exit() - "+++ exited with 0 +++"; nothing unless
  * the process is traced
  */
-void trace_signal(const struct process *p, int sig, int code, u64 addr);
+struct k_siginfo;
+void trace_signal(const struct process *p, const struct k_siginfo *info);
 void trace_exit(const struct process *p, int wait_status);
 
 /* forward.c */
@@ -79,8 +80,8 @@ long pipe_check(long ret);
  */
 long install_host_fd(long host, bool cloexec, struct refstr *name);
 /**
- * path_buffer() - this CPU's buffer 0 or 1 of PATH_SIZE bytes; contents last until the next call of
- * a path; NULL without memory
+ * path_buffer() - the thread's buffer 0, 1 or 2 of PATH_SIZE bytes; contents last until its next
+ * call; NULL without memory
  */
 char *path_buffer(int i);
 #define PATH_SIZE 4096
@@ -89,9 +90,28 @@ long path_in(char *buf, u64 va);
 /** host_dirfd() - host descriptor for a dirfd argument, AT_FDCWD as it is; -EBADF */
 long host_dirfd(u64 fd);
 
+/**
+ * cwd_enter() - makes the host's working directory that of the process, for a call with a relative
+ * path
+ */
+void cwd_enter(void);
+/** cwd_now() - the host's working directory is @cwd now (chdir) */
+void cwd_now(struct file *cwd);
+/**
+ * note_host_write() - the host is going to write to [va, va + len) during the present call; until
+ * forget_host_writes()
+ */
+void note_host_write(u64 va, u64 len);
+void forget_host_writes(void);
+
 /* time.c */
 /** clock_seconds_since_boot() - of the host */
 u64 clock_seconds_since_boot(void);
+/**
+ * deadline_in() - the timespec at @va as a time of CLOCK_MONOTONIC in ns; @clock is its clock when it
+ * is @absolute. 0, -EFAULT, -EINVAL
+ */
+long deadline_in(u64 va, bool absolute, int clock, u64 *deadline);
 /**
  * sleep_for_signal() - until a signal is ready (-EINTR), or the timespec at @timeout_va (0: none)
  * is over (0)

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * time.c - sleeping: nanosleep and futex
+ * time.c - sleeping for a time
  *
- * With one thread nobody else can wake a sleeper, so every sleep is RS_CALL_IDLE: the host waits
- * until the time is over or a signal is pending. A sleep is kept as a deadline on the monotonic
- * clock, so that signals which the process ignores do not lengthen it.
+ * A sleep is kept as a deadline on the monotonic clock, so that signals which the process ignores do
+ * not lengthen it.
  */
 #include <asm/unistd.h>
-#include <linux/futex.h>
 #include "signal.h"
 #include "syscall.h"
 #include "../lib/string.h"
@@ -19,7 +17,7 @@
 #define CLOCK_BOOTTIME		7
 
 #define NSEC			1000000000ull
-#define FOREVER			(~0ull)
+#define FOREVER			NO_DEADLINE
 
 struct k_timespec {
 	s64 sec, nsec;
@@ -49,29 +47,37 @@ static long timespec_in(u64 va, u64 *ns)
 	return 0;
 }
 
-/**
- * sleep_until() - waits for @deadline of @clock (FOREVER: only for a signal)
- * 0 when the time is over, -EINTR when a signal is to be handled. *@left: what remained then.
- */
-static long sleep_until(int clock, u64 deadline, u64 *left)
+/* The same moment on the monotonic clock; a jump of the other clock later is not followed. */
+static u64 to_monotonic(int clock, u64 deadline)
 {
-	u64 now, wait = FOREVER;
-	long ret;
+	u64 now;
 
-	for (;;) {
-		if (deadline != FOREVER) {
-			now = clock_now(clock);
-			if (now >= deadline)
-				return 0;
-			wait = deadline - now;
-		}
-		*left = wait;
-		if (signal_ready())
-			return -EINTR;
-		ret = host_call1(RS_CALL_IDLE, wait);
-		if (ret && ret != -ETIME && ret != -EINTR)
-			return ret;
-	}
+	if (clock == CLOCK_MONOTONIC || deadline == NO_DEADLINE)
+		return deadline;
+	now = clock_now(clock);
+	return clock_monotonic() + (deadline > now ? deadline - now : 0);
+}
+
+long deadline_in(u64 va, bool absolute, int clock, u64 *deadline)
+{
+	u64 ns;
+	long err = timespec_in(va, &ns);
+
+	if (err)
+		return err;
+	*deadline = absolute ? to_monotonic(clock, ns) : clock_monotonic() + ns;
+	return 0;
+}
+
+/* 0 when the time is over, -EINTR when a signal is to be handled. */
+static long sleep_until(u64 deadline)
+{
+	long err = 0;
+
+	current()->sched.woken = false;
+	while (!err)
+		err = thread_sleep(deadline, SLEEP_SIGNALS);
+	return err == -ETIMEDOUT ? 0 : err;
 }
 
 u64 clock_seconds_since_boot(void)
@@ -87,7 +93,7 @@ u64 clock_seconds_since_boot(void)
 static long do_sleep(struct rs_frame *f, int clock, bool absolute, u64 req, u64 rem)
 {
 	struct signal_thread *st = current()->sig;
-	u64 ns, left, deadline;
+	u64 ns, now, left, deadline;
 	struct k_timespec t;
 	long ret = timespec_in(req, &ns);
 
@@ -96,14 +102,16 @@ static long do_sleep(struct rs_frame *f, int clock, bool absolute, u64 req, u64 
 	if (st->sleep_deadline && st->sleep_rip == f->rip && st->sleep_rsp == f->rsp)
 		deadline = st->sleep_deadline;
 	else
-		deadline = absolute ? ns : clock_now(clock) + ns;
+		deadline = absolute ? to_monotonic(clock, ns) : clock_monotonic() + ns;
 	st->sleep_deadline = 0;
-	ret = sleep_until(clock, deadline, &left);
+	ret = sleep_until(deadline);
 	if (ret != -EINTR)
 		return ret;
 	if (absolute)
 		return -ERESTARTNOHAND;
 	if (rem) {
+		now = clock_monotonic();
+		left = deadline > now ? deadline - now : 0;
 		t.sec = (s64)(left / NSEC);
 		t.nsec = (s64)(left % NSEC);
 		if (copyout(rem, &t, sizeof(t)))
@@ -131,62 +139,9 @@ long sys_clock_nanosleep(struct rs_frame *f)
 	return do_sleep(f, clock, ARG1(f) & 1, ARG2(f), ARG3(f));
 }
 
-/*
- * A waiter whose value still matches would sleep until somebody wakes it, and there is nobody: it
- * sleeps until its timeout or a signal. A waker finds no sleepers.
- */
-long sys_futex(struct rs_frame *f)
-{
-	u32 op = (u32)ARG1(f), cmd = op & 0x7f, val;
-	u64 addr = ARG0(f), ns, left;
-	long ret;
-
-	if (addr & 3)
-		return -EINVAL;
-	switch (cmd) {
-	case FUTEX_WAKE:
-	case FUTEX_WAKE_BITSET:
-		if (cmd == FUTEX_WAKE_BITSET && !(u32)ARG5(f))
-			return -EINVAL;
-		/* fallthrough */
-	case FUTEX_REQUEUE: return user_range_ok(addr, 4) ? 0 : -EFAULT;
-	case FUTEX_CMP_REQUEUE:
-		if (get_user_u32(&val, addr))
-			return -EFAULT;
-		return val == (u32)ARG5(f) ? 0 : -EAGAIN;
-	case FUTEX_WAIT:
-	case FUTEX_WAIT_BITSET: break;
-	default: return -ENOSYS;
-	}
-	if (cmd == FUTEX_WAIT_BITSET && !(u32)ARG5(f))
-		return -EINVAL;
-	ns = FOREVER;
-	if (ARG3(f)) {
-		ret = timespec_in(ARG3(f), &ns);
-		if (ret)
-			return ret;
-	}
-	if (get_user_u32(&val, addr))
-		return -EFAULT;
-	if (val != (u32)ARG2(f))
-		return -EAGAIN;
-	if (ns != FOREVER && cmd == FUTEX_WAIT)
-		ns += clock_now(CLOCK_MONOTONIC);
-	ret = sleep_until(cmd == FUTEX_WAIT_BITSET && (op & FUTEX_CLOCK_REALTIME) ? CLOCK_REALTIME
-										  : CLOCK_MONOTONIC,
-			  ns, &left);
-	if (ret == -EINTR)
-		return ARG3(f) ? -EINTR : -ERESTARTSYS;
-	return ret ? ret : -ETIMEDOUT;
-}
-
-/*
- * timespec_in() and sleep_until() for rt_sigtimedwait, which gives its signal set to signal_ready()
- * by way of the mask.
- */
 long sleep_for_signal(u64 timeout_va)
 {
-	u64 ns = FOREVER, left;
+	u64 ns, deadline = NO_DEADLINE;
 	long ret;
 
 	if (timeout_va) {
@@ -195,7 +150,7 @@ long sleep_for_signal(u64 timeout_va)
 			return ret;
 		if (!ns)
 			return signal_ready() ? -EINTR : 0;
-		ns += clock_now(CLOCK_MONOTONIC);
+		deadline = clock_monotonic() + ns;
 	}
-	return sleep_until(CLOCK_MONOTONIC, ns, &left);
+	return sleep_until(deadline);
 }

@@ -17,6 +17,7 @@
  * seccomp and resource limits stay with it for ever, all its descriptors but 0, 1 and 2 are closed,
  * its signal handlers are replaced. Call it in a process made for the purpose (fork first), from
  * its only thread, once; with more threads than one it fails: the others would stay unconfined.
+ * Threads of its own it makes afterwards, and leaves some of them behind.
  */
 #ifndef RINGSIDE_RINGSIDE_H
 #define RINGSIDE_RINGSIDE_H
@@ -39,6 +40,9 @@ extern "C" {
 #define RS_DEFAULT_MEMORY	(1ull << 30)	/* bytes */
 #define RS_MIN_MEMORY		(16ull << 20)
 #define RS_MAX_MEMORY		(256ull << 30)
+#define RS_MAX_CPUS		16
+#define RS_DEFAULT_PIDS		4096
+#define RS_MAX_PIDS		30000
 
 enum rs_net {
 	RS_NET_NONE,		/* no sockets but socketpair(2) */
@@ -60,7 +64,8 @@ enum rs_stats_format { RS_STATS_OFF, RS_STATS_TABLE, RS_STATS_JSON };
  * @memory:  bytes of guest memory, RS_MIN_MEMORY .. RS_MAX_MEMORY, rounded up to 2 MiB. A bound for
  *	     the program's memory, not for all it can make the host use: what it leaves in pipes,
  *	     sockets and memfd_create(2) files is the host's, and memory.max of a cgroup bounds it
- * @cpus:    1
+ * @cpus:    vCPUs of the guest, a thread each, 1 .. RS_MAX_CPUS
+ * @pids:    processes and threads that may exist at once, 1 .. RS_MAX_PIDS
  * @trace:   print system calls; @trace_mask bit NR selects, when @trace
  * @explain: print, for every refusal, the rule that refused and the option that would allow it
  * @verbose: print the guest kernel's messages
@@ -75,6 +80,7 @@ struct rs_config {
 	const char *const *rw;
 	uint64_t memory;
 	unsigned int cpus;
+	unsigned int pids;
 	enum rs_net net;
 	int trace;
 	int explain;
@@ -84,7 +90,11 @@ struct rs_config {
 	uint64_t trace_mask[8];
 };
 
-#define RS_CONFIG_INIT	{ .size = sizeof(struct rs_config), .memory = RS_DEFAULT_MEMORY, .cpus = 1 }
+#define RS_CONFIG_INIT                                                                   \
+	{                                                                                \
+		.size = sizeof(struct rs_config), .memory = RS_DEFAULT_MEMORY,           \
+		.cpus = 1, .pids = RS_DEFAULT_PIDS                                       \
+	}
 
 /**
  * struct rs_counts - what the run cost; all exact
