@@ -602,7 +602,7 @@ TEST(fork_while_threads_write)
 		ASSERT_EQ(pthread_create(&t[i], NULL, counting, (void *)&counters[i * 512]), 0);
 	while (running < 3)
 		sched_yield();
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 20; i++) {
 		uint64_t before = counters[0];
 
 		EXITS(CHILD({
