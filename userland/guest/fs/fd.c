@@ -23,19 +23,36 @@ struct file *file_new(int host_fd, struct refstr *name)
 		file_host_close(host_fd);
 		return NULL;
 	}
-	f->refs = 1;
-	f->host_fd = host_fd;
-	f->name = refstr_get(name);
+	*f = (struct file){ .refs = 1, .host_fd = host_fd, .name = refstr_get(name) };
 	return f;
+}
+
+struct file *file_new_object(const struct file_ops *ops, void *object, u32 flags)
+{
+	struct file *f = kmalloc(sizeof(*f));
+
+	if (f)
+		*f = (struct file){
+			.refs = 1, .host_fd = -1, .ops = ops, .object = object, .flags = flags,
+		};
+	return f;
+}
+
+long file_materialise(struct file *f)
+{
+	return f->ops ? f->ops->materialise(f) : 0;
 }
 
 long file_put(struct file *f)
 {
-	long ret;
+	long ret = 0;
 
 	if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
 		return 0;
-	ret = file_host_close(f->host_fd);
+	if (f->ops)
+		f->ops->release(f);
+	else
+		ret = file_host_close(f->host_fd);
 	refstr_put(f->name);
 	kfree(f);
 	return ret;
