@@ -158,15 +158,14 @@ static long eventfd_materialise(struct file *f)
 	u64 *value = host_bounce();
 	long fd, ret;
 
-	rs_stats()->forwarded++;
-	fd = host_call2(__NR_eventfd2, 0, O_CLOEXEC | (f->flags & O_NONBLOCK) |
-			(e->semaphore ? EFD_SEMAPHORE : 0));
+	fd = file_host_call(__NR_eventfd2, 0,
+			    O_CLOEXEC | (f->flags & O_NONBLOCK) |
+				    (e->semaphore ? EFD_SEMAPHORE : 0), 0);
 	if (fd < 0)
 		return fd;
 	if (e->count) {
 		*value = e->count;
-		rs_stats()->forwarded++;
-		ret = host_call3(__NR_write, fd, gpa_of(value), 8);
+		ret = file_host_call(__NR_write, fd, gpa_of(value), 8);
 		if (ret != 8) {
 			file_host_close((int)fd);
 			return ret < 0 ? ret : -EIO;

@@ -8,6 +8,7 @@
  * the usual open and close cost one bit scan that starts where the answer is.
  */
 #include "fd.h"
+#include "../host/host.h"
 #include "../lib/assert.h"
 #include "../lib/bitmap.h"
 #include "../lib/string.h"
@@ -36,6 +37,19 @@ struct file *file_new_object(const struct file_ops *ops, void *object, u32 flags
 			.refs = 1, .host_fd = -1, .ops = ops, .object = object, .flags = flags,
 		};
 	return f;
+}
+
+long file_host_call(u64 nr, u64 a0, u64 a1, u64 a2)
+{
+	long ret;
+
+	for (;;) {
+		rs_stats()->forwarded++;
+		ret = host_call3(nr, a0, a1, a2);
+		if (likely(ret != -EINTR))
+			return ret;
+		host_events();
+	}
 }
 
 long file_materialise(struct file *f)

@@ -109,6 +109,12 @@ long file_put(struct file *f);
  * -EMFILE, -ENOMEM. Does not sleep.
  */
 long file_materialise(struct file *f);
+/**
+ * file_host_call() - for materialise(): a call of the host that does not block
+ * What the host has announced keeps it from making calls that could block; this one is made all the
+ * same.
+ */
+long file_host_call(u64 nr, u64 a0, u64 a1, u64 a2);
 /** file_became_host() - for materialise(): @f is a file of the host from now on */
 static inline void file_became_host(struct file *f, int host_fd)
 {

@@ -335,7 +335,7 @@ long pipe_resize(struct pipe *p, u64 want)
 	u32 size = PAGE_SIZE, n = pages_used(p), i, at = p->tail & ~PAGE_MASK, bytes = used(p);
 	void **page, *second = NULL;
 
-	if (!want || want > 1u << 31)
+	if (want > 1u << 31)
 		return -EINVAL;
 	while (size < want)
 		size *= 2;
@@ -445,9 +445,8 @@ static long pour(const struct pipe *p, int fd)
 	struct user_vec *iov;
 	long ret;
 
-	rs_stats()->forwarded++;
 	if (p->size != PIPE_SIZE_DEFAULT &&
-	    host_call3(__NR_fcntl, fd, F_SETPIPE_SZ, p->size) < (long)p->size)
+	    file_host_call(__NR_fcntl, fd, F_SETPIPE_SZ, p->size) < (long)p->size)
 		return -ENFILE;
 	if (!bytes)
 		return 0;
@@ -460,8 +459,7 @@ static long pour(const struct pipe *p, int fd)
 		iov[i] = (struct user_vec){ gpa_of(*slot_of(p, pos)) + at, len };
 		pos += len;
 	}
-	rs_stats()->forwarded++;
-	ret = host_call3(__NR_writev, fd, gpa_of(iov), n);
+	ret = file_host_call(__NR_writev, fd, gpa_of(iov), n);
 	kfree(iov);
 	/* The host may give a user with many pipes less room than a pipe usually has. */
 	return ret == bytes ? 0 : -ENFILE;
@@ -471,8 +469,7 @@ static long set_flags(const struct file *f, int fd)
 {
 	if (!f || (f->flags & ~O_ACCMODE) == O_NONBLOCK)
 		return 0;
-	rs_stats()->forwarded++;
-	return host_call3(__NR_fcntl, fd, F_SETFL, f->flags & ~O_ACCMODE);
+	return file_host_call(__NR_fcntl, fd, F_SETFL, f->flags & ~O_ACCMODE);
 }
 
 static void hand_over(struct file *f, int fd)
@@ -489,8 +486,7 @@ static long pipe_materialise(struct file *f)
 	s32 *pair = host_bounce(), fd[2];
 	long err;
 
-	rs_stats()->forwarded++;
-	err = host_call2(__NR_pipe2, gpa_of(pair), O_CLOEXEC | O_NONBLOCK);
+	err = file_host_call(__NR_pipe2, gpa_of(pair), O_CLOEXEC | O_NONBLOCK, 0);
 	if (err < 0)
 		return err;
 	fd[0] = pair[0];
