@@ -32,7 +32,7 @@ static const char help[] =
 	"What it gets:\n"
 	"  --memory SIZE        memory, with suffix K, M or G (default 1G); what it leaves in "
 	"pipes, sockets and memfds does not count\n"
-	"  --cpus N             CPUs (1 in this version)\n"
+	"  --cpus N             CPUs of the guest, 1 to 16; 1 without it\n"
 	"  --pids N             processes and threads at once, 1 to 30000 (default 4096)\n"
 	"  --env NAME=VALUE     set in its environment, which is otherwise the caller's\n"
 	"What you see:\n"
@@ -215,10 +215,6 @@ int rs_cli_run(int argc, char **argv)
 			if (!c.cpus)
 				return bad("--cpus: \"%s\" is no number between 1 and 16%s", value,
 					   "");
-			if (c.cpus != 1)
-				return bad("--cpus %s: more than one CPU is not available in this "
-					   "version%s",
-					   value, "");
 			break;
 		case PIDS:
 			c.pids = parse_number(value, RS_MAX_PIDS);

@@ -11,7 +11,6 @@
  * can come when the stack is not usable; INT3 and INTO may be used by ring 3.
  */
 #include "cpu.h"
-#include "tlb.h"
 #include "trap.h"
 #include "../lib/string.h"
 #include "../lib/assert.h"
@@ -67,7 +66,6 @@ struct cpu_tables {
 struct cpu rs_cpus[RS_NR_CPUS];
 u32 rs_ncpus;
 struct cpu_features cpu_has;
-void (*tlb_flush_others)(void);
 
 static struct cpu_tables tables[RS_NR_CPUS];
 static struct gate idt[256] __attribute__((aligned(4096)));

@@ -11,15 +11,18 @@
 
 #include "../lib/types.h"
 
+/* Makes the other CPUs that are in this address space forget it; NULL with one CPU (proc/sched.c). */
+extern void (*tlb_flush_others)(void);
+
 #ifdef RS_HOSTED
 void tlb_flush_page(u64 va);
 void tlb_flush_all(void);
 void tlb_load_root(u64 gpa);
+static inline void tlb_flush_here(void)
+{
+}
 #else
 #include "cpu.h"
-
-/* Makes the other CPUs that are in this address space forget it; NULL with one CPU. Set at boot. */
-extern void (*tlb_flush_others)(void);
 
 static inline void tlb_flush_page(u64 va)
 {
@@ -28,10 +31,16 @@ static inline void tlb_flush_page(u64 va)
 		tlb_flush_others();
 }
 
+/** tlb_flush_here() - all of the present address space's translations, on this CPU only */
+static inline void tlb_flush_here(void)
+{
+	write_cr3(read_cr3());
+}
+
 /** tlb_flush_all() - all of the present address space's translations that are not global */
 static inline void tlb_flush_all(void)
 {
-	write_cr3(read_cr3());
+	tlb_flush_here();
 	if (unlikely(tlb_flush_others))
 		tlb_flush_others();
 }

@@ -35,7 +35,7 @@
 #include "mm_internal.h"
 #include "../lib/assert.h"
 
-/* A copy of @v, in the same order and with the same gaps, so that nothing needs to be searched. */
+/* A copy of @v; its place in the tree comes later. */
 static bool fork_vma(struct mm *child, struct vma *v)
 {
 	struct vma *n = kmalloc(sizeof(*n));
@@ -51,13 +51,34 @@ static bool fork_vma(struct mm *child, struct vma *v)
 		v->file_off = 0;
 	}
 	*n = *v;
+	v->copy = n;
 	if (n->file)
 		file_map_get(n->file);
 	if (n->shm)
 		shm_get(n->shm);
 	list_add_tail(&child->vma_list, &n->list);
-	ASSERT(avl_insert(&child->tree, &n->node));
 	return true;
+}
+
+static struct avl_node *copy_of(struct avl_node *n)
+{
+	return n ? &container_of(n, struct vma, node)->copy->node : NULL;
+}
+
+/* The same tree: nothing is searched, nothing rotated. */
+static void fork_tree(struct mm *child, struct mm *parent)
+{
+	struct vma *v;
+
+	list_for_each(v, &parent->vma_list, list) {
+		struct avl_node *n = &v->copy->node;
+
+		n->left = copy_of(v->node.left);
+		n->right = copy_of(v->node.right);
+		n->parent = copy_of(v->node.parent);
+	}
+	child->tree.root = copy_of(parent->tree.root);
+	child->tree.count = parent->tree.count;
 }
 
 struct mm *mm_fork(struct mm *parent)
@@ -78,6 +99,7 @@ struct mm *mm_fork(struct mm *parent)
 			goto no_memory;
 	if (!pgtable_fork(&mm->pt, &parent->pt))
 		goto no_memory;
+	fork_tree(mm, parent);
 	return mm;
 
 no_memory:

@@ -31,13 +31,27 @@ static struct spinlock heap_lock = SPINLOCK_INIT("heap", LOCK_RANK_HEAP);
 static struct list partial[NCLASSES];
 static u64 in_use;
 
+/* By units of 16 bytes, filled in on first use. */
+static u8 class_by_size[2032 / 16 + 1];
+
+static noinline void class_table(void)
+{
+	unsigned int c = 0, i;
+
+	for (i = 0; i < ARRAY_SIZE(class_by_size); i++) {
+		while (class_size[c] < i * 16)
+			c++;
+		class_by_size[i] = c;
+	}
+}
+
 static unsigned int class_of(size_t size)
 {
-	unsigned int c = 0;
-
-	while (c < NCLASSES && class_size[c] < size)
-		c++;
-	return c;
+	if (size > 2032)
+		return NCLASSES;
+	if (unlikely(!class_by_size[ARRAY_SIZE(class_by_size) - 1]))
+		class_table();
+	return class_by_size[(size + 15) / 16];
 }
 
 static struct slab *slab_new(unsigned int class)

@@ -182,18 +182,85 @@ static pte_t *table_new(struct pgtable *pt)
 	return page_ptr(p);
 }
 
+/*
+ * Top-level tables without a lower half, with the kernel's upper half in place: what an address
+ * space that ends leaves is what the next one begins with. Chained by priv.
+ */
+#define SPARE_ROOTS	8
+
+static struct page *spare_roots;
+static u32 nspare;
+
+static struct page *root_new(void)
+{
+	struct page *p = spare_roots;
+
+	if (p) {
+		spare_roots = (struct page *)p->priv;
+		nspare--;
+	} else {
+		p = page_alloc_zeroed();
+		if (!p)
+			return NULL;
+		if (kernel_root)
+			memcpy((pte_t *)page_ptr(p) + PT_KERNEL_FIRST,
+			       (pte_t *)gpa_ptr(kernel_root) + PT_KERNEL_FIRST,
+			       (PT_ENTRIES - PT_KERNEL_FIRST) * sizeof(pte_t));
+	}
+	p->flags = PG_TABLE;
+	p->priv = 0;
+	return p;
+}
+
+static void root_free(struct page *p)
+{
+	if (!kernel_root || nspare == SPARE_ROOTS) {
+		page_put(p);
+		return;
+	}
+	p->priv = (u64)spare_roots;
+	spare_roots = p;
+	nspare++;
+}
+
+void pgtable_drop_spare(void)
+{
+	while (spare_roots) {
+		struct page *p = spare_roots;
+
+		spare_roots = (struct page *)p->priv;
+		page_put(p);
+	}
+	nspare = 0;
+}
+
+static void top_mark(struct pgtable *pt, u64 i)
+{
+	pt->top[i / 64] |= 1ull << (i % 64);
+}
+
+/* The next entry of the top-level table that may be in use, PT_KERNEL_FIRST for none. */
+static u64 top_next(const struct pgtable *pt, u64 i)
+{
+	u64 w;
+
+	for (; i < PT_KERNEL_FIRST; i = (i | 63) + 1) {
+		w = pt->top[i / 64] >> (i % 64);
+		if (w)
+			return i + __builtin_ctzll(w);
+	}
+	return PT_KERNEL_FIRST;
+}
+
 bool pgtable_create(struct pgtable *pt)
 {
-	pte_t *root;
+	struct page *root = root_new();
 
 	*pt = (struct pgtable){ 0 };
-	root = table_new(pt);
 	if (!root)
 		return false;
-	if (kernel_root)
-		memcpy(root + PT_KERNEL_FIRST, (pte_t *)gpa_ptr(kernel_root) + PT_KERNEL_FIRST,
-		       (PT_ENTRIES - PT_KERNEL_FIRST) * sizeof(pte_t));
-	pt->root = gpa_of(root);
+	pt->root = page_gpa(root);
+	pt->tables = 1;
 	return true;
 }
 
@@ -280,13 +347,13 @@ static noinline pte_t *table_own(struct pgtable *pt, u64 va, pte_t *slot, int le
 bool pgtable_fork(struct pgtable *child, struct pgtable *parent)
 {
 	pte_t *from = gpa_ptr(parent->root), *to;
-	struct page *p = page_alloc();
+	struct page *p = root_new();
 	u64 i;
 
 	if (!p)
 		return false;
 	to = page_ptr(p);
-	for (i = 0; i < PT_KERNEL_FIRST; i++) {
+	for (i = top_next(parent, 0); i < PT_KERNEL_FIRST; i = top_next(parent, i + 1)) {
 		pte_t e = from[i];
 
 		if (e) {
@@ -296,9 +363,6 @@ bool pgtable_fork(struct pgtable *child, struct pgtable *parent)
 		}
 		to[i] = e;
 	}
-	memcpy(to + PT_KERNEL_FIRST, from + PT_KERNEL_FIRST,
-	       (PT_ENTRIES - PT_KERNEL_FIRST) * sizeof(pte_t));
-	p->flags = PG_TABLE;
 	p->priv = gpa_page(parent->root)->priv;
 	parent->forked = true;
 	*child = *parent;
@@ -313,7 +377,7 @@ void pgtable_destroy(struct pgtable *pt)
 	pte_t *table = page_ptr(root);
 	u64 i;
 
-	for (i = 0; root->priv; i++) {
+	for (i = top_next(pt, 0); root->priv; i = top_next(pt, i + 1)) {
 		ASSERT(i < PT_KERNEL_FIRST);
 		if (!table[i])
 			continue;
@@ -321,7 +385,7 @@ void pgtable_destroy(struct pgtable *pt)
 		table[i] = 0;
 		root->priv--;
 	}
-	page_put(root);
+	root_free(root);
 	*pt = (struct pgtable){ 0 };
 }
 
@@ -365,6 +429,8 @@ static pte_t *entry_alloc(struct pgtable *pt, u64 va, int level)
 				return NULL;
 			table_page(slot)->priv++;
 			*slot = gpa_of(table) | TABLE_RIGHTS;
+			if (l == PT_LEVELS)
+				top_mark(pt, pt_index(va, l));
 		}
 	}
 	return &table[pt_index(va, level)];

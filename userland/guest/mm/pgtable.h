@@ -29,6 +29,8 @@ struct pgtable {
 	u64 tables;	/* pages of tables of the lower half, the top included */
 	u64 mapped;	/* leaves present in the lower half, in 4 KiB pages */
 	bool forked;	/* tables may be shared with other address spaces */
+	/* bit N: entry N of the top-level table has been used; others are empty */
+	u64 top[4];
 };
 
 /** struct pt_iter - a position; read va, level, pte */
@@ -63,6 +65,9 @@ bool pgtable_fork(struct pgtable *child, struct pgtable *parent);
  * Costs nothing for what is shared with others.
  */
 void pgtable_destroy(struct pgtable *pt);
+
+/** pgtable_drop_spare() - gives back the top-level tables that are kept for the next fork */
+void pgtable_drop_spare(void);
 
 /**
  * pgtable_leaf() - the level-1 entry of @va, which may be changed: tables on the way are allocated,

@@ -51,6 +51,7 @@ struct vma {
 	struct file_map *file;
 	struct shm *shm;
 	u64 file_off;		/* bytes into file or shm, multiple of the page size */
+	struct vma *copy;	/* in the child, during mm_fork() only */
 };
 
 /** struct mm - an address space */

@@ -597,6 +597,7 @@ static void __noreturn sandbox_end(int wait_status)
 			process_free(p);
 		}
 	stacks_drop();
+	pgtable_drop_spare();
 	page_alloc_check();
 	rs_printf("guest kernel: %lu of %lu pages and %lu objects are the kernel's at the end\n",
 		  pages_total() - pages_free(), pages_total(), kmalloc_in_use());
@@ -672,9 +673,10 @@ void thread_exit(int wait_status)
 	struct thread *exec = p->exec_thread;
 
 	syscall_thread_exit(t);
+	/* Unless all end at once, the first thread's status is the process's, whenever it ended. */
+	if (!p->exiting && t->tid == p->pid)
+		p->wait_status = wait_status;
 	if (p->nthreads == 1) {
-		if (!p->exiting)
-			p->wait_status = wait_status;
 		thread_remove(t);
 		process_end(p);
 	} else {

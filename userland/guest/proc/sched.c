@@ -133,6 +133,9 @@ static void handle_events(void)
 	if (events & RS_EVENT_TIMER) {
 		host_timer = NO_DEADLINE;
 		run_timers();
+		/* Whoever runs goes on running; an idle CPU looks before it sleeps. */
+		if (current() != this_queue()->idle)
+			sched_timers_changed();
 	}
 	if (events & RS_EVENT_TICK && this_queue()->n)
 		current()->work |= THREAD_WORK_RESCHED;
@@ -164,6 +167,7 @@ void host_events(void)
  *
  * CPU N cannot use an old translation any more: it is waiting for the lock or has done so since.
  */
+void (*tlb_flush_others)(void);
 static u32 big_lock;			/* owner + 1, 0: none */
 static bool away[RS_NR_CPUS], flush[RS_NR_CPUS], idle[RS_NR_CPUS], quiet[RS_NR_CPUS];
 
@@ -189,7 +193,7 @@ void sched_enter_slow(void)
 	quiet[me] = false;
 	if (flush[me]) {
 		flush[me] = false;
-		write_cr3(read_cr3());
+		tlb_flush_here();
 	}
 }
 

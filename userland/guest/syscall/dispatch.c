@@ -242,26 +242,46 @@ static noinline long dispatch_slow(struct rs_frame *f, u64 nr)
 
 static bool trace_on; /* some process is traced; set once at boot */
 
-void rs_syscall(struct rs_frame *f)
+/*
+ * Calls that are traced, and all with several CPUs: the big lock is held from here to the end. It
+ * is not the way of the common call, which is counted in single instructions.
+ */
+static noinline void syscall_locked(struct rs_frame *f, struct thread *t, u32 nr)
 {
-	struct thread *t = current();
-	u32 nr = (u32)f->error; /* Linux looks at 32 bits of rax, too */
-	sys_fn fn;
+	sys_fn fn = nr < RS_NR_SYSCALLS ? handlers[nr] : NULL;
 	long ret;
 
 	sched_enter();
 	t->in_syscall = (u64)nr + 1;
 	rs_stats()->syscalls++;
-	fn = nr < RS_NR_SYSCALLS ? handlers[nr] : NULL;
-	if (likely(fn && !trace_on))
-		ret = fn(f);
-	else
-		ret = dispatch_slow(f, nr);
+	ret = fn && !trace_on ? fn(f) : dispatch_slow(f, nr);
+	f->rax = ret;
+	if (IS_RESTART(ret))
+		t->work |= THREAD_WORK_SIGNAL;
+	t->in_syscall = 0;
+	sched_leave();
+}
+
+static bool not_plain; /* every call takes syscall_locked() */
+
+void rs_syscall(struct rs_frame *f)
+{
+	struct thread *t = current();
+	u32 nr = (u32)f->error; /* Linux looks at 32 bits of rax, too */
+	sys_fn fn = nr < RS_NR_SYSCALLS ? handlers[nr] : NULL;
+	long ret;
+
+	if (unlikely(!fn || not_plain)) {
+		syscall_locked(f, t, nr);
+		return;
+	}
+	t->in_syscall = (u64)nr + 1;
+	rs_stats()->syscalls++;
+	ret = fn(f);
 	f->rax = ret;
 	if (unlikely(IS_RESTART(ret)))
 		t->work |= THREAD_WORK_SIGNAL;
 	t->in_syscall = 0;
-	sched_leave();
 }
 
 static int open_stdio(struct fd_table *files)
@@ -315,6 +335,7 @@ int syscall_process_init(struct process *p)
 			trace_on |= rs_boot->trace_mask[i] != 0;
 		}
 	}
+	not_plain = trace_on || rs_ncpus > 1;
 	return open_stdio(p->files);
 }
 

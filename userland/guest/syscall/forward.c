@@ -852,7 +852,13 @@ static noinline long forward_interrupted(struct rs_frame *f, int host)
 	return host_call_intr((u32)f->error, host, ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f));
 }
 
-/* Many calls (lseek, fsync, ftruncate, flock, ...) need only their descriptor translated. */
+/* May wait for others, who are to run meanwhile: not a plain call. */
+long sys_flock(struct rs_frame *f)
+{
+	return forward_general(f);
+}
+
+/* Many calls (lseek, fsync, ftruncate, ...) need only their descriptor translated. */
 long sys_forward(struct rs_frame *f)
 {
 	u32 nr = f->error;
@@ -861,8 +867,7 @@ long sys_forward(struct rs_frame *f)
 	long ret;
 	int host;
 
-	if (!rs_sysrows[nr].plain || (nr == __NR_flock && sched_others()) ||
-	    rs_ncpus > 1)
+	if (!rs_sysrows[nr].plain)
 		return forward_general(f);
 	file = fd_lookup(current_proc()->files, ARG0(f));
 	if (unlikely(!file))

@@ -696,7 +696,7 @@ long sys_clone3(struct rs_frame *f)
 		if (byte)
 			return -E2BIG;
 	}
-	if (c.flags & CSIGNAL || c.exit_signal & ~(u64)CSIGNAL || c.set_tid_size || c.pidfd ||
+	if (c.flags & CSIGNAL || c.exit_signal & ~(u64)CSIGNAL || c.set_tid_size ||
 	    !!c.stack != !!c.stack_size || c.stack + c.stack_size < c.stack)
 		return -EINVAL;
 	a = (struct fork_args){
