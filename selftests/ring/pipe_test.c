@@ -7,7 +7,7 @@
  *
  * Each case is a process of its own, with a process group and 60 seconds. pause_a_little() lets others come to where they wait; whether they
  * have come there decides only which way a case takes, never whether it passes.
- * Prints TAP. usage: rs-pipe-test [CASE] | rs-pipe-test open FD (status 0 when FD is open)
+ * Prints TAP. usage: rs-pipe-test [CASE | twice] | rs-pipe-test open FD (status 0 when FD is open)
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -1299,7 +1299,7 @@ static const struct { const char *name; void (*fn)(void); } cases[] = {
 
 int main(int argc, char **argv)
 {
-	size_t n = sizeof(cases) / sizeof(cases[0]);
+	size_t n = sizeof(cases) / sizeof(cases[0]), first = 0, end = n;
 	int failed = 0, status;
 	pid_t pid;
 
@@ -1307,15 +1307,22 @@ int main(int argc, char **argv)
 		return 2;
 	if (argc == 3 && !strcmp(argv[1], "open"))
 		return fcntl(atoi(argv[2]), F_GETFD) < 0;
-	printf("TAP version 13\n1..%zu\n", argc > 1 ? 1 : n);
-	for (size_t i = 0; i < n; i++) {
-		if (argc > 1 && strcmp(argv[1], cases[i].name))
-			continue;
+	if (argc == 2 && !strcmp(argv[1], "twice")) {
+		end = 2 * n;
+	} else if (argc == 2) {
+		while (first < n && strcmp(argv[1], cases[first].name))
+			first++;
+		if (first == n)
+			return 2;
+		end = first + 1;
+	}
+	printf("TAP version 13\n1..%zu\n", end - first);
+	for (size_t i = first; i < end; i++) {
 		pid = child();
 		if (!pid) {
 			setpgid(0, 0);
 			alarm(60);
-			cases[i].fn();
+			cases[i % n].fn();
 			_exit(0);
 		}
 		status = -1;
@@ -1323,7 +1330,7 @@ int main(int argc, char **argv)
 		kill(-pid, SIGKILL);	/* what a case that failed has left behind */
 		if (status)
 			printf("# status %#x\n", status);
-		printf("%s %zu %s\n", status ? "not ok" : "ok", argc > 1 ? 1 : i + 1, cases[i].name);
+		printf("%s %zu %s\n", status ? "not ok" : "ok", i - first + 1, cases[i % n].name);
 		fflush(stdout);
 		failed |= !!status;
 	}

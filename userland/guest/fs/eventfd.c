@@ -155,7 +155,7 @@ static void eventfd_release(struct file *f)
 static long eventfd_materialise(struct file *f)
 {
 	struct eventfd *e = f->object;
-	u64 *value = host_bounce();
+	u64 value = e->count;
 	long fd, ret;
 
 	fd = file_host_call(__NR_eventfd2, 0,
@@ -163,9 +163,8 @@ static long eventfd_materialise(struct file *f)
 				    (e->semaphore ? EFD_SEMAPHORE : 0), 0);
 	if (fd < 0)
 		return fd;
-	if (e->count) {
-		*value = e->count;
-		ret = file_host_call(__NR_write, fd, gpa_of(value), 8);
+	if (value) {
+		ret = file_host_call(__NR_write, fd, gpa_of(&value), 8);
 		if (ret != 8) {
 			file_host_close((int)fd);
 			return ret < 0 ? ret : -EIO;
