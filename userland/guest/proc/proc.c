@@ -650,6 +650,7 @@ static void process_end(struct process *p)
 			rs_printf("guest kernel: %lu bytes of the kernel stack were used at most\n",
 				  kstack_used(this_kstack()));
 	}
+	p->exiting = true;
 	syscall_process_end(p);
 	leave_memory(p);
 	vfork_done(p);

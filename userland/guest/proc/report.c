@@ -331,7 +331,8 @@ void report_death(struct thread *th, int sig, const struct fault_info *fault)
 	struct mm *mm = th->proc->mm;
 
 	if (!mm) {
-		rs_report("ringside: %s died of %s\n", th->proc->comm, signal_entry(sig, false));
+		rs_report("ringside: %s (pid %u) died of %s\n", th->proc->comm, th->proc->pid,
+			  signal_entry(sig, false));
 		return;
 	}
 	text_printf(&t, "ringside: %s (pid %u) died of %s: ", th->proc->comm, th->proc->pid,

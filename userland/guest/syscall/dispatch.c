@@ -121,6 +121,15 @@ static size_t read_user(void *ctx, void *dst, u64 va, size_t n)
 	return i;
 }
 
+/* There has been more than one thread: lines begin with whose they are. */
+static bool trace_many;
+
+static void trace_prefix(struct textbuf *t, u32 tid)
+{
+	if (trace_many)
+		text_printf(t, "[pid %u] ", tid);
+}
+
 /* The line in memory of its own, to be printed and freed by the caller; NULL without memory. */
 static struct textbuf trace_text(u64 nr, const u64 *args, long ret)
 {
@@ -128,8 +137,10 @@ static struct textbuf trace_text(u64 nr, const u64 *args, long ret)
 	struct textbuf t = { .size = TRACE_LINE };
 
 	t.buf = kmalloc(TRACE_LINE);
-	if (t.buf)
+	if (t.buf) {
+		trace_prefix(&t, current()->tid);
 		trace_format(&t, nr, args, ret, &mem);
+	}
 	return t;
 }
 
@@ -141,34 +152,27 @@ static void trace_line(u64 nr, const u64 *args, long ret)
 	kfree(t.buf);
 }
 
-void trace_signal(const struct process *p, int sig, int code, u64 addr)
+void trace_signal(const struct process *p, const struct k_siginfo *info)
 {
-	struct textbuf t = { .size = 160 };
-	char buf[160];
-	const char *name = signal_name(sig);
+	char buf[256];
+	struct textbuf t = TEXTBUF(buf);
 
 	if (!traced_at_all(p))
 		return;
-	t.buf = buf;
-	if (name)
-		text_printf(&t, "--- %s {si_signo=%s, si_code=%d", name, name, code);
-	else
-		text_printf(&t, "--- SIGRT_%d {si_signo=%d, si_code=%d", sig - 32, sig, code);
-	if (code > 0 && code != SI_KERNEL)
-		text_printf(&t, ", si_addr=%#lx", (unsigned long)addr);
-	text_printf(&t, "} ---\n");
+	trace_prefix(&t, current()->tid);
+	trace_siginfo(&t, info);
 	rs_report_text(RS_CONSOLE_TRACE, &t);
 }
 
 void trace_exit(const struct process *p, int wait_status)
 {
-	struct textbuf t = { .size = 80 };
 	char buf[80];
+	struct textbuf t = TEXTBUF(buf);
 	const char *name = signal_name(wait_status & 0x7f);
 
 	if (!traced_at_all(p))
 		return;
-	t.buf = buf;
+	trace_prefix(&t, p->pid);
 	if (!(wait_status & 0x7f))
 		text_printf(&t, "+++ exited with %d +++\n", wait_status >> 8 & 0xff);
 	else if (name)
@@ -344,6 +348,7 @@ int syscall_fork(struct thread *t, struct thread *parent, u64 flags)
 	struct process *p = t->proc, *from = parent->proc;
 	bool new_process = p != from;
 
+	trace_many = true;
 	if (signal_init(t, parent, new_process))
 		return -ENOMEM;
 	if (!new_process)
@@ -389,7 +394,8 @@ void syscall_process_end(struct process *p)
 	if (p->cwd)
 		file_put(p->cwd);
 	p->cwd = NULL;
-	if (p->signals && p->exiting)
+	/* Not for one that has never run, after a fork without memory. */
+	if (p->exiting)
 		trace_exit(p, p->wait_status);
 	if (p->trace && !--p->trace->refs)
 		kfree(p->trace);

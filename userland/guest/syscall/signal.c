@@ -397,7 +397,7 @@ static void enter_handler(struct rs_frame *f, int sig, const struct k_siginfo *i
 		*slot = (struct k_sigaction){ .handler = SIG_DFL };
 	if (sigframe_build(f, &act, info, mask, st, fault)) {
 		/* No room for the frame: what would be the handler's chance is gone. */
-		trace_signal(t->proc, SIGSEGV, SI_KERNEL, 0);
+		trace_signal(t->proc, &(struct k_siginfo){ .signo = SIGSEGV, .code = SI_KERNEL });
 		die(SIGSEGV, fault);
 	}
 	st->blocked |= act.mask | (act.flags & SA_NODEFER ? 0 : SIGBIT(sig));
@@ -462,7 +462,7 @@ void signal_deliver(struct rs_frame *f)
 		act = &sp->act[sig - 1];
 		if (act->handler == SIG_IGN || ignored(sp, sig))
 			continue;
-		trace_signal(t->proc, sig, info.code, info.addr);
+		trace_signal(t->proc, &info);
 		if (act->handler != SIG_DFL) {
 			if (restart) {
 				if (code == -ERESTARTSYS && (act->flags & SA_RESTART))
@@ -495,7 +495,7 @@ void signal_fault(struct rs_frame *f)
 	struct k_sigaction *act = &t->proc->signals->act[fault.sig - 1];
 	struct k_siginfo info = { .signo = fault.sig, .code = fault.code, .addr = fault.addr };
 
-	trace_signal(t->proc, fault.sig, fault.code, fault.addr);
+	trace_signal(t->proc, &info);
 	/* A fault cannot wait or be ignored: the instruction would only fault again. */
 	if (act->handler == SIG_DFL || act->handler == SIG_IGN ||
 	    (t->sig->blocked & SIGBIT(fault.sig)))

@@ -55,7 +55,8 @@ struct trace_state {
  * trace_signal() - "--- SIGINT {...} ---"; trace_exit() - "+++ exited with 0 +++"; nothing unless
  * the process is traced
  */
-void trace_signal(const struct process *p, int sig, int code, u64 addr);
+struct k_siginfo;
+void trace_signal(const struct process *p, const struct k_siginfo *info);
 void trace_exit(const struct process *p, int wait_status);
 
 /* forward.c */
