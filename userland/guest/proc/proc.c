@@ -172,7 +172,7 @@ static void stack_free(struct kstack *k)
 	nstacks++;
 }
 
-static void stacks_drop(void)
+void thread_drop_spare(void)
 {
 	while (stacks) {
 		struct kstack *k = (struct kstack *)stacks;
@@ -374,18 +374,24 @@ static void thread_copy_state(struct thread *t, const struct fork_args *a,
 	}
 }
 
-/* The number into the child's memory; it is not the current one unless shared. */
-static void set_child_tid(struct thread *t, const struct fork_args *a)
+/*
+ * The number into the child's memory; it is not the current one unless shared. As on Linux a bad
+ * address is no error; but a child that does not learn who it is for want of memory is.
+ */
+static long set_child_tid(struct thread *t, const struct fork_args *a)
 {
 	struct mm *mine = current_mm();
+	long err;
 
 	if (!(a->flags & CLONE_CHILD_SETTID))
-		return;
+		return 0;
 	if (t->proc->mm != mine)
 		mm_activate(t->proc->mm);
-	put_user_u32(a->child_tid, t->tid);
+	current()->no_memory = false;
+	err = put_user_u32(a->child_tid, t->tid) && current()->no_memory ? -ENOMEM : 0;
 	if (t->proc->mm != mine)
 		mm_activate(mine);
+	return err;
 }
 
 static void vfork_wait(struct process *child)
@@ -445,9 +451,10 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 		ret = -ENOMEM;
 	if (!ret && a->flags & CLONE_PARENT_SETTID && put_user_u32(a->parent_tid, tid))
 		ret = -EFAULT;
+	if (!ret)
+		ret = set_child_tid(t, a);
 	if (ret)
 		goto undo;
-	set_child_tid(t, a);
 	if (new_process) {
 		list_add_tail(&p->parent->children, &p->sibling);
 		rs_stats()->forks++;
@@ -596,7 +603,7 @@ static void __noreturn sandbox_end(int wait_status)
 			list_del(&p->sibling);
 			process_free(p);
 		}
-	stacks_drop();
+	thread_drop_spare();
 	pgtable_drop_spare();
 	page_alloc_check();
 	rs_printf("guest kernel: %lu of %lu pages and %lu objects are the kernel's at the end\n",

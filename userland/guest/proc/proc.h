@@ -110,6 +110,11 @@ struct thread {
 	u64 rseq;			/* registered area, 0 without */
 	u32 rseq_len, rseq_sig;
 	struct fault_info fault;	/* the last one */
+	/*
+	 * A copy from or to its memory failed because no page was left: not a bad address, so that
+	 * a call's EFAULT becomes ENOMEM, and a signal that cannot be delivered for it is the end.
+	 */
+	bool no_memory;
 	struct signal_thread *sig;
 	u64 in_syscall;			/* number + 1 while in one, for reports */
 	char *paths;			/* room for paths of the present call; syscall/ */
@@ -180,6 +185,8 @@ void process_exit(int wait_status) __noreturn;
 void thread_exit(int wait_status) __noreturn;
 /** thread_free() - of a thread that has left its stack for good */
 void thread_free(struct thread *t);
+/** thread_drop_spare() - gives back the stacks that are kept for the next threads */
+void thread_drop_spare(void);
 /**
  * process_single_thread() - for exec: the other threads are told to go, waits until they have; the
  * caller gets the process's own number. -EINTR: somebody else ends or executes first.

@@ -15,6 +15,7 @@
  */
 #include <linux/futex.h>
 #include "futex.h"
+#include "signal.h"
 #include "syscall.h"
 #include "../mm/pgtable.h"
 
@@ -79,7 +80,7 @@ static long make_key(u64 addr, bool private, struct futex_key *k)
 		return 0;
 	n = user_segs_get(addr, 4, false, &seg, 1, &done);
 	if (n <= 0)
-		return -EFAULT;
+		return n ? n : -EFAULT;
 	*k = (struct futex_key){ 1, seg.gpa };
 	user_segs_put(&seg, n);
 	return 0;
@@ -303,7 +304,10 @@ void futex_thread_exit(struct thread *t)
 		return;
 	/* Nobody is left to look when it is the last user of the memory. */
 	if (t->proc->mm->refs > 1 || t->proc->nthreads > 1) {
-		put_user_u32(t->clear_child_tid, 0);
+		t->no_memory = false;
+		/* Who waits for that word would wait for ever. */
+		if (put_user_u32(t->clear_child_tid, 0) && t->no_memory)
+			signal_no_memory(t->clear_child_tid);
 		futex_wake(t->clear_child_tid, false, 1, ~0u);
 		futex_wake(t->clear_child_tid, true, 1, ~0u);
 	}
