@@ -362,6 +362,69 @@ static int o_mremap_fixed(void)
 	return ret;
 }
 
+static int o_mremap_file(void)
+{
+	int fd = open("inject.data", O_RDWR), ret = 0;
+	size_t len = PAGE;
+	char *p, *q;
+
+	CALL(fd);
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED) {
+		ret = errno;
+	} else {
+		p[PAGE - 1] = 5;
+		q = mremap(p, len, 2 * PAGE, MREMAP_MAYMOVE);
+		if (q == MAP_FAILED) {
+			ret = errno;
+		} else {
+			p = q;
+			len = 2 * PAGE;
+			p[PAGE] = 1;
+		}
+		if (p[PAGE - 1] != 5)
+			ret = WRONG;
+		munmap(p, len);
+	}
+	close(fd);
+	return ret;
+}
+
+static int o_mremap_dontunmap(void)
+{
+	char *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *q;
+	int ret = 0;
+
+	if (p == MAP_FAILED)
+		return errno;
+	p[PAGE] = 3;
+	q = mremap(p, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+	if (q == MAP_FAILED) {
+		ret = errno;
+		if (p[PAGE] != 3)
+			FAIL();
+	} else {
+		if (q[PAGE] != 3 || p[PAGE])
+			FAIL();
+		munmap(q, 2 * PAGE);
+	}
+	munmap(p, 2 * PAGE);
+	return ret;
+}
+
+static int o_mlock(void)
+{
+	char *p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int ret = 0;
+
+	if (p == MAP_FAILED)
+		return errno;
+	if (mlock(p, 4 * PAGE))
+		ret = errno;
+	munmap(p, 4 * PAGE);
+	return ret;
+}
+
 static int o_madvise(void)
 {
 	CALL(madvise(area + 40 * PAGE, PAGE, MADV_DONTNEED));
@@ -451,6 +514,47 @@ static int o_read_untouched(void)
 		munmap(p, 20 * PAGE);
 	if (fd >= 0)
 		close(fd);
+	return ret;
+}
+
+static int reader_fd;
+
+static void *reader(void *arg)
+{
+	return (void *)(read(reader_fd, (char *)arg + 10, 2 * PAGE) == 3 ? 0 : 1l);
+}
+
+/* A thread is in a call whose data the host writes where it is told to; fork gives the child pages of its own there. */
+static int o_fork_with_reader(void)
+{
+	static char stack[64 * 1024] __attribute__((aligned(4096)));
+	static char buf[3 * PAGE] __attribute__((aligned(4096)));
+	pthread_attr_t attr;
+	void *result = NULL;
+	pthread_t t;
+	int s[2], ret;
+
+	memset(buf, 1, sizeof(buf));
+	CALL(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+	reader_fd = s[0];
+	pthread_attr_init(&attr);
+	pthread_attr_setstack(&attr, stack, sizeof(stack));
+	ret = pthread_create(&t, &attr, reader, buf);
+	if (!ret) {
+		for (int i = 0; i < 20; i++)
+			sched_yield();
+		ret = o_fork();
+		buf[0] = 2;
+		while (write(s[1], "abc", 3) != 3)
+			ret = errno;
+		pthread_join(t, &result);
+		/* The reader may have been the one that got no memory. */
+		if (!result && memcmp(buf + 10, "abc", 3))
+			ret = WRONG;
+		else if (result && !ret)
+			ret = ENOMEM;
+	}
+	close(s[0]), close(s[1]);
 	return ret;
 }
 
@@ -660,7 +764,8 @@ static const struct { const char *name; int (*run)(void); } ops[] = {
 #define O(f) { #f, o_##f }
 	O(fork), O(fork_raw), O(vfork_exec), O(fork_exec_script), O(exec_shared_files), O(exec_many_args), O(posix_spawn), O(pthread),
 	O(pthread_own_stack), O(mmap_anon), O(mmap_populate), O(mmap_shared), O(mmap_file_private), O(mmap_file_shared),
-	O(mmap_fixed_over), O(munmap_hole), O(mprotect_split), O(mremap), O(mremap_fixed), O(madvise), O(fork_marks), O(brk), O(cow_fault),
+	O(mmap_fixed_over), O(munmap_hole), O(mprotect_split), O(mremap), O(mremap_fixed), O(mremap_file), O(mremap_dontunmap), O(mlock),
+	O(fork_with_reader), O(madvise), O(fork_marks), O(brk), O(cow_fault),
 	O(zero_fill), O(stack_growth), O(shared_fault), O(read_untouched), O(pipe), O(socketpair), O(open), O(open_maps), O(dup_growth),
 	O(names), O(readv), O(poll), O(epoll), O(sigaction), O(altstack), O(rt_queue), O(timer), O(futex_shared),
 };
