@@ -4,6 +4,7 @@
  */
 #include <asm/unistd.h>
 #include <errno.h>
+#include <linux/fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -22,7 +23,7 @@ long syscall(long nr, ...);
 
 u64 rs_direct_base;
 struct rs_boot floor_boot = { .pid = 4711, .ppid = 1, .pgid = 4711, .sid = 1, .uid = 1000,
-			      .euid = 1000, .stdio = { 0, 1, 2 } };
+			      .euid = 1000 };
 struct rs_boot *rs_boot = &floor_boot;
 __thread struct cpu *rs_hosted_cpu;
 struct cpu_features cpu_has = { .xcr0 = 7, .xsave_size = 832 };
@@ -299,10 +300,12 @@ u64 pages_total(void)
 #define STACKS_AT	0x40000000ul
 #define MAX_STACKS	4096u
 #define STACK_PAGES	(KSTACK_SIZE / PAGE_SIZE)
+#define FIRST_SINGLE	(MAX_STACKS * STACK_PAGES)	/* page_alloc()'s, behind the stacks */
+#define MAX_SINGLE	4096u
 
 struct page *rs_pages;
 u64 rs_npages;
-static struct page pages[MAX_STACKS * STACK_PAGES];
+static struct page pages[FIRST_SINGLE + MAX_SINGLE];
 struct page_cpu rs_page_cpus[RS_NR_CPUS];
 bool rs_page_debug;
 
@@ -326,7 +329,7 @@ struct page *page_alloc_run(size_t n, size_t align)
 		rs_panic("a run of %zu pages", n);
 	if (fail())
 		return NULL;
-	for (i = 0; i < ARRAY_SIZE(pages); i += n) {
+	for (i = 0; i < FIRST_SINGLE; i += n) {
 		for (k = 0; k < n && !pages[i + k].refs; k++)
 			;
 		if (k < n)
@@ -349,14 +352,34 @@ long floor_stacks(void)
 {
 	long n = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
+	for (size_t i = 0; i < FIRST_SINGLE; i++)
 		n += !!pages[i].refs;
 	return n / (long)STACK_PAGES;
 }
 
+long floor_pages(void)
+{
+	long n = 0;
+
+	for (size_t i = FIRST_SINGLE; i < ARRAY_SIZE(pages); i++)
+		n += !!pages[i].refs;
+	return n;
+}
+
+/* Called by page_alloc() before anything else: what is on the list may be of a stack. */
+bool page_alloc_injected(void)
+{
+	page_drain(&rs_page_cpus[0]);
+	return fail();
+}
+
 bool page_refill(struct page_cpu *c)
 {
-	(void)c;
+	for (size_t i = FIRST_SINGLE; i < ARRAY_SIZE(pages); i++)
+		if (!pages[i].refs) {
+			c->stack[c->count++] = &pages[i];
+			return true;
+		}
 	return false;
 }
 
@@ -538,9 +561,14 @@ void host_exit(int wait_status, int error)
 void floor_init(void)
 {
 	struct cpu *c = &rs_cpus[0];
+	int i;
 
 	fiber_init();
 	pages_init();
+	/* The sandbox closes its descriptors; ours stay. */
+	for (i = 0; i < 3; i++)
+		floor_boot.stdio[i] = (int)syscall(__NR_dup, (long)i);
+	floor_boot.cwd_fd = (int)syscall(__NR_open, ".", O_RDONLY | O_DIRECTORY);
 	rs_hosted_cpu = c;
 	c->shared = &floor_shared;
 	c->pages = &rs_page_cpus[0];
@@ -562,6 +590,7 @@ void floor_run(void (*firstly)(void))
 	if (syscall_process_init(p))
 		rs_panic("no first process");
 	t = list_first(&p->threads, struct thread, list);
+	memset(t->frame, 0, sizeof(*t->frame));
 	sched_prepare(t);
 	sched_first = firstly;
 	sched_start(t);

@@ -703,6 +703,7 @@ static void storm(unsigned int rounds)
 int main(int argc, char **argv)
 {
 	char why[RS_WHY] = "";
+	unsigned int i, held = 0;
 
 	rs_table_init();
 	sb.engine.info.gpa_bits = 40;
@@ -724,6 +725,16 @@ int main(int argc, char **argv)
 	run_rows();
 	run_structures();
 	storm(argc > 1 ? strtoul(argv[1], NULL, 0) : 300000);
+	/* The same with several callers: descriptors are held, and let go. */
+	sb.net_host = sb.covers_proc = false;
+	rs_table_several();
+	sb.several = true;
+	run_rows();
+	run_structures();
+	storm(argc > 1 ? strtoul(argv[1], NULL, 0) : 300000);
+	for (i = 0; i < RS_FD_LIMIT; i++)
+		held += sb.users[i] != 0 || sb.closing[i / 64];
+	check(!held && !vcpu.caller.nheld, "no descriptor is held when no call is made", held);
 	printf("1..%d\n", tests);
 	return failures != 0;
 }

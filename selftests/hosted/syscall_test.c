@@ -242,7 +242,7 @@ static void t_bad_pointers(void)
 	/* the front of a buffer is there */
 	EQ(CALL(read, z, P(hole - 4), 8), 4);
 	EQ(CALL(pipe2, P(fds), 0), 0);
-	EQ(CALL(write, fds[1], P(hole - 5), 5000), 5);
+	EQ(CALL(write, fds[1], P(hole - 5), 5000), -EFAULT); /* a pipe is the guest's */
 	/* a structure across two pages goes through a buffer */
 	EQ(CALL(fstat, z, P(p + PIECE - 72)), 0);
 	CHECK((*(u32 *)(p + PIECE - 72 + 24) & 0170000) == 0020000);
@@ -761,7 +761,7 @@ static void t_restart(void)
 	char b[4];
 	u64 a[6] = { 0, P(b), 4 };
 
-	CALL(pipe, P(p));
+	CALL(socketpair, 1, 1, 0, P(p)); /* a file of the host */
 	CALL(write, p[1], P("abcd"), 4);
 	a[0] = (u64)p[0];
 	host_hook = interrupted;
@@ -956,6 +956,78 @@ static const char *line(u64 nr, const u64 *a, long ret)
 		}                                                                   \
 	} while (0)
 
+static void t_trace_process_lines(void)
+{
+	u64 ts[2] = { 1, 500 }, set = SIGBIT(17) | SIGBIT(34), most = ~(SIGBIT(2) | SIGBIT(15));
+	u64 act[4] = { 0x405000, SA_RESTORER | SA_RESTART, 0x402000, SIGBIT(2) };
+	u64 c3[8] = { 0x3d0f00, 0, 0, 0, 0, 0x7000, 0x1000, 0x1234 };
+	struct {
+		int status;
+		const char *text;
+	} ends[] = {
+		{ 3 << 8, "[{WIFEXITED(s) && WEXITSTATUS(s) == 3}]" },
+		{ 15, "[{WIFSIGNALED(s) && WTERMSIG(s) == SIGTERM}]" },
+		{ 20 << 8 | 0x7f, "[{WIFSTOPPED(s) && WSTOPSIG(s) == SIGTSTP}]" },
+		{ 0xffff, "[{WIFCONTINUED(s)}]" },
+	};
+	struct k_siginfo info = { .signo = 17, .code = 1, .pid = 5, .uid = 7, .value = 3 };
+	char text[256];
+	struct textbuf t;
+	unsigned int i;
+
+	LINE("clone(CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD, NULL, NULL, 0x7000) = 5", 5,
+	     clone, 0x1200011, 0, 0, 0x7000, 0);
+	LINE("clone(CLONE_VM|CLONE_VFORK|SIGCHLD, 0x7000, NULL) = 5", 5, clone, 0x4111, 0x7000);
+	LINE("clone(SIGCHLD, NULL, NULL) = -1 EAGAIN (Resource temporarily unavailable)", -EAGAIN,
+	     clone, 17);
+	LINE("clone3({flags=CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD|CLONE_SYSVSEM|"
+	     "CLONE_SETTLS|CLONE_PARENT_SETTID|CLONE_CHILD_CLEARTID, exit_signal=0, stack=0x7000, "
+	     "stack_size=0x1000, tls=0x1234}, 64) = 6", 6, clone3, P(c3), 64);
+	LINE("fork() = 7", 7, fork, 0);
+	LINE("vfork() = 7", 7, vfork, 0);
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		rs_snprintf(text, sizeof(text), "wait4(-1, %s, WNOHANG|WUNTRACED, NULL) = 5\n",
+			    ends[i].text);
+		CHECK(!strcmp(text, line(__NR_wait4, (u64[6]){ (u64)-1l, P(&ends[i].status), 3 },
+					 5)));
+	}
+	LINE("wait4(-1, 0x1000, 0, NULL) = -1 ECHILD (No child processes)", -ECHILD, wait4,
+	     (u64)-1l, 0x1000, 0, 0);
+	LINE("waitid(P_PID, 5, NULL, WEXITED|WNOWAIT, NULL) = 0", 0, waitid, 1, 5, 0, 0x01000004, 0);
+	LINE("futex(0x1000, FUTEX_WAKE|FUTEX_PRIVATE_FLAG, 1) = 0", 0, futex, 0x1000, 129, 1);
+	LINE("futex(0x1000, FUTEX_WAIT, 2, {tv_sec=1, tv_nsec=500}) = -1 ETIMEDOUT (Connection "
+	     "timed out)", -ETIMEDOUT, futex, 0x1000, 0, 2, P(ts));
+	LINE("futex(0x1000, FUTEX_WAIT_BITSET|FUTEX_CLOCK_REALTIME, 2, NULL, NULL, "
+	     "FUTEX_BITSET_MATCH_ANY) = 0", 0, futex, 0x1000, 0x109, 2, 0, 0, ~0u);
+	LINE("futex(0x1000, FUTEX_CMP_REQUEUE, 1, 2147483647, 0x2000, 4) = 0", 0, futex, 0x1000, 4,
+	     1, 2147483647, 0x2000, 4);
+	LINE("rt_sigprocmask(SIG_BLOCK, [CHLD RT_2], NULL, 8) = 0", 0, rt_sigprocmask, 0, P(&set), 0,
+	     8);
+	LINE("rt_sigprocmask(SIG_SETMASK, ~[INT TERM], [CHLD RT_2], 8) = 0", 0, rt_sigprocmask, 2,
+	     P(&most), P(&set), 8);
+	LINE("rt_sigaction(SIGINT, {sa_handler=0x405000, sa_mask=[INT], "
+	     "sa_flags=SA_RESTORER|SA_RESTART, sa_restorer=0x402000}, NULL, 8) = 0", 0, rt_sigaction,
+	     2, P(act), 0, 8);
+	LINE("nanosleep({tv_sec=1, tv_nsec=500}, NULL) = 0", 0, nanosleep, P(ts), 0);
+	LINE("nanosleep(0x10, NULL) = -1 EFAULT (Bad address)", -EFAULT, nanosleep, 0x10, 0);
+	LINE("prctl(PR_SET_NAME, \"worker\") = 0", 0, prctl, 15, P("worker"));
+	LINE("tgkill(5, 6, SIGUSR1) = 0", 0, tgkill, 5, 6, 10);
+	t = (struct textbuf)TEXTBUF(text);
+	trace_siginfo(&t, &info);
+	CHECK(!strcmp(text, "--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=5, si_uid=7, "
+			    "si_status=3} ---\n"));
+	info = (struct k_siginfo){ .signo = 11, .code = 1, .addr = 0x10 };
+	t = (struct textbuf)TEXTBUF(text);
+	trace_siginfo(&t, &info);
+	CHECK(!strcmp(text, "--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=0x10} ---"
+			    "\n"));
+	info = (struct k_siginfo){ .signo = 34, .code = SI_QUEUE, .pid = 5, .uid = 7, .value = 9 };
+	t = (struct textbuf)TEXTBUF(text);
+	trace_siginfo(&t, &info);
+	CHECK(!strcmp(text, "--- SIGRT_2 {si_signo=SIGRT_2, si_code=SI_QUEUE, si_pid=5, si_uid=7, "
+			    "si_value=0x9} ---\n"));
+}
+
 static void t_trace_lines(void)
 {
 	char *p = bad_page(), *hole = p + 2 * PIECE;
@@ -993,8 +1065,7 @@ static void t_trace_lines(void)
 	     ioctl, 1, TCGETS, 0x1000);
 	LINE("mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7000",
 	     0x7000, mmap, 0, 4096, 3, 0x22, (u64)-1l, 0);
-	LINE("futex(0x1000, FUTEX_WAKE|FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0) = 0", 0, futex, 0x1000,
-	     129, 1, 0, 0, 0);
+	t_trace_process_lines();
 	LINE("read(0, 0x10, 5) = ? (interrupted by a signal)", -ERESTARTSYS, read, 0, 0x10, 5);
 	LINE("rseq(0, 0, 0) = -1 ENOSYS (Function not implemented)", -ENOSYS, rseq, 0);
 	LINE("mount(0, 0, 0) = -1 EPERM (Operation not permitted)", -EPERM, mount, 0);

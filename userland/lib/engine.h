@@ -76,7 +76,4 @@ extern const struct rs_engine_ops rs_engine_device;
 /* What rs_run() uses: rs_engine_device, unless a test puts something else here first. */
 extern const struct rs_engine_ops *rs_engine_default;
 
-/* How many vCPUs the guest kernel can use; more are refused. A test of the threads raises it. */
-extern unsigned int rs_cpus_available;
-
 #endif /* RS_ENGINE_H */

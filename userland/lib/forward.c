@@ -818,14 +818,6 @@ static inline long short_way(struct rs_caller *by, uint64_t nr, unsigned int fla
 	return rs_raw6(nr, out[0], out[1], out[2], out[3], out[4], out[5]);
 }
 
-static __attribute__((noinline)) long forward_buffer(struct rs_caller *by, uint64_t nr,
-						     unsigned int flags)
-{
-	int32_t fd = RS_READ_ONCE(by->shared->call.args[0]);
-
-	return rs_fd_owned(by->sb, fd) ? short_way(by, nr, flags, fd) : -EBADF;
-}
-
 /* The short way where other threads make calls too: the descriptor is held. */
 static __attribute__((noinline)) long forward_held(struct rs_caller *by, uint64_t nr,
 						   unsigned int flags)
@@ -837,6 +829,17 @@ static __attribute__((noinline)) long forward_held(struct rs_caller *by, uint64_
 		ret = short_way(by, nr, flags, fd);
 	release_fds(by);
 	return ret;
+}
+
+static __attribute__((noinline)) long forward_buffer(struct rs_caller *by, uint64_t nr,
+						     unsigned int flags)
+{
+	int32_t fd;
+
+	if (flags & RS_ROW_SEVERAL)
+		return forward_held(by, nr, flags);
+	fd = RS_READ_ONCE(by->shared->call.args[0]);
+	return rs_fd_owned(by->sb, fd) ? short_way(by, nr, flags, fd) : -EBADF;
 }
 
 static inline long forward_plain(struct rs_caller *by, uint64_t nr)
@@ -1054,7 +1057,6 @@ long rs_dispatch(struct rs_caller *by)
 	if (flags == RS_ROW_PLAIN)
 		return forward_plain(by, nr);
 	if (flags)
-		return flags & RS_ROW_SEVERAL ? forward_held(by, nr, flags)
-					      : forward_buffer(by, nr, flags);
+		return forward_buffer(by, nr, flags);
 	return dispatch_other(by, nr);
 }

@@ -71,8 +71,16 @@ static inline long rs_raw5(long nr, long a, long b, long c, long d, long e)
 
 #endif /* RS_RAW_HOOK */
 
-/* One read of memory that somebody else may be writing. */
+/*
+ * One read of memory that somebody else may be writing, one write of what he may be reading. The
+ * sanitizer does not know what volatile is for; the compiler makes better code of it.
+ */
+#ifdef __SANITIZE_THREAD__
+#define RS_READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define RS_WRITE_ONCE(x, v)	__atomic_store_n(&(x), v, __ATOMIC_RELAXED)
+#else
 #define RS_READ_ONCE(x)		(*(const volatile __typeof__(x) *)&(x))
 #define RS_WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
+#endif
 
 #endif /* RS_RAW_H */

@@ -28,7 +28,6 @@
 #include "threads.h"
 
 const struct rs_engine_ops *rs_engine_default = &rs_engine_device;
-unsigned int rs_cpus_available = RS_MAX_CPUS;
 
 static int setup_failed(struct rs_result *r, int status, const char *why)
 {
@@ -52,8 +51,6 @@ static const char *bad_config(const struct rs_config *c)
 	}
 	if (c->cpus == 0 || c->cpus > RS_MAX_CPUS)
 		return "cpus must be between 1 and 16";
-	if (c->cpus > rs_cpus_available)
-		return "more than one CPU is not available in this version";
 	if (c->pids == 0 || c->pids > RS_MAX_PIDS)
 		return "pids must be between 1 and 30000";
 	if (c->net != RS_NET_NONE && c->net != RS_NET_HOST)

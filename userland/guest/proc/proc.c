@@ -700,6 +700,7 @@ static void process_end(struct process *p)
 			rs_printf("guest kernel: %lu bytes of the kernel stack were used at most\n",
 				  kstack_used(this_kstack()));
 	}
+	p->exiting = true;
 	syscall_process_end(p);
 	leave_memory(p);
 	vfork_done(p);
@@ -723,9 +724,10 @@ void thread_exit(int wait_status)
 	struct thread *exec = p->exec_thread;
 
 	syscall_thread_exit(t);
+	/* Unless all end at once, the first thread's status is the process's, whenever it ended. */
+	if (!p->exiting && t->tid == p->pid)
+		p->wait_status = wait_status;
 	if (p->nthreads == 1) {
-		if (!p->exiting)
-			p->wait_status = wait_status;
 		thread_remove(t);
 		process_end(p);
 	} else {

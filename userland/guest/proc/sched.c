@@ -133,6 +133,9 @@ static void handle_events(void)
 	if (events & RS_EVENT_TIMER) {
 		host_timer = NO_DEADLINE;
 		run_timers();
+		/* Whoever runs goes on running; an idle CPU looks before it sleeps. */
+		if (current() != this_queue()->idle)
+			sched_timers_changed();
 	}
 	if (events & RS_EVENT_TICK && this_queue()->n)
 		current()->work |= THREAD_WORK_RESCHED;
@@ -281,7 +284,8 @@ static void enqueue_on(struct thread *t, u32 cpu)
 	list_add_tail(&q->ready, &t->sched.run);
 	sched_pending++;
 	q->n++;
-	rs_cpus[cpu].shared->want_tick = 1;
+	/* Visible before ticking is looked at: the host clears that and looks at this again. */
+	__atomic_store_n(&rs_cpus[cpu].shared->want_tick, 1, __ATOMIC_SEQ_CST);
 	if (cpu != this_cpu()->id) {
 		idle[cpu] = false;	/* one thread for one idle CPU */
 		kick(cpu);

@@ -124,6 +124,15 @@ static size_t read_user(void *ctx, void *dst, u64 va, size_t n)
 	return i;
 }
 
+/* There has been more than one thread: lines begin with whose they are. */
+static bool trace_many;
+
+static void trace_prefix(struct textbuf *t, u32 tid)
+{
+	if (trace_many)
+		text_printf(t, "[pid %u] ", tid);
+}
+
 /* The line in memory of its own, to be printed and freed by the caller; NULL without memory. */
 static struct textbuf trace_text(u64 nr, const u64 *args, long ret)
 {
@@ -131,8 +140,10 @@ static struct textbuf trace_text(u64 nr, const u64 *args, long ret)
 	struct textbuf t = { .size = TRACE_LINE };
 
 	t.buf = kmalloc(TRACE_LINE);
-	if (t.buf)
+	if (t.buf) {
+		trace_prefix(&t, current()->tid);
 		trace_format(&t, nr, args, ret, &mem);
+	}
 	return t;
 }
 
@@ -144,34 +155,27 @@ static void trace_line(u64 nr, const u64 *args, long ret)
 	kfree(t.buf);
 }
 
-void trace_signal(const struct process *p, int sig, int code, u64 addr)
+void trace_signal(const struct process *p, const struct k_siginfo *info)
 {
-	struct textbuf t = { .size = 160 };
-	char buf[160];
-	const char *name = signal_name(sig);
+	char buf[256];
+	struct textbuf t = TEXTBUF(buf);
 
 	if (!traced_at_all(p))
 		return;
-	t.buf = buf;
-	if (name)
-		text_printf(&t, "--- %s {si_signo=%s, si_code=%d", name, name, code);
-	else
-		text_printf(&t, "--- SIGRT_%d {si_signo=%d, si_code=%d", sig - 32, sig, code);
-	if (code > 0 && code != SI_KERNEL)
-		text_printf(&t, ", si_addr=%#lx", (unsigned long)addr);
-	text_printf(&t, "} ---\n");
+	trace_prefix(&t, current()->tid);
+	trace_siginfo(&t, info);
 	rs_report_text(RS_CONSOLE_TRACE, &t);
 }
 
 void trace_exit(const struct process *p, int wait_status)
 {
-	struct textbuf t = { .size = 80 };
 	char buf[80];
+	struct textbuf t = TEXTBUF(buf);
 	const char *name = signal_name(wait_status & 0x7f);
 
 	if (!traced_at_all(p))
 		return;
-	t.buf = buf;
+	trace_prefix(&t, p->pid);
 	if (!(wait_status & 0x7f))
 		text_printf(&t, "+++ exited with %d +++\n", wait_status >> 8 & 0xff);
 	else if (name)
@@ -245,26 +249,46 @@ static noinline long dispatch_slow(struct rs_frame *f, u64 nr)
 
 static bool trace_on; /* some process is traced; set once at boot */
 
-void rs_syscall(struct rs_frame *f)
+/*
+ * Calls that are traced, and all with several CPUs: the big lock is held from here to the end. It
+ * is not the way of the common call, which is counted in single instructions.
+ */
+static noinline void syscall_locked(struct rs_frame *f, struct thread *t, u32 nr)
 {
-	struct thread *t = current();
-	u32 nr = (u32)f->error; /* Linux looks at 32 bits of rax, too */
-	sys_fn fn;
+	sys_fn fn = nr < RS_NR_SYSCALLS ? handlers[nr] : NULL;
 	long ret;
 
 	sched_enter();
 	t->in_syscall = (u64)nr + 1;
 	rs_stats()->syscalls++;
-	fn = nr < RS_NR_SYSCALLS ? handlers[nr] : NULL;
-	if (likely(fn && !trace_on))
-		ret = fn(f);
-	else
-		ret = dispatch_slow(f, nr);
+	ret = fn && !trace_on ? fn(f) : dispatch_slow(f, nr);
+	f->rax = ret;
+	if (IS_RESTART(ret))
+		t->work |= THREAD_WORK_SIGNAL;
+	t->in_syscall = 0;
+	sched_leave();
+}
+
+static bool not_plain; /* every call takes syscall_locked() */
+
+void rs_syscall(struct rs_frame *f)
+{
+	struct thread *t = current();
+	u32 nr = (u32)f->error; /* Linux looks at 32 bits of rax, too */
+	sys_fn fn = nr < RS_NR_SYSCALLS ? handlers[nr] : NULL;
+	long ret;
+
+	if (unlikely(!fn || not_plain)) {
+		syscall_locked(f, t, nr);
+		return;
+	}
+	t->in_syscall = (u64)nr + 1;
+	rs_stats()->syscalls++;
+	ret = fn(f);
 	f->rax = ret;
 	if (unlikely(IS_RESTART(ret)))
 		t->work |= THREAD_WORK_SIGNAL;
 	t->in_syscall = 0;
-	sched_leave();
 }
 
 static int open_stdio(struct fd_table *files)
@@ -318,6 +342,7 @@ int syscall_process_init(struct process *p)
 			trace_on |= rs_boot->trace_mask[i] != 0;
 		}
 	}
+	not_plain = trace_on || rs_ncpus > 1;
 	return open_stdio(p->files);
 }
 
@@ -326,6 +351,7 @@ int syscall_fork(struct thread *t, struct thread *parent, u64 flags)
 	struct process *p = t->proc, *from = parent->proc;
 	bool new_process = p != from;
 
+	trace_many = true;
 	if (signal_init(t, parent, new_process))
 		return -ENOMEM;
 	if (!new_process)
@@ -371,7 +397,8 @@ void syscall_process_end(struct process *p)
 	if (p->cwd)
 		file_put(p->cwd);
 	p->cwd = NULL;
-	if (p->signals && p->exiting)
+	/* Not for one that has never run, after a fork without memory. */
+	if (p->exiting)
 		trace_exit(p, p->wait_status);
 	if (p->trace && !--p->trace->refs)
 		kfree(p->trace);

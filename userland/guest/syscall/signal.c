@@ -214,6 +214,8 @@ u32 signal_raise_group(u32 pgid, const struct k_siginfo *info)
 	return n;
 }
 
+static struct process *cpu_timer_process(int sig);
+
 /*
  * The terminal's signals are for the group in the foreground, the others for the program that the
  * sandbox was started for. A hangup is for both.
@@ -229,6 +231,8 @@ void signal_from_host(int sig)
 		if (sig != SIGHUP || p->pgid == tty_foreground)
 			return;
 	}
+	if (cpu_timer_process(sig))
+		p = cpu_timer_process(sig);
 	signal_raise(p, NULL, &info);
 }
 
@@ -409,7 +413,7 @@ static void enter_handler(struct rs_frame *f, int sig, const struct k_siginfo *i
 			thread_exit(t->proc->wait_status);
 		}
 		/* No room for the frame: what would be the handler's chance is gone. */
-		trace_signal(t->proc, SIGSEGV, SI_KERNEL, 0);
+		trace_signal(t->proc, &(struct k_siginfo){ .signo = SIGSEGV, .code = SI_KERNEL });
 		die(SIGSEGV, fault);
 	}
 	st->blocked |= act.mask | (act.flags & SA_NODEFER ? 0 : SIGBIT(sig));
@@ -474,7 +478,7 @@ void signal_deliver(struct rs_frame *f)
 		act = &sp->act[sig - 1];
 		if (act->handler == SIG_IGN || ignored(sp, sig))
 			continue;
-		trace_signal(t->proc, sig, info.code, info.addr);
+		trace_signal(t->proc, &info);
 		if (act->handler != SIG_DFL) {
 			if (restart) {
 				if (code == -ERESTARTSYS && (act->flags & SA_RESTART))
@@ -507,7 +511,7 @@ void signal_fault(struct rs_frame *f)
 	struct k_sigaction *act = &t->proc->signals->act[fault.sig - 1];
 	struct k_siginfo info = { .signo = fault.sig, .code = fault.code, .addr = fault.addr };
 
-	trace_signal(t->proc, fault.sig, fault.code, fault.addr);
+	trace_signal(t->proc, &info);
 	/* A fault cannot wait or be ignored: the instruction would only fault again. */
 	if (act->handler == SIG_DFL || act->handler == SIG_IGN ||
 	    (t->sig->blocked & SIGBIT(fault.sig)))
@@ -852,9 +856,27 @@ static void real_set(struct signal_process *sp, u64 value, u64 interval)
 }
 
 /*
- * Only the timer of real time is kept here. The two that count the time of the CPU would need the
- * time of a process's threads to be watched; nothing of that is promised.
+ * The timers that count the time of the CPU are the host process's: they count that of the whole
+ * sandbox, and their signals are for who set them last.
  */
+static u32 cpu_timer_owner[3];
+
+static struct process *cpu_timer_process(int sig)
+{
+	u32 which = sig == SIGVTALRM ? 1 : sig == SIGPROF ? 2 : 0;
+
+	return which ? process_find(cpu_timer_owner[which]) : NULL;
+}
+
+static long cpu_timer(u64 nr, struct rs_frame *f)
+{
+	u64 a[6] = { ARG0(f), ARG1(f), ARG2(f) };
+
+	if (nr == __NR_setitimer)
+		cpu_timer_owner[(u32)ARG0(f)] = current_proc()->pid;
+	return forward(nr, a);
+}
+
 long sys_setitimer(struct rs_frame *f)
 {
 	struct signal_process *sp = current_proc()->signals;
@@ -868,8 +890,8 @@ long sys_setitimer(struct rs_frame *f)
 	if (!to_ns(new.value_sec, new.value_usec, &value) ||
 	    !to_ns(new.interval_sec, new.interval_usec, &interval))
 		return -EINVAL;
-	if (ARG0(f))
-		return value ? -ENOSYS : 0;
+	if ((u32)ARG0(f))
+		return cpu_timer(__NR_setitimer, f);
 	real_read(sp, &old);
 	real_set(sp, value, interval);
 	return ARG2(f) ? copyout(ARG2(f), &old, sizeof(old)) : 0;
@@ -877,12 +899,13 @@ long sys_setitimer(struct rs_frame *f)
 
 long sys_getitimer(struct rs_frame *f)
 {
-	struct k_itimerval v = { 0 };
+	struct k_itimerval v;
 
 	if ((u32)ARG0(f) > 2)
 		return -EINVAL;
-	if (!ARG0(f))
-		real_read(current_proc()->signals, &v);
+	if ((u32)ARG0(f))
+		return cpu_timer(__NR_getitimer, f);
+	real_read(current_proc()->signals, &v);
 	return copyout(ARG1(f), &v, sizeof(v));
 }
 

@@ -16,6 +16,7 @@
 #include <linux/mman.h>
 #include <linux/futex.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 #include <linux/random.h>
 #include <linux/stat.h>
 #include "symbols.h"
@@ -94,6 +95,23 @@ static const struct symbol sym_futex[] = {
 	FIELD(0x7f, 5, "FUTEX_WAKE_OP"), FIELD(0x7f, 6, "FUTEX_LOCK_PI"), FIELD(0x7f, 7, "FUTEX_UNLOCK_PI"), FIELD(0x7f, 9, "FUTEX_WAIT_BITSET"),
 	FIELD(0x7f, 10, "FUTEX_WAKE_BITSET"), BIT(FUTEX_PRIVATE_FLAG), BIT(FUTEX_CLOCK_REALTIME), END
 };
+static const struct symbol sym_clone[] = {
+	BIT(CLONE_VM), BIT(CLONE_FS), BIT(CLONE_FILES), BIT(CLONE_SIGHAND), BIT(CLONE_PIDFD), BIT(CLONE_PTRACE), BIT(CLONE_VFORK), BIT(CLONE_PARENT),
+	BIT(CLONE_THREAD), BIT(CLONE_NEWNS), BIT(CLONE_SYSVSEM), BIT(CLONE_SETTLS), BIT(CLONE_PARENT_SETTID), BIT(CLONE_CHILD_CLEARTID),
+	BIT(CLONE_DETACHED), BIT(CLONE_UNTRACED), BIT(CLONE_CHILD_SETTID), BIT(CLONE_NEWCGROUP), BIT(CLONE_NEWUTS), BIT(CLONE_NEWIPC),
+	BIT(CLONE_NEWUSER), BIT(CLONE_NEWPID), BIT(CLONE_NEWNET), BIT(CLONE_IO), BIT(CLONE_CLEAR_SIGHAND), BIT(CLONE_INTO_CGROUP), END
+};
+static const struct symbol sym_wait[] = {
+	FIELD(~0ull, 0, "0"), FLAG(1, "WNOHANG"), FLAG(2, "WUNTRACED"), FLAG(4, "WEXITED"), FLAG(8, "WCONTINUED"), FLAG(0x01000000, "WNOWAIT"),
+	FLAG(0x20000000, "__WNOTHREAD"), FLAG(0x40000000, "__WALL"), FLAG(0x80000000, "__WCLONE"), END
+};
+static const struct symbol sym_idtype[] = {
+	VAL(0, "P_ALL"), VAL(1, "P_PID"), VAL(2, "P_PGID"), VAL(3, "P_PIDFD"), END
+};
+static const struct symbol sym_sigaction[] = {
+	FIELD(~0ull, 0, "0"), FLAG(0x04000000, "SA_RESTORER"), FLAG(0x08000000, "SA_ONSTACK"), FLAG(0x10000000, "SA_RESTART"), FLAG(1, "SA_NOCLDSTOP"),
+	FLAG(2, "SA_NOCLDWAIT"), FLAG(4, "SA_SIGINFO"), FLAG(0x40000000, "SA_NODEFER"), FLAG(0x80000000, "SA_RESETHAND"), END
+};
 static const struct symbol sym_rlimit[] = {
 	VAL(0, "RLIMIT_CPU"), VAL(1, "RLIMIT_FSIZE"), VAL(2, "RLIMIT_DATA"), VAL(3, "RLIMIT_STACK"), VAL(4, "RLIMIT_CORE"), VAL(5, "RLIMIT_RSS"),
 	VAL(6, "RLIMIT_NPROC"), VAL(7, "RLIMIT_NOFILE"), VAL(8, "RLIMIT_MEMLOCK"), VAL(9, "RLIMIT_AS"), VAL(10, "RLIMIT_LOCKS"),
@@ -132,7 +150,8 @@ static const struct symbol *const sets[RS_SET_COUNT] = {
 	[RS_SET_CLOCK] = sym_clock, [RS_SET_SIGNAL] = sym_signal, [RS_SET_WHENCE] = sym_whence, [RS_SET_FAMILY] = sym_family, [RS_SET_SOCK] = sym_sock,
 	[RS_SET_MSG] = sym_msg, [RS_SET_MADV] = sym_madv, [RS_SET_SIGHOW] = sym_sighow, [RS_SET_FUTEX] = sym_futex, [RS_SET_RLIMIT] = sym_rlimit,
 	[RS_SET_GRND] = sym_grnd, [RS_SET_PRCTL] = sym_prctl, [RS_SET_ARCH] = sym_arch, [RS_SET_EPOLL] = sym_epoll, [RS_SET_FLOCK] = sym_flock,
-	[RS_SET_FCNTL] = sym_fcntl, [RS_SET_IOCTL] = sym_ioctl,
+	[RS_SET_FCNTL] = sym_fcntl, [RS_SET_IOCTL] = sym_ioctl, [RS_SET_CLONE] = sym_clone, [RS_SET_WAIT] = sym_wait, [RS_SET_IDTYPE] = sym_idtype,
+	[RS_SET_SIGACTION] = sym_sigaction,
 };
 
 void text_set(struct textbuf *t, unsigned int set, u64 v)
@@ -140,7 +159,8 @@ void text_set(struct textbuf *t, unsigned int set, u64 v)
 	const struct symbol *s;
 	bool any = false;
 
-	v = (u32)v;	/* all of these are C ints */
+	if (set != RS_SET_CLONE)	/* clone3() has more of them */
+		v = (u32)v;	/* all others are C ints */
 	if (set == RS_SET_MODE) {
 		text_printf(t, "%#o", (unsigned int)v);
 		return;
@@ -196,6 +216,36 @@ const char *signal_name(int sig)
 	return NULL;
 }
 
+/* Codes that a signal has of its own begin at 1. */
+static const struct {
+	int sig;
+	const char *name[9];
+} codes[] = {
+	{ 4, { NULL, "ILL_ILLOPC", "ILL_ILLOPN", "ILL_ILLADR", "ILL_ILLTRP", "ILL_PRVOPC", "ILL_PRVREG", "ILL_COPROC", "ILL_BADSTK" } },
+	{ 5, { NULL, "TRAP_BRKPT", "TRAP_TRACE" } },
+	{ 7, { NULL, "BUS_ADRALN", "BUS_ADRERR", "BUS_OBJERR" } },
+	{ 8, { NULL, "FPE_INTDIV", "FPE_INTOVF", "FPE_FLTDIV", "FPE_FLTOVF", "FPE_FLTUND", "FPE_FLTRES", "FPE_FLTINV", "FPE_FLTSUB" } },
+	{ 11, { NULL, "SEGV_MAPERR", "SEGV_ACCERR" } },
+	{ 17, { NULL, "CLD_EXITED", "CLD_KILLED", "CLD_DUMPED", "CLD_TRAPPED", "CLD_STOPPED", "CLD_CONTINUED" } },
+};
+
+const char *signal_code_name(int sig, int code)
+{
+	size_t i;
+
+	switch (code) {
+	case 0: return "SI_USER";
+	case 0x80: return "SI_KERNEL";
+	case -1: return "SI_QUEUE";
+	case -2: return "SI_TIMER";
+	case -6: return "SI_TKILL";
+	}
+	for (i = 0; i < ARRAY_SIZE(codes) && code > 0; i++)
+		if (codes[i].sig == sig && (size_t)code < ARRAY_SIZE(codes[i].name))
+			return codes[i].name[code];
+	return NULL;
+}
+
 const char *syscall_name(u64 nr)
 {
 	switch (nr) {
@@ -216,13 +266,12 @@ const char *syscall_name_any(u64 nr)
 {
 	switch (nr) {
 #define ABSENT(name) case __NR_##name: return #name;
-	ABSENT(fork) ABSENT(vfork) ABSENT(clone) ABSENT(execveat) ABSENT(rseq) ABSENT(vmsplice) ABSENT(signalfd) ABSENT(signalfd4)
+	ABSENT(rseq) ABSENT(vmsplice) ABSENT(signalfd) ABSENT(signalfd4)
 	ABSENT(timer_create) ABSENT(timer_settime) ABSENT(timer_gettime) ABSENT(timer_delete) ABSENT(seccomp) ABSENT(getdents)
 	ABSENT(io_uring_setup) ABSENT(io_uring_enter) ABSENT(io_setup) ABSENT(mq_open) ABSENT(shmget) ABSENT(shmat) ABSENT(semget) ABSENT(msgget)
 	ABSENT(modify_ldt) ABSENT(pkey_alloc) ABSENT(pkey_mprotect) ABSENT(mbind) ABSENT(get_mempolicy) ABSENT(set_mempolicy)
 #undef ABSENT
-#ifdef __NR_clone3
-	case __NR_clone3: return "clone3";
+#ifdef __NR_openat2
 	case __NR_openat2: return "openat2";
 #endif
 	}

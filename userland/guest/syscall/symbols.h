@@ -19,6 +19,8 @@ void text_error(struct textbuf *t, int e);
 const char *errno_name(int e);
 /** signal_name() - "SIGSEGV", NULL when @sig has no name of its own */
 const char *signal_name(int sig);
+/** signal_code_name() - "SEGV_MAPERR": si_code @code of @sig, NULL when it has no name */
+const char *signal_code_name(int sig, int code);
 /** syscall_name() - "openat", NULL when @nr is not in rs_calls.def */
 const char *syscall_name(u64 nr);
 /**

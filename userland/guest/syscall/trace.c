@@ -175,6 +175,8 @@ static void argument(struct textbuf *t, u64 nr, unsigned int i, u32 desc, const 
 {
 	u64 v = a[i], param = RS_ARG_PARAM(desc);
 
+	if (trace_struct(t, nr, i, a, ret, m))
+		return;
 	switch (RS_ARG_KIND(desc)) {
 	case RS_A_INT:
 	case RS_A_FD: text_printf(t, "%d", (int)v); break;
@@ -266,6 +268,7 @@ void trace_format(struct textbuf *t, u64 nr, const u64 *args, long ret,
 			n--;
 		if (nr == __NR_fcntl && ((int)args[1] == F_GETFD || (int)args[1] == F_GETFL))
 			n--;
+		n = trace_nargs(nr, args, n);
 		for (i = 0; i < n; i++) {
 			if (i)
 				text_printf(t, ", ");

@@ -18,6 +18,19 @@ struct trace_memory {
 	void *ctx;
 };
 
+/**
+ * trace_struct() - argument @i of call @nr, where it looks different from what rs_calls.def says;
+ * false when it does not (trace_structs.c)
+ */
+bool trace_struct(struct textbuf *t, u64 nr, unsigned int i, const u64 *args, long ret,
+		  const struct trace_memory *mem);
+/** trace_nargs() - how many of @n arguments mean something, by the values of the others */
+unsigned int trace_nargs(u64 nr, const u64 *args, unsigned int n);
+
+struct k_siginfo;
+/** trace_siginfo() - "--- SIGCHLD {...} ---\n" */
+void trace_siginfo(struct textbuf *t, const struct k_siginfo *info);
+
 #define TRACE_NO_RETURN (-1000000l) /* result of a call that does not come back: printed as "?" */
 
 /**

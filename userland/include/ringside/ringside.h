@@ -64,7 +64,7 @@ enum rs_stats_format { RS_STATS_OFF, RS_STATS_TABLE, RS_STATS_JSON };
  * @memory:  bytes of guest memory, RS_MIN_MEMORY .. RS_MAX_MEMORY, rounded up to 2 MiB. A bound for
  *	     the program's memory, not for all it can make the host use: what it leaves in pipes,
  *	     sockets and memfd_create(2) files is the host's, and memory.max of a cgroup bounds it
- * @cpus:    1
+ * @cpus:    vCPUs of the guest, a thread each, 1 .. RS_MAX_CPUS
  * @pids:    processes and threads that may exist at once, 1 .. RS_MAX_PIDS
  * @trace:   print system calls; @trace_mask bit NR selects, when @trace
  * @explain: print, for every refusal, the rule that refused and the option that would allow it
