@@ -442,6 +442,10 @@ void mm_fork_failed(struct mm *parent, u64 addr)
 
 bool (*page_alloc_refuse)(void);
 
+void kmalloc_drop_spare(void)
+{
+}
+
 struct vma *mm_find_from(struct mm *mm, u64 addr)
 {
 	(void)mm, (void)addr;

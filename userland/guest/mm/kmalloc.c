@@ -216,6 +216,30 @@ void *krealloc(void *obj, size_t size)
 	return p;
 }
 
+void kmalloc_drop_spare(void)
+{
+	struct slab *s, *next;
+	struct list empty;
+	unsigned int c;
+
+	list_init(&empty);
+	spin_lock(&heap_lock);
+	for (c = 0; c < NCLASSES; c++) {
+		if (!partial[c].next)
+			continue;
+		list_for_each_safe(s, next, &partial[c], list) {
+			if (s->used)
+				continue;
+			list_del(&s->list);
+			list_add(&empty, &s->list);
+			s->magic = 0;
+		}
+	}
+	spin_unlock(&heap_lock);
+	list_for_each_safe(s, next, &empty, list)
+		page_put(gpa_page(gpa_of(s)));
+}
+
 u64 kmalloc_in_use(void)
 {
 	return in_use;
