@@ -646,6 +646,7 @@ static void __noreturn sandbox_end(int wait_status)
 			list_del(&p->sibling);
 			process_free(p);
 		}
+	syscall_drop_spare();
 	thread_drop_spare();
 	pgtable_drop_spare();
 	kmalloc_drop_spare();

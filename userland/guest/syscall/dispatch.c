@@ -406,6 +406,12 @@ void syscall_process_end(struct process *p)
 	signal_process_free(p);
 }
 
+void syscall_drop_spare(void)
+{
+	cwd_drop();
+	sigframe_drop_buffers();
+}
+
 void syscall_process_free(struct process *p)
 {
 	(void)p; /* a zombie has nothing of ours any more */

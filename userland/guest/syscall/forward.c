@@ -239,6 +239,17 @@ void cwd_enter(void)
 	cwd_now(want);
 }
 
+void cwd_drop(void)
+{
+	u32 i;
+
+	for (i = 0; i < RS_NR_CPUS; i++) {
+		if (host_cwd[i])
+			file_put(host_cwd[i]);
+		host_cwd[i] = NULL;
+	}
+}
+
 void cwd_now(struct file *cwd)
 {
 	struct file **at = &host_cwd[this_cpu()->id], *old = *at;

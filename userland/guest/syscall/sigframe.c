@@ -81,9 +81,20 @@ bool sigframe_position(u64 sp, u64 xstate, u64 frame_size, u64 *frame, u64 *fpst
 }
 
 /* Room for one extended state; a CPU uses it between two instructions of ring 3. */
+static u8 *buffers[RS_NR_CPUS];
+
+void sigframe_drop_buffers(void)
+{
+	u32 i;
+
+	for (i = 0; i < RS_NR_CPUS; i++) {
+		kfree(buffers[i]);
+		buffers[i] = NULL;
+	}
+}
+
 static u8 *xstate_buffer(void)
 {
-	static u8 *buffers[RS_NR_CPUS];
 	u32 id = this_cpu()->id;
 
 	if (!buffers[id])

@@ -179,6 +179,8 @@ long sigframe_build(struct rs_frame *f, const struct k_sigaction *act, const str
  * the frame is not usable
  */
 long sigframe_return(struct rs_frame *f, u64 *mask, struct signal_thread *st);
+/** sigframe_drop_buffers() - gives back what each CPU keeps for frames */
+void sigframe_drop_buffers(void);
 /** sigframe_on_altstack() - @sp lies on the thread's alternate stack */
 static inline bool sigframe_on_altstack(const struct signal_thread *st, u64 sp)
 {
