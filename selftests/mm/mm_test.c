@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -680,6 +681,33 @@ static void t_file_truncated(void)
 	CHECK(!ftruncate(fd, 4 * PAGE) && p[3 * PAGE] == 0);
 }
 
+/* Two mappings of one file, made by each for itself, are one memory to futexes as well. */
+static void t_file_semaphore(void)
+{
+	char name[] = "rs-mm-XXXXXX";
+	int fd = mkstemp(name);
+	sem_t *a, *b;
+	pid_t pid;
+
+	CHECK(fd >= 0 && !ftruncate(fd, 4 * PAGE));
+	a = (sem_t *)(mmap(NULL, 2 * PAGE, RW, MAP_SHARED, fd, PAGE) + 64);
+	CHECK(!sem_init(a, 1, 0) && !sem_init(a + 1, 1, 0));
+	pid = start();
+	if (!pid) {
+		int other = open(name, O_RDWR);
+
+		munmap((char *)a - 64, 2 * PAGE);
+		b = (sem_t *)(mmap(NULL, 3 * PAGE, RW, MAP_SHARED, other, 0) + PAGE + 64);
+		for (int i = 0; i < 200; i++)
+			CHECK(!sem_wait(b) && !sem_post(b + 1));
+		_exit(0);
+	}
+	for (int i = 0; i < 200; i++)
+		CHECK(!sem_post(a) && !sem_wait(a + 1));
+	finish(pid);
+	CHECK(!unlink(name));
+}
+
 static void t_memfd(void)
 {
 	int fd = memfd_create("rs-mm", MFD_CLOEXEC);
@@ -1126,7 +1154,8 @@ static const struct { const char *name; void (*run)(void); } cases[] = {
 	T(dontneed_after_fork), T(mremap_after_fork), T(brk_after_fork), T(stack_after_fork), T(guard), T(dontfork), T(wipeonfork),
 	T(marks_of_large_areas), T(shared_over_fork), T(shared_mprotect), T(shared_pieces), T(shared_duplicate), T(shared_survives_unmap),
 	T(dontunmap), T(noreplace), T(file_grows), T(file_shrinks_and_returns), T(file_shared_by_processes), T(file_private_sees_file),
-	T(file_readonly), T(file_truncated), T(memfd), T(msync), T(mincore), T(mlock), T(populate), T(vfork_unmaps), T(clone_vm),
+	T(file_readonly), T(file_truncated), T(file_semaphore),
+	T(memfd), T(msync), T(mincore), T(mlock), T(populate), T(vfork_unmaps), T(clone_vm),
 	T(threads_map_while_forking), T(host_write_while_forking), T(host_write_of_many_pages), T(host_write_in_pieces),
 	T(host_write_dontfork), T(host_write_wipeonfork), T(host_write_of_a_sharer),
 };

@@ -13,6 +13,7 @@
  * Free space is looked for from mmap_base downwards, then above it. The space below a stack that
  * grows counts as used for STACK_GAP bytes.
  */
+#include <asm/unistd.h>
 #include <linux/mman.h>
 #include "vma.h"
 #include "fault.h"
@@ -404,6 +405,28 @@ static long mmap_place(struct mm *mm, const struct mmap_req *r, u64 len)
 }
 
 /*
+ * Two mappings of a file may lie at two places of the window: those who share memory by it (futexes)
+ * go by the file itself.
+ */
+static struct file_map *shared_file(const struct mmap_req *r, u64 len, u32 flags)
+{
+	struct file_map *f = file_map_create(r->host_fd, r->offset, len, RS_MAP_SHARED | flags,
+					     r->name);
+	struct stat_head {
+		u64 dev, ino;
+	} *st = host_bounce();
+
+	if (IS_ERR(f))
+		return f;
+	rs_stats()->forwarded++;
+	if (!host_call2(__NR_fstat, r->host_fd, gpa_of(st))) {
+		f->dev = st->dev;
+		f->ino = st->ino;
+	}
+	return f;
+}
+
+/*
  * The host's mapping behind a file VMA; clears VM_MAYWRITE in *@flags where the file may not be
  * written.
  */
@@ -413,11 +436,11 @@ static struct file_map *mmap_file(const struct mmap_req *r, u64 len, u32 *flags)
 
 	if (!(*flags & VM_SHARED))
 		return file_map_create(r->host_fd, r->offset, len, 0, r->name);
-	f = file_map_create(r->host_fd, r->offset, len, RS_MAP_SHARED | RS_MAP_WRITE, r->name);
+	f = shared_file(r, len, RS_MAP_WRITE);
 	if (PTR_ERR(f) != -EACCES || *flags & VM_WRITE)
 		return f;
 	*flags &= ~VM_MAYWRITE;
-	return file_map_create(r->host_fd, r->offset, len, RS_MAP_SHARED, r->name);
+	return shared_file(r, len, 0);
 }
 
 static u32 vma_flags(const struct mmap_req *r)

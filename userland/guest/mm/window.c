@@ -129,6 +129,8 @@ struct file_map *file_map_extend(const struct file_map *from, u64 off, u64 size)
 	p = piece_new(from->offset + off, size, from->flags);
 	if (IS_ERR(p))
 		return ERR_PTR(PTR_ERR(p));
+	p->map.dev = from->dev;
+	p->map.ino = from->ino;
 	return piece_done(p, host_call3(RS_CALL_MAP_MORE, from->gpa + off, size, p->map.gpa),
 			  from->name);
 }

@@ -25,6 +25,7 @@ struct file_map {
 	u64 size;		/* bytes, multiple of the page size */
 	u64 offset;		/* in the file */
 	struct refstr *name;	/* for reports; may be NULL */
+	u64 dev, ino;		/* which file; 0 unless the mapping is shared */
 };
 
 /** window_init() - takes the window's position from the boot page; boot only */
