@@ -620,6 +620,56 @@ static void bytes_round(void)
 	CHECK(!K(close, (u64)r.fd[0]));
 }
 
+/* --- tokens ----------------------------------------------------------------------------------- */
+
+/* Everybody does one thing, and what makes that possible for all happens at once. */
+static int takes_one(u64 arg)
+{
+	char b;
+
+	(void)arg;
+	while (K(read, (u64)r.fd[0], P(&b), 1) != 1)
+		waits_for(r.fd[0], POLLIN);
+	return 0;
+}
+
+static int puts_some(u64 arg)
+{
+	char b[100] = { 0 };
+
+	(void)arg;
+	while (K(write, (u64)r.fd[1], P(b), sizeof(b)) != sizeof(b))
+		waits_for(r.fd[1], POLLOUT);
+	return 0;
+}
+
+static void token_round(void)
+{
+	u32 i, n = below(20), readers = below(2);
+	static u8 buf[65536];
+
+	memset(&r, 0, sizeof(r));
+	CHECK(K(pipe2, P(r.fd), 0) == 0);
+	second = r.fd[1];
+	npids = 0;
+	memset(killed, 0, sizeof(killed));
+	if (!readers)
+		CHECK(K(write, (u64)r.fd[1], P(buf), sizeof(buf)) == sizeof(buf));
+	for (i = 0; i < MAX_WRITERS + MAX_READERS; i++)
+		CHECK((pids[npids++] = spawn(readers ? takes_one : puts_some, 0)) > 0);
+	for (i = 0; i < n; i++)
+		disturb(r.fd[0], true);
+	K(sched_yield);
+	CHECK(!K(fcntl, (u64)r.fd[0], F_SETFL, 0) && !K(fcntl, (u64)r.fd[1], F_SETFL, 0));
+	/* One that was killed may have taken its token with it. */
+	if (readers)
+		CHECK(K(write, (u64)r.fd[1], P(buf), npids) == npids);
+	else
+		CHECK(K(read, (u64)r.fd[0], P(buf), sizeof(buf)) == sizeof(buf));
+	all_end();
+	CHECK(!K(close, (u64)r.fd[0]) && !K(close, (u64)r.fd[1]));
+}
+
 /* --- counters --------------------------------------------------------------------------------- */
 
 #define ADDERS	2
@@ -715,10 +765,11 @@ static void all_rounds(void)
 	u32 fds = 0;
 
 	for (round_no = 0; round_no < ROUNDS; round_no++) {
-		if (round_no % 4)
-			bytes_round();
-		else
-			counter_round();
+		switch (round_no % 4) {
+		case 0: counter_round(); break;
+		case 1: token_round(); break;
+		default: bytes_round();
+		}
 		/* The first rounds leave what every process leaves once. */
 		if (round_no == 20) {
 			objects = live_objects;
