@@ -20,6 +20,7 @@
 #include "syscall.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
+#include "../proc/report.h"
 
 #define UNBLOCKABLE	   (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
 #define STOP_SIGNALS	   (SIGBIT(SIGSTOP) | SIGBIT(SIGTSTP) | SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))
@@ -28,11 +29,6 @@
 #define SA_KNOWN                                                                            \
 	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_RESTART | \
 	 SA_NODEFER | SA_RESETHAND)
-
-struct sigqueue {
-	struct list link;
-	struct k_siginfo info;
-};
 
 u32 tty_foreground;
 
@@ -48,7 +44,31 @@ static bool ignored(const struct signal_process *sp, int sig)
 static void pending_init(struct sigpending *p)
 {
 	p->set = 0;
+	p->first_used = false;
 	list_init(&p->queue);
+}
+
+static struct sigqueue *entry_alloc(struct signal_process *sp, struct sigpending *p)
+{
+	struct sigqueue *q = &p->first;
+
+	if (likely(!p->first_used))
+		p->first_used = true;
+	else
+		q = kmalloc(sizeof(*q));
+	if (q)
+		sp->nqueued++;
+	return q;
+}
+
+static void entry_free(struct signal_process *sp, struct sigpending *p, struct sigqueue *q)
+{
+	list_del(&q->link);
+	sp->nqueued--;
+	if (likely(q == &p->first))
+		p->first_used = false;
+	else
+		kfree(q);
 }
 
 static void pending_drop(struct signal_process *sp, struct sigpending *p, u64 set)
@@ -59,11 +79,8 @@ static void pending_drop(struct signal_process *sp, struct sigpending *p, u64 se
 		return;
 	p->set &= ~set;
 	list_for_each_safe(q, next, &p->queue, link)
-		if (SIGBIT(q->info.signo) & set) {
-			list_del(&q->link);
-			kfree(q);
-			sp->nqueued--;
-		}
+		if (SIGBIT(q->info.signo) & set)
+			entry_free(sp, p, q);
 }
 
 static long pending_add(struct signal_process *sp, struct sigpending *p,
@@ -75,11 +92,10 @@ static long pending_add(struct signal_process *sp, struct sigpending *p,
 	if (!rt && p->set & SIGBIT(info->signo))
 		return 0;
 	if (!rt || sp->nqueued < SIGQUEUE_MAX)
-		q = kmalloc(sizeof(*q));
+		q = entry_alloc(sp, p);
 	if (q) {
 		q->info = *info;
 		list_add_tail(&p->queue, &q->link);
-		sp->nqueued++;
 	} else if (rt && info->code != SI_USER && info->code != SI_KERNEL) {
 		return -EAGAIN;
 	}
@@ -95,7 +111,6 @@ static int pending_take(struct signal_process *sp, struct sigpending *p, u64 set
 	struct sigqueue *q, *next;
 	bool found = false;
 
-	*info = (struct k_siginfo){ .signo = sig };
 	p->set &= ~SIGBIT(sig);
 	list_for_each_safe(q, next, &p->queue, link) {
 		if (q->info.signo != sig)
@@ -106,10 +121,10 @@ static int pending_take(struct signal_process *sp, struct sigpending *p, u64 set
 		}
 		found = true;
 		*info = q->info;
-		list_del(&q->link);
-		kfree(q);
-		sp->nqueued--;
+		entry_free(sp, p, q);
 	}
+	if (unlikely(!found))
+		*info = (struct k_siginfo){ .signo = sig };
 	return sig;
 }
 
@@ -187,6 +202,17 @@ long signal_raise(struct process *p, struct thread *t, const struct k_siginfo *i
 	if (!ret)
 		notify(p, t, bit);
 	return ret;
+}
+
+void signal_no_memory(u64 addr)
+{
+	struct fault_info fault = { .vector = VEC_PF, .addr = addr, .cause = FAULT_NO_MEMORY,
+				    .sig = SIGKILL };
+
+	if (current_proc()->exiting)
+		return;
+	report_death(current(), SIGKILL, &fault);
+	kill_process(current_proc());
 }
 
 u32 signal_raise_group(u32 pgid, const struct k_siginfo *info)
@@ -396,6 +422,10 @@ static void enter_handler(struct rs_frame *f, int sig, const struct k_siginfo *i
 	if (act.flags & SA_RESETHAND)
 		*slot = (struct k_sigaction){ .handler = SIG_DFL };
 	if (sigframe_build(f, &act, info, mask, st, fault)) {
+		if (t->no_memory) {
+			signal_no_memory(f->rsp);
+			thread_exit(t->proc->wait_status);
+		}
 		/* No room for the frame: what would be the handler's chance is gone. */
 		trace_signal(t->proc, &(struct k_siginfo){ .signo = SIGSEGV, .code = SI_KERNEL });
 		die(SIGSEGV, fault);
@@ -509,6 +539,11 @@ void rs_return_to_user(struct rs_frame *f)
 	struct process *p = t->proc;
 
 	sched_enter();
+	if (unlikely(t->no_memory)) {
+		t->no_memory = false;
+		if (f->vector == RS_VECTOR_SYSCALL && f->rax == (u64)-EFAULT)
+			f->rax = (u64)-ENOMEM;
+	}
 	/* Also called without work, when only the host's word is set. */
 	do {
 		host_events();

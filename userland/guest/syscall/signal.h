@@ -99,10 +99,17 @@ struct k_stack {
 
 #define SIGQUEUE_MAX 1024
 
+struct sigqueue {
+	struct list link;
+	struct k_siginfo info;
+};
+
 /** struct sigpending - what is pending; every bit of @set has an entry unless memory was short */
 struct sigpending {
 	u64 set;
-	struct list queue; /* struct sigqueue */
+	struct list queue;    /* struct sigqueue */
+	bool first_used;
+	struct sigqueue first; /* the entry for when nothing else is pending, which is mostly so */
 };
 
 /** struct signal_process - what the threads of a process share */
@@ -133,6 +140,11 @@ struct signal_thread {
  * signals only)
  */
 long signal_raise(struct process *p, struct thread *t, const struct k_siginfo *info);
+/**
+ * signal_no_memory() - the end of the current process: the kernel cannot do something for it at
+ * @addr that it has to, for want of memory. Reports, tells its threads to go, and comes back.
+ */
+void signal_no_memory(u64 addr);
 /** signal_raise_group() - for all processes of group @pgid; how many these were */
 u32 signal_raise_group(u32 pgid, const struct k_siginfo *info);
 /** signal_foreground() - the group in the foreground of the terminal; to be changed by TIOCSPGRP */
