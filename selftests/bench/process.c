@@ -342,7 +342,7 @@ static void batch_futex(struct sample *s, unsigned int param)
 	int warm = 2;
 
 	(void)param;
-	s->ops = 16;
+	s->ops = 256;
 	ping = pong = 0;
 	errno = pthread_create(&t, NULL, futex_peer, (void *)(intptr_t)(warm + s->ops));
 	if (errno)

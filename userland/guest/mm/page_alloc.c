@@ -446,11 +446,16 @@ void page_free_debug(struct page *p)
 	p->flags = PG_JUNK;
 }
 
-/** page_alloc_debug() - checks a page that is about to be allocated; false: it may not be */
+/**
+ * page_alloc_debug() - checks a page that has just been taken from this CPU's stack; false: it may not
+ * be had, and is back there
+ */
 bool page_alloc_debug(struct page *p)
 {
-	if (page_alloc_refused())
+	if (page_alloc_refused()) {
+		this_cpu()->pages->count++;
 		return false;
+	}
 	page_check_junk(p);
 	return true;
 }

@@ -143,13 +143,12 @@ static inline struct page *page_alloc(void)
 	if (unlikely(!c->count) && !page_refill(c))
 		return NULL;
 	n = c->count - 1;
-	p = c->stack[n];
-	/* Before anything has changed: it may refuse. */
-	if (unlikely(rs_page_debug) && !page_alloc_debug(p))
-		return NULL;
 	c->count = n;
 	if ((s32)n < c->low)
 		c->low = n;
+	p = c->stack[n];
+	if (unlikely(rs_page_debug) && !page_alloc_debug(p))
+		return NULL;
 	p->refs = 1;
 	return p;
 }

@@ -96,6 +96,8 @@ static long app_call(struct rs_frame *f, u64 nr)
 
 #define TRACE_LINE 2048
 
+static bool trace_on; /* some process is traced; set once at boot */
+
 static bool traced(const struct process *p, u64 nr)
 {
 	return p->trace && nr < RS_NR_SYSCALLS && (p->trace->mask[nr / 64] >> (nr % 64) & 1);
@@ -105,6 +107,8 @@ static bool traced_at_all(const struct process *p)
 {
 	unsigned int i;
 
+	if (likely(!trace_on))
+		return false;
 	for (i = 0; p->trace && i < ARRAY_SIZE(p->trace->mask); i++)
 		if (p->trace->mask[i])
 			return true;
@@ -246,8 +250,6 @@ static noinline long dispatch_slow(struct rs_frame *f, u64 nr)
 	kfree(early.buf);
 	return ret;
 }
-
-static bool trace_on; /* some process is traced; set once at boot */
 
 /*
  * Calls that are traced, and all with several CPUs: the big lock is held from here to the end. It
@@ -409,7 +411,6 @@ void syscall_process_end(struct process *p)
 void syscall_drop_spare(void)
 {
 	cwd_drop();
-	sigframe_drop_buffers();
 }
 
 void syscall_process_free(struct process *p)

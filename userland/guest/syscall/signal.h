@@ -99,10 +99,17 @@ struct k_stack {
 
 #define SIGQUEUE_MAX 1024
 
+struct sigqueue {
+	struct list link;
+	struct k_siginfo info;
+};
+
 /** struct sigpending - what is pending; every bit of @set has an entry unless memory was short */
 struct sigpending {
 	u64 set;
-	struct list queue; /* struct sigqueue */
+	struct list queue;    /* struct sigqueue */
+	bool first_used;
+	struct sigqueue first; /* the entry for when nothing else is pending, which is mostly so */
 };
 
 /** struct signal_process - what the threads of a process share */
@@ -179,8 +186,6 @@ long sigframe_build(struct rs_frame *f, const struct k_sigaction *act, const str
  * the frame is not usable
  */
 long sigframe_return(struct rs_frame *f, u64 *mask, struct signal_thread *st);
-/** sigframe_drop_buffers() - gives back what each CPU keeps for frames */
-void sigframe_drop_buffers(void);
 /** sigframe_on_altstack() - @sp lies on the thread's alternate stack */
 static inline bool sigframe_on_altstack(const struct signal_thread *st, u64 sp)
 {
