@@ -92,7 +92,12 @@
  * with O_RDONLY | O_CLOEXEC | O_NONBLOCK, and says what exec has to know of it. A new descriptor, or what openat and fstat answer.
  */
 #define RS_CALL_OPEN_PROGRAM	(RS_CALL_BASE + 17)
-#define RS_CALL_END		(RS_CALL_BASE + 18)
+/*
+ * (host fd, gpa of 4096 bytes): the path of a file that the guest has opened, canonical, with its NUL. Its length; -EACCES when it does not lie
+ * in what the guest may read, or when the host has no /proc.
+ */
+#define RS_CALL_FILE_NAME	(RS_CALL_BASE + 18)
+#define RS_CALL_END		(RS_CALL_BASE + 19)
 
 #define RS_TICK_NS		10000000
 

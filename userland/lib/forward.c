@@ -996,8 +996,8 @@ static long file_id(struct rs_caller *by, uint64_t in, uint64_t gpa)
 static long open_program(struct rs_caller *by, const uint64_t a[6])
 {
 	const uint64_t in[6] = { a[0], a[1], O_RDONLY | O_CLOEXEC | O_NONBLOCK };
-	struct rs_program_file *to = rs_gpa(&by->sb->mem, a[2], sizeof(*to));
 	struct rs_program_file p;
+	uint8_t *to = rs_gpa(&by->sb->mem, a[2], sizeof(p));	/* need not be aligned */
 	bool same = false;
 	long fd, ret;
 
@@ -1015,7 +1015,8 @@ static long open_program(struct rs_caller *by, const uint64_t a[6])
 	if (!ret) {
 		p.access = rs_raw4(__NR_faccessat2, fd, (long)"", 1 /* X_OK */, AT_EMPTY_PATH);
 		if (S_ISREG(p.mode))
-			p.head_len = rs_raw4(__NR_pread64, fd, (long)to->head, sizeof(to->head), 0);
+			p.head_len = rs_raw4(__NR_pread64, fd, (long)(to + offsetof(struct rs_program_file, head)),
+					      sizeof(p.head), 0);
 		ret = rs_copy_to_guest(to, &p, offsetof(struct rs_program_file, head));
 	}
 	if (ret) {
@@ -1118,6 +1119,7 @@ static __attribute__((noinline)) long request(struct rs_caller *by, uint64_t nr)
 	struct rs_call *call = &by->shared->call;
 	struct rs_slow_call s;
 	unsigned int i;
+	long fd, ret;
 
 	/* What concerns the vCPU or the whole sandbox does not go through a slot. */
 	if (by->helper && nr != RS_CALL_MAP_FILE && nr != RS_CALL_SYNC_FILE)
@@ -1133,6 +1135,12 @@ static __attribute__((noinline)) long request(struct rs_caller *by, uint64_t nr)
 		return file_id(by, s.in[0], s.in[1]);
 	case RS_CALL_OPEN_PROGRAM:
 		return open_program(by, s.in);
+	case RS_CALL_FILE_NAME:
+		ret = check_fd(by, s.in[0], &fd);
+		if (ret)
+			return ret;
+		s.in[0] = fd;
+		break;
 	case RS_CALL_MAP_MORE:
 		return map_more(by->sb, s.in[0], s.in[1], s.in[2]);
 	case RS_CALL_RELEASE:

@@ -27,6 +27,7 @@
 #include "../mm/mm_internal.h"
 #include "../mm/uaccess.h"
 
+#define ARG_LONGEST	131072ul	/* bytes of one argument with its NUL, as on Linux: E2BIG above */
 #define MAX_SCRIPTS	4		/* interpreters of interpreters: ELOOP above */
 #define HEAD_SIZE	sizeof(((struct rs_program_file *)NULL)->head)
 #define PIE_BASE	0x555555554000ul /* two thirds of the address space, as in Linux */
@@ -129,9 +130,11 @@ static long copyin_vector(struct exec_args *a, u64 array, u32 *count)
 			return -E2BIG;
 		n = args_grow(a, 256);
 		while (!n) {
-			n = copyinstr(a->data + a->len, ptr, a->size - a->len);
+			n = copyinstr(a->data + a->len, ptr, min(a->size - a->len, ARG_LONGEST));
 			if (n != -ENAMETOOLONG)
 				break;
+			if (a->size - a->len >= ARG_LONGEST)
+				return -E2BIG;
 			n = args_grow(a, a->size - a->len + 1);
 		}
 		if (n < 0)
@@ -307,19 +310,15 @@ static long script(struct loader *l)
  */
 static void absolute_name(struct loader *l)
 {
-	char link[32], *buf;
 	struct refstr *name;
-	long n;
+	char *buf;
 
 	if (l->path[0] == '/')
 		return;
 	buf = kmalloc(PATH_SIZE);
 	if (!buf)
 		return;
-	rs_snprintf(link, sizeof(link), "/proc/self/fd/%d", l->prog.fd);
-	n = host_call3(__NR_readlink, gpa_of(link), gpa_of(buf), PATH_SIZE - 1);
-	if (n > 0 && n < (long)PATH_SIZE && buf[0] == '/') {
-		buf[n] = 0;
+	if (host_call2(RS_CALL_FILE_NAME, l->prog.fd, gpa_of(buf)) > 0) {
 		name = refstr_new(buf);
 		if (name) {
 			refstr_put(l->prog.name);
