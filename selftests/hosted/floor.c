@@ -300,10 +300,12 @@ u64 pages_total(void)
 #define STACKS_AT	0x40000000ul
 #define MAX_STACKS	4096u
 #define STACK_PAGES	(KSTACK_SIZE / PAGE_SIZE)
+#define FIRST_SINGLE	(MAX_STACKS * STACK_PAGES)	/* page_alloc()'s, behind the stacks */
+#define MAX_SINGLE	4096u
 
 struct page *rs_pages;
 u64 rs_npages;
-static struct page pages[MAX_STACKS * STACK_PAGES];
+static struct page pages[FIRST_SINGLE + MAX_SINGLE];
 struct page_cpu rs_page_cpus[RS_NR_CPUS];
 bool rs_page_debug;
 
@@ -327,7 +329,7 @@ struct page *page_alloc_run(size_t n, size_t align)
 		rs_panic("a run of %zu pages", n);
 	if (fail())
 		return NULL;
-	for (i = 0; i < ARRAY_SIZE(pages); i += n) {
+	for (i = 0; i < FIRST_SINGLE; i += n) {
 		for (k = 0; k < n && !pages[i + k].refs; k++)
 			;
 		if (k < n)
@@ -350,14 +352,34 @@ long floor_stacks(void)
 {
 	long n = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
+	for (size_t i = 0; i < FIRST_SINGLE; i++)
 		n += !!pages[i].refs;
 	return n / (long)STACK_PAGES;
 }
 
+long floor_pages(void)
+{
+	long n = 0;
+
+	for (size_t i = FIRST_SINGLE; i < ARRAY_SIZE(pages); i++)
+		n += !!pages[i].refs;
+	return n;
+}
+
+/* Called by page_alloc() before anything else: what is on the list may be of a stack. */
+bool page_alloc_injected(void)
+{
+	page_drain(&rs_page_cpus[0]);
+	return fail();
+}
+
 bool page_refill(struct page_cpu *c)
 {
-	(void)c;
+	for (size_t i = FIRST_SINGLE; i < ARRAY_SIZE(pages); i++)
+		if (!pages[i].refs) {
+			c->stack[c->count++] = &pages[i];
+			return true;
+		}
 	return false;
 }
 

@@ -36,6 +36,8 @@ extern int floor_reported;		/* signal of the last death report */
 void floor_share(const void *p, u64 len);
 /** floor_stacks() - kernel stacks in use, and those proc.c keeps for later */
 long floor_stacks(void);
+/** floor_pages() - pages of page_alloc() in use */
+long floor_pages(void);
 
 struct thread;
 /** floor_user() - the test's: ring 3 of a thread that runs for the first time; does not return */

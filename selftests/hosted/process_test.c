@@ -1801,6 +1801,7 @@ static void __noreturn ended(int status)
 	EQ(live_mms, 0);
 	EQ(live_segs, 0);
 	EQ(floor_stacks(), 2);	/* this one, and the boot's */
+	EQ(floor_pages(), 0);
 	EQ(process_count(), 1);
 	if (objects_at_end < 0)
 		_exit((int)live_objects);

@@ -8,6 +8,7 @@
  * the usual open and close cost one bit scan that starts where the answer is.
  */
 #include "fd.h"
+#include "../host/host.h"
 #include "../lib/assert.h"
 #include "../lib/bitmap.h"
 #include "../lib/string.h"
@@ -23,19 +24,49 @@ struct file *file_new(int host_fd, struct refstr *name)
 		file_host_close(host_fd);
 		return NULL;
 	}
-	f->refs = 1;
-	f->host_fd = host_fd;
-	f->name = refstr_get(name);
+	*f = (struct file){ .refs = 1, .host_fd = host_fd, .name = refstr_get(name) };
 	return f;
+}
+
+struct file *file_new_object(const struct file_ops *ops, void *object, u32 flags)
+{
+	struct file *f = kmalloc(sizeof(*f));
+
+	if (f)
+		*f = (struct file){
+			.refs = 1, .host_fd = -1, .ops = ops, .object = object, .flags = flags,
+		};
+	return f;
+}
+
+long file_host_call(u64 nr, u64 a0, u64 a1, u64 a2)
+{
+	long ret;
+
+	for (;;) {
+		rs_stats()->forwarded++;
+		ret = host_call3(nr, a0, a1, a2);
+		if (likely(ret != -EINTR))
+			return ret;
+		host_events();
+	}
+}
+
+long file_materialise(struct file *f)
+{
+	return f->ops ? f->ops->materialise(f) : 0;
 }
 
 long file_put(struct file *f)
 {
-	long ret;
+	long ret = 0;
 
 	if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
 		return 0;
-	ret = file_host_close(f->host_fd);
+	if (f->ops)
+		f->ops->release(f);
+	else
+		ret = file_host_close(f->host_fd);
 	refstr_put(f->name);
 	kfree(f);
 	return ret;

@@ -2,18 +2,28 @@
 /*
  * fd.h - the descriptors of a process
  *
- * Two layers, as everywhere in Unix. A struct file is an open file: it owns one descriptor of the
- * host process and is counted by everything that uses it (slots of tables, calls in progress). A
- * struct fd_table maps the numbers a process sees to open files; two numbers may name one file
- * (dup), and after a fork two tables will. Close-on-exec belongs to the number, everything else to
- * the file.
+ * Two layers, as everywhere in Unix. A struct file is an open file, counted by everything that uses
+ * it (slots of tables, calls in progress). A struct fd_table maps the numbers a process sees to open
+ * files; two numbers may name one file (dup), and after a fork two tables will. Close-on-exec
+ * belongs to the number, everything else to the file.
+ *
+ * There are two kinds of open files. A file of the host owns one descriptor of the host process. An
+ * object of the guest (pipe.h, eventfd.h) has @ops instead, and the host knows nothing of it. What
+ * the guest cannot do with its objects itself (waiting for one together with files of the host,
+ * passing it through a socket, splice, opening it by name) needs the host's kind: file_materialise()
+ * turns the whole object, with what it holds, into one of the host; its files stay the same files.
+ * That happens once, at the first need, and only in this direction. fd_host() does it by itself, so
+ * whoever needs a host descriptor gets one, and nobody has to know.
+ *
+ * A file can become the host's at any point where a thread sleeps: who has slept looks at @ops again
+ * before anything else of the object, which may be gone.
  *
  * The host's descriptor numbers never reach ring 3, and a number from ring 3 reaches the host only
  * after it was looked up here.
  *
  * Invariants: slot[i] != NULL iff bit i of @used; bit i of @cloexec only where bit i of @used;
- * every slot holds one reference; no slot at or above @size; an open file has refs >= 1 and its
- * host descriptor is open exactly that long.
+ * every slot holds one reference; no slot at or above @size; an open file has refs >= 1; either
+ * @ops is NULL and @host_fd is open as long as the file is, or @ops is not and @host_fd is -1.
  */
 #ifndef RS_FS_FD_H
 #define RS_FS_FD_H
@@ -21,16 +31,47 @@
 #include "../lib/types.h"
 #include "../lib/refstr.h"
 #include "../sync/spinlock.h"
+#include "../proc/sched.h"
 
 #define FD_LIMIT_DEFAULT 1024  /* RLIMIT_NOFILE, soft */
 #define FD_LIMIT_MAX	 65536 /* and hard: the most a table can hold */
+
+struct file_ops;
 
 /** struct file - an open file */
 struct file {
 	u32 refs;
 	s32 host_fd;
+	const struct file_ops *ops;
+	void *object;	/* what @ops work on */
+	u32 flags;	/* O_ACCMODE, O_NONBLOCK, O_APPEND, O_NOATIME of an object of the guest */
 	struct refstr
 		*name; /* what it was opened as, for reports and /proc/self/maps; may be NULL */
+};
+
+/** struct user_vec - a piece of the process's memory; struct iovec of Linux */
+struct user_vec {
+	u64 va, len;
+};
+
+#define FILE_RW_MAX	0x7ffff000ul	/* bytes of one read or write, as on Linux */
+
+/**
+ * struct file_ops - an object of the guest
+ * All are called by a thread of a process. read, write: into and out of @n pieces of its memory,
+ * which lie in the lower half and are FILE_RW_MAX bytes together at most. They may sleep; the result
+ * is that of the call, with -EINTR for a signal that came before anything was done. When the object
+ * becomes the host's meanwhile they go on there (file_host_rw()).
+ */
+struct file_ops {
+	long (*read)(struct file *f, const struct user_vec *v, u32 n);
+	long (*write)(struct file *f, const struct user_vec *v, u32 n);
+	/* POLL* that hold now, and where one waits for others; does not sleep */
+	u32 (*poll)(struct file *f, struct wait_list **w);
+	/* see file_materialise(); sets host_fd, ops and object of all files of the object */
+	long (*materialise)(struct file *f);
+	/* the last reference is gone; nobody waits through this file */
+	void (*release)(struct file *f);
 };
 
 struct fd_table {
@@ -49,16 +90,49 @@ struct fd_table {
  * without memory); @name gains a reference
  */
 struct file *file_new(int host_fd, struct refstr *name);
+/** file_new_object() - an open file of an object of the guest, one reference; NULL without memory */
+struct file *file_new_object(const struct file_ops *ops, void *object, u32 flags);
 static inline struct file *file_get(struct file *f)
 {
 	__atomic_add_fetch(&f->refs, 1, __ATOMIC_RELAXED);
 	return f;
 }
 /**
- * file_put() - the last one closes the host's descriptor; returns what that close answered, 0
- * otherwise
+ * file_put() - the last one closes the host's descriptor, or releases the object; returns what that
+ * close answered, 0 otherwise
  */
 long file_put(struct file *f);
+
+/**
+ * file_materialise() - makes @f, and all files of its object, files of the host
+ * Everybody who sleeps for the object is woken. 0, or -errno and nothing has changed: -ENFILE,
+ * -EMFILE, -ENOMEM. Does not sleep.
+ */
+long file_materialise(struct file *f);
+/**
+ * file_host_call() - for materialise(): a call of the host that does not block
+ * What the host has announced keeps it from making calls that could block; this one is made all the
+ * same.
+ */
+long file_host_call(u64 nr, u64 a0, u64 a1, u64 a2);
+/** file_became_host() - for materialise(): @f is a file of the host from now on */
+static inline void file_became_host(struct file *f, int host_fd)
+{
+	f->host_fd = host_fd;
+	f->ops = NULL;
+	f->object = NULL;
+}
+
+/** file_host() - host descriptor of @f, made if there is none; or -errno */
+static inline int file_host(struct file *f)
+{
+	long err;
+
+	if (likely(f->host_fd >= 0))
+		return f->host_fd;
+	err = file_materialise(f);
+	return err ? (int)err : f->host_fd;
+}
 
 /** fd_table_new() - an empty table; NULL without memory */
 struct fd_table *fd_table_new(void);
@@ -79,12 +153,15 @@ static inline struct file *fd_lookup(const struct fd_table *t, u64 fd)
 	return likely(n < t->size) ? t->slot[n] : NULL;
 }
 
-/** fd_host() - host descriptor behind a number, -EBADF without */
+/**
+ * fd_host() - host descriptor behind a number, -EBADF without; an object of the guest becomes the
+ * host's, -errno if that fails
+ */
 static inline int fd_host(const struct fd_table *t, u64 fd)
 {
 	struct file *f = fd_lookup(t, fd);
 
-	return likely(f) ? f->host_fd : -EBADF;
+	return likely(f) ? file_host(f) : -EBADF;
 }
 
 /**
@@ -112,7 +189,65 @@ int fd_next(const struct fd_table *t, u32 from);
 /** fd_table_check() - panics unless the invariants hold (tests, debug) */
 void fd_table_check(const struct fd_table *t);
 
-/** file_host_close() - closes a descriptor of the host; forward.c, tests bring their own */
+/*
+ * Implemented above.
+ *
+ * file_host_close()	closes a descriptor of the host
+ * file_host_rw()	read or write (all of it, by several calls if need be) of @f, a file of the
+ *			host by now, from byte @skip of @v on; @skip bytes are done already. The
+ *			caller holds a reference. Result as of the whole call: @skip counts
+ * file_broken_pipe()	the current thread has written where nobody can read: SIGPIPE
+ */
 long file_host_close(int host_fd);
+enum file_rw { FILE_READ, FILE_WRITE, FILE_WRITE_ALL };
+long file_host_rw(struct file *f, const struct user_vec *v, u32 n, u64 skip, enum file_rw how);
+void file_broken_pipe(void);
+
+/**
+ * struct user_cursor - a place in a list of pieces
+ * @left: bytes from here on; while it is not 0, @at < @v->len.
+ */
+struct user_cursor {
+	const struct user_vec *v;
+	u64 at, left;
+};
+
+static inline void cursor_settle(struct user_cursor *c)
+{
+	while (unlikely(c->left && c->at == c->v->len)) {
+		c->v++;
+		c->at = 0;
+	}
+}
+
+static inline void cursor_init(struct user_cursor *c, const struct user_vec *v, u32 n)
+{
+	u32 i;
+
+	c->v = v;
+	c->at = c->left = 0;
+	for (i = 0; i < n; i++)
+		c->left += v[i].len;
+	cursor_settle(c);
+}
+
+/** cursor_run() - bytes from here that are in one piece */
+static inline u64 cursor_run(const struct user_cursor *c)
+{
+	return c->v->len - c->at;
+}
+
+static inline u64 cursor_va(const struct user_cursor *c)
+{
+	return c->v->va + c->at;
+}
+
+/** cursor_move() - @n bytes on, at most cursor_run() */
+static inline void cursor_move(struct user_cursor *c, u64 n)
+{
+	c->at += n;
+	c->left -= n;
+	cursor_settle(c);
+}
 
 #endif

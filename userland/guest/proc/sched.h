@@ -115,6 +115,25 @@ void wait_enter(struct wait_list *w, struct wait_entry *e);
 void wait_leave(struct wait_entry *e);
 /** wait_wake() - all that wait there */
 void wait_wake(struct wait_list *w);
+/** wait_wake_first() - the one that has waited longest; it stays in the list until it leaves */
+static inline void wait_wake_first(struct wait_list *w)
+{
+	if (!list_empty(&w->entries))
+		thread_wake(list_first(&w->entries, struct wait_entry, link)->thread);
+}
+/**
+ * wait_drain() - wakes all and takes them out: the list may be freed then. wait_leave() of theirs
+ * still is right.
+ */
+static inline void wait_drain(struct wait_list *w)
+{
+	while (!list_empty(&w->entries)) {
+		struct wait_entry *e = list_first(&w->entries, struct wait_entry, link);
+
+		list_del(&e->link);
+		thread_wake(e->thread);
+	}
+}
 
 /** sched_init() - boot of a CPU: its idle thread is what runs now */
 void sched_init(void);

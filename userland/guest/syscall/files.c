@@ -17,6 +17,7 @@
 #include "syscall.h"
 #include "table.h"
 #include "../lib/string.h"
+#include "../fs/pipe.h"
 #include "../mm/kmalloc.h"
 #include "../../include/rs_calls.h"
 
@@ -43,6 +44,8 @@ static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 		dir = AT_FDCWD;
 	}
 	ret = procfs_resolve(path, &pn);
+	if (!ret)
+		ret = procfs_to_host(path, &pn);
 	if (ret < 0)
 		return ret;
 	if (pn.text) {
@@ -103,7 +106,24 @@ static long forward_path(u64 nr, const u64 a[6], int i, int out, u32 size)
 	ret = path_in(path, a[i]);
 	if (ret)
 		return ret;
+	if (nr == __NR_newfstatat && !*path && a[3] & AT_EMPTY_PATH) {
+		struct file *file = fd_lookup(files(), a[0]);
+
+		if (file && file->ops && object_stat(file, a[2], &ret))
+			return ret;
+	}
 	ret = procfs_resolve(path, &pn);
+	if (ret < 0)
+		return ret;
+	if (pn.object && (nr == __NR_readlink || nr == __NR_readlinkat) && pipe_of(pn.object)) {
+		if ((int)a[i + 2] <= 0)
+			return -EINVAL;
+		rs_snprintf(path, PATH_SIZE, "pipe:[%lu]",
+			    (unsigned long)pipe_ino(pipe_of(pn.object)));
+		n = min(strlen(path), (size_t)a[i + 2]);
+		return copyout(a[i + 1], path, n) ? -EFAULT : (long)n;
+	}
+	ret = procfs_to_host(path, &pn);
 	if (ret < 0)
 		return ret;
 	if (pn.text || pn.exe) {
@@ -254,13 +274,6 @@ long sys_dup3(struct rs_frame *f)
 	return dup_to((u32)ARG0(f), (u32)ARG1(f), ARG2(f) & O_CLOEXEC);
 }
 
-long sys_pipe(struct rs_frame *f)
-{
-	u64 a[6] = { ARG0(f) };
-
-	return forward(__NR_pipe2, a);
-}
-
 long sys_socketpair(struct rs_frame *f)
 {
 	u64 a[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f) };
@@ -275,15 +288,16 @@ long sys_socketpair(struct rs_frame *f)
 static long forward_bycmd(u64 nr, u32 kind, struct rs_frame *f, long unknown)
 {
 	u32 cmd = (u32)ARG1(f), desc, size;
-	int host = fd_host(files(), ARG0(f)), other;
+	int host, other;
 	u8 buf[64] __attribute__((aligned(8)));
 	u64 arg = ARG2(f);
 	long ret;
 
-	if (host < 0)
-		return host;
 	if (!bycmd_arg(kind, cmd, &desc))
 		return unknown;
+	host = fd_host(files(), ARG0(f));
+	if (host < 0)
+		return host;
 	size = RS_ARG_PARAM(desc);
 	switch (RS_ARG_KIND(desc)) {
 	case RS_A_NO: return host_call_intr(nr, host, cmd, 0, 0, 0, 0);
@@ -309,6 +323,7 @@ long sys_fcntl(struct rs_frame *f)
 {
 	struct file *file = fd_lookup(files(), ARG0(f));
 	u32 cmd = (u32)ARG1(f);
+	long ret;
 
 	if (!file)
 		return -EBADF;
@@ -319,6 +334,8 @@ long sys_fcntl(struct rs_frame *f)
 	case F_SETFD: return fd_set_cloexec(files(), (u32)ARG0(f), ARG2(f) & FD_CLOEXEC);
 	case F_GETOWN: return 0;
 	}
+	if (file->ops && object_fcntl(file, cmd, ARG2(f), &ret))
+		return ret;
 	return forward_bycmd(__NR_fcntl, RS_A_FCNTL, f, -EINVAL);
 }
 
@@ -398,6 +415,7 @@ long sys_ioctl(struct rs_frame *f)
 {
 	struct file *file = fd_lookup(files(), ARG0(f));
 	struct process *p = current_proc();
+	long ret;
 	u32 pgid;
 
 	if (!file)
@@ -405,6 +423,10 @@ long sys_ioctl(struct rs_frame *f)
 	switch ((u32)ARG1(f)) {
 	case FIOCLEX: return fd_set_cloexec(files(), (u32)ARG0(f), true);
 	case FIONCLEX: return fd_set_cloexec(files(), (u32)ARG0(f), false);
+	}
+	if (file->ops && object_ioctl(file, (u32)ARG1(f), ARG2(f), &ret))
+		return ret;
+	switch ((u32)ARG1(f)) {
 	case TIOCGPGRP:
 		return is_tty(file->host_fd) ? put_user_u32(ARG2(f), tty_foreground) : -ENOTTY;
 	case TIOCGSID: return is_tty(file->host_fd) ? put_user_u32(ARG2(f), p->sid) : -ENOTTY;
@@ -435,38 +457,61 @@ struct k_timespec {
 };
 
 /*
- * struct poller - a ppoll in the making: host descriptors and the timeout in one piece of memory
- * Entries whose number is bad have revents POLLNVAL from the start and are not waited for.
+ * struct poller - a wait for several files in the making
+ *
+ * As long as all of them are objects of the guest it is made here, on the objects' lists. With one
+ * file of the host among them, or one that becomes the host's meanwhile, it is a ppoll of the host,
+ * and the others become the host's, too.
+ *
+ * @file: NULL for numbers that are to be ignored and for bad ones (counted in @bad, whose answer is
+ * there at once). @ts and @pfd are one piece of memory as the host needs it.
  */
 struct poller {
-	u32 n, bad;
+	u32 n, bad, at_host;
 	bool timed;
 	struct k_timespec *ts;
+	struct file **file;
 	struct k_pollfd *pfd;
 };
 
 static long poller_init(struct poller *w, u32 n)
 {
-	w->n = n;
-	w->bad = 0;
-	w->timed = false;
-	w->ts = kzalloc(sizeof(*w->ts) + (n + 1ul) * sizeof(*w->pfd));
-	w->pfd = (struct k_pollfd *)(w->ts + 1);
+	*w = (struct poller){ .n = n };
+	w->ts = kzalloc(sizeof(*w->ts) + (n + 1ul) * (sizeof(*w->pfd) + sizeof(*w->file)));
+	w->file = (struct file **)(w->ts + 1);
+	w->pfd = (struct k_pollfd *)(w->file + n + 1);
 	return w->ts ? 0 : -ENOMEM;
 }
 
 static void poller_set(struct poller *w, u32 i, s32 fd, u16 events)
 {
-	int host = fd < 0 ? -1 : fd_host(files(), (u32)fd);
+	struct file *f = fd < 0 ? NULL : fd_lookup(files(), (u32)fd);
 
-	w->pfd[i].fd = host < 0 ? -1 : host;
+	w->file[i] = f;
+	w->pfd[i].fd = -1;
 	w->pfd[i].events = events;
-	if (fd >= 0 && host < 0)
+	if (fd >= 0 && !f)
 		w->bad++;
+	if (f && f->host_fd >= 0)
+		w->at_host++;
+}
+
+static long poller_to_host(struct poller *w)
+{
+	u32 i;
+
+	for (i = 0; i < w->n; i++) {
+		if (!w->file[i])
+			continue;
+		w->pfd[i].fd = file_host(w->file[i]);
+		if (w->pfd[i].fd < 0)
+			return w->pfd[i].fd;
+	}
+	return 0;
 }
 
 /* Waits; the number of entries with something in revents, those with bad numbers not among them. */
-static long poller_wait(struct poller *w)
+static long poller_wait_host(struct poller *w)
 {
 	long ret;
 
@@ -488,6 +533,104 @@ static long poller_wait(struct poller *w)
 	ret = host_call_intr(__NR_ppoll, gpa_of(w->pfd), w->n, w->timed ? gpa_of(w->ts) : 0, 0, 0,
 			     0);
 	return ret == -ERESTARTSYS ? -ERESTARTNOHAND : ret;
+}
+
+/* Entries with something in revents; counts files that have become the host's. */
+static u32 poller_look(struct poller *w)
+{
+	struct wait_list *list;
+	u32 i, n = 0;
+
+	for (i = 0; i < w->n; i++) {
+		struct file *f = w->file[i];
+
+		if (!f)
+			continue;
+		if (unlikely(!f->ops)) {
+			w->at_host++;
+			continue;
+		}
+		w->pfd[i].revents = f->ops->poll(f, &list) & (w->pfd[i].events | POLLERR | POLLHUP);
+		n += !!w->pfd[i].revents;
+	}
+	return n;
+}
+
+/*
+ * On all lists until there is something. The files are held meanwhile: their numbers may be closed.
+ * Found moved to the host: at_host is not 0.
+ */
+static long poller_sleep(struct poller *w, u64 deadline)
+{
+	struct wait_entry *e = kmalloc((w->n + 1ul) * sizeof(*e));
+	struct wait_list *list;
+	long n, err = 0;
+	u32 i;
+
+	if (!e)
+		return -ENOMEM;
+	for (i = 0; i < w->n; i++) {
+		if (!w->file[i])
+			continue;
+		file_get(w->file[i]);
+		w->file[i]->ops->poll(w->file[i], &list);
+		wait_enter(list, &e[i]);
+	}
+	do {
+		err = thread_sleep(deadline, SLEEP_SIGNALS);
+		n = poller_look(w);
+	} while (!n && !err && !w->at_host);
+	if (w->at_host && !n && err != -EINTR)
+		err = poller_to_host(w);
+	for (i = 0; i < w->n; i++) {
+		if (!w->file[i])
+			continue;
+		wait_leave(&e[i]);
+		file_put(w->file[i]);
+	}
+	kfree(e);
+	return n ? n : err;
+}
+
+static u64 nanoseconds(const struct k_timespec *t)
+{
+	if (t->sec > 9000000000)
+		return 9000000000000000000;
+	return (u64)t->sec * 1000000000 + (u64)t->nsec;
+}
+
+static long poller_wait_here(struct poller *w)
+{
+	u64 deadline = NO_DEADLINE, timeout = w->timed ? nanoseconds(w->ts) : NO_DEADLINE, now;
+	long ret = poller_look(w);
+
+	if (ret || w->bad || !timeout)
+		return ret;
+	if (w->timed)
+		deadline = clock_monotonic() + timeout;
+	ret = poller_sleep(w, deadline);
+	if (w->timed) {
+		now = clock_monotonic();
+		timeout = deadline > now && ret != -ETIMEDOUT ? deadline - now : 0;
+		w->ts->sec = (s64)(timeout / 1000000000);
+		w->ts->nsec = (s64)(timeout % 1000000000);
+	}
+	if (ret == -ETIMEDOUT)
+		return 0;
+	return ret == -EINTR ? -ERESTARTNOHAND : ret;
+}
+
+static long poller_wait(struct poller *w)
+{
+	long ret;
+
+	if (!w->at_host) {
+		ret = poller_wait_here(w);
+		/* The descriptors of those that moved are known, see poller_sleep(). */
+		return ret || !w->at_host ? ret : poller_wait_host(w);
+	}
+	ret = poller_to_host(w);
+	return ret ? ret : poller_wait_host(w);
 }
 
 static void poller_free(struct poller *w)
@@ -527,7 +670,7 @@ static long do_poll(u64 ufds, u64 n, const struct k_timespec *timeout, struct k_
 		u16 revents = w.pfd[i].revents;
 		s32 fd;
 
-		if (w.pfd[i].fd < 0) {
+		if (!w.file[i]) {
 			if (copyin(&fd, ufds + 8ull * i, sizeof(fd)))
 				ret = -EFAULT;
 			revents = fd < 0 ? 0 : POLLNVAL;
@@ -629,7 +772,7 @@ static long do_select(int n, const u64 uset[3], const struct k_timespec *timeout
 				ev |= events[k];
 		if (!ev)
 			continue;
-		if (fd_host(files(), i) < 0)
+		if (!fd_lookup(files(), i))
 			err = -EBADF;
 		else
 			poller_set(&w, used, (s32)i, ev);

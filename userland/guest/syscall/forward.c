@@ -309,14 +309,12 @@ static noinline long rw_slow(u64 nr, u64 vector_nr, int host, u64 va, u64 len, b
 }
 
 /* The ordinary case: a page or less that is there goes to the host with nothing else done. */
-static always_inline long rw(u64 nr, u64 vector_nr, u64 fd, u64 va, u64 len, bool write, u64 pos)
+static always_inline long rw(u64 nr, u64 vector_nr, int host, u64 va, u64 len, bool write,
+			     u64 pos)
 {
-	int host = fd_host(current_proc()->files, fd);
 	u64 gpa;
 	long ret;
 
-	if (unlikely(host < 0))
-		return host;
 	if (unlikely(!len || !user_page_get(va, len, write, &gpa)))
 		return rw_slow(nr, vector_nr, host, va, len, write, pos);
 	if (write)
@@ -329,22 +327,115 @@ static always_inline long rw(u64 nr, u64 vector_nr, u64 fd, u64 va, u64 len, boo
 
 long sys_read(struct rs_frame *f)
 {
-	return rw(__NR_read, __NR_readv, ARG0(f), ARG1(f), ARG2(f), true, 0);
+	struct file *file = fd_lookup(current_proc()->files, ARG0(f));
+
+	if (unlikely(!file))
+		return -EBADF;
+	if (file->host_fd < 0)
+		return object_rw(file, ARG1(f), ARG2(f), false);
+	return rw(__NR_read, __NR_readv, file->host_fd, ARG1(f), ARG2(f), true, 0);
 }
 
 long sys_write(struct rs_frame *f)
 {
-	return pipe_check(rw(__NR_write, __NR_writev, ARG0(f), ARG1(f), ARG2(f), false, 0));
+	struct file *file = fd_lookup(current_proc()->files, ARG0(f));
+
+	if (unlikely(!file))
+		return -EBADF;
+	if (file->host_fd < 0)
+		return object_rw(file, ARG1(f), ARG2(f), true);
+	return pipe_check(
+		rw(__NR_write, __NR_writev, file->host_fd, ARG1(f), ARG2(f), false, 0));
+}
+
+/* For a call at a position: the host's descriptor, or why not. */
+static int host_at(u64 nr, u64 fd)
+{
+	struct file *file = fd_lookup(current_proc()->files, fd);
+	long ret;
+
+	if (unlikely(!file))
+		return -EBADF;
+	if (unlikely(file->host_fd < 0) && object_call(nr, file, &ret))
+		return (int)ret;
+	return file_host(file);
 }
 
 long sys_pread64(struct rs_frame *f)
 {
-	return rw(__NR_pread64, __NR_preadv, ARG0(f), ARG1(f), ARG2(f), true, ARG3(f));
+	int host = host_at(__NR_pread64, ARG0(f));
+
+	if (unlikely(host < 0))
+		return host;
+	return rw(__NR_pread64, __NR_preadv, host, ARG1(f), ARG2(f), true, ARG3(f));
 }
 
 long sys_pwrite64(struct rs_frame *f)
 {
-	return rw(__NR_pwrite64, __NR_pwritev, ARG0(f), ARG1(f), ARG2(f), false, ARG3(f));
+	int host = host_at(__NR_pwrite64, ARG0(f));
+
+	if (unlikely(host < 0))
+		return host;
+	return rw(__NR_pwrite64, __NR_pwritev, host, ARG1(f), ARG2(f), false, ARG3(f));
+}
+
+/*
+ * In steps of what fits into one list of pieces. A write goes on until all is written, as that of
+ * the pipe that it was would have; less than asked for means that it was interrupted or does not
+ * block.
+ */
+long file_host_rw(struct file *f, const struct user_vec *v, u32 n, u64 skip, enum file_rw how)
+{
+	bool write = how != FILE_READ;
+	u64 done = skip;
+	struct user_cursor c;
+	struct pieces p;
+	long ret, err;
+
+	cursor_init(&c, v, n);
+	while (skip) {
+		u64 part = min(skip, cursor_run(&c));
+
+		cursor_move(&c, part);
+		skip -= part;
+	}
+	do {
+		struct user_cursor at = c;
+		u64 part;
+
+		pieces_init(&p);
+		err = 0;
+		while (at.left) {
+			part = min(cursor_run(&at), at.left);
+			if (!pieces_add(&p, cursor_va(&at), part, !write, &err))
+				break;
+			if (!write)
+				note_host_write(cursor_va(&at), part);
+			cursor_move(&at, part);
+		}
+		ret = p.bytes ? host_call_intr(write ? __NR_writev : __NR_readv, f->host_fd,
+					       gpa_of(p.seg), p.n, 0, 0, 0) : err;
+		forget_host_writes();
+		pieces_put(&p);
+		if (ret <= 0)
+			break;
+		done += ret;
+		for (part = ret; part; ) {
+			u64 run = min(part, cursor_run(&c));
+
+			cursor_move(&c, run);
+			part -= run;
+		}
+	} while (how == FILE_WRITE_ALL && c.left);
+	pipe_check(ret);
+	if (done)
+		return done;
+	return ret == -ERESTARTSYS ? -EINTR : ret;
+}
+
+void file_broken_pipe(void)
+{
+	pipe_check(-EPIPE);
 }
 
 /* --- everything else -------------------------------------------------------------------------- */
@@ -738,8 +829,19 @@ long forward(u64 nr, const u64 a[6])
 static noinline long forward_general(struct rs_frame *f)
 {
 	u64 a[6] = { ARG0(f), ARG1(f), ARG2(f), ARG3(f), ARG4(f), ARG5(f) };
+	u32 nr = f->error, i;
+	long ret;
 
-	return forward((u32)f->error, a);
+	for (i = 0; i < rs_sysrows[nr].nargs; i++) {
+		struct file *file;
+
+		if (RS_ARG_KIND(rs_sysrows[nr].arg[i]) != RS_A_FD)
+			continue;
+		file = fd_lookup(current_proc()->files, a[i]);
+		if (unlikely(file && file->host_fd < 0) && object_call(nr, file, &ret))
+			return ret;
+	}
+	return forward(nr, a);
 }
 
 /* A plain call that a signal may have interrupted: again, unless there is one to handle. */
@@ -760,15 +862,19 @@ long sys_flock(struct rs_frame *f)
 long sys_forward(struct rs_frame *f)
 {
 	u32 nr = f->error;
+	struct file *file;
 	struct rs_call *c;
 	long ret;
 	int host;
 
 	if (!rs_sysrows[nr].plain)
 		return forward_general(f);
-	host = fd_host(current_proc()->files, ARG0(f));
+	file = fd_lookup(current_proc()->files, ARG0(f));
+	if (unlikely(!file))
+		return -EBADF;
+	host = file->host_fd;
 	if (unlikely(host < 0))
-		return host;
+		return forward_general(f);
 	rs_stats()->forwarded++;
 	c = host_call_begin();
 	c->nr = nr;

@@ -31,6 +31,8 @@ long sys_mmap(struct rs_frame *f)
 
 		if (!file)
 			return -EBADF;
+		if (file->ops)
+			return -ENODEV; /* there is nothing in a pipe or a counter to map */
 		req.host_fd = file->host_fd;
 		req.name = file->name;
 	}

@@ -575,7 +575,7 @@ static long exec(struct rs_frame *f, int dirfd, char *path, u64 argv, u64 envp)
 	struct proc_name pn;
 	long err = procfs_resolve(path, &pn); /* /proc/self/fd/N: how fexecve() does it */
 
-	if (!err && pn.text)
+	if (!err && (pn.text || pn.object))
 		err = -EACCES;
 	if (err)
 		return err;

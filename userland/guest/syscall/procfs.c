@@ -141,16 +141,31 @@ static const char *after(const char *path, const char *prefix)
 	return strncmp(path, prefix, n) ? NULL : path + n;
 }
 
-static long to_fd(char *path, const char *number)
+static long to_fd(char *path, const char *number, struct proc_name *pn)
 {
+	struct file *f;
 	u32 fd;
-	int host;
 
 	if (!procfs_parse_fd(number, &fd))
 		return -ENOENT;
-	host = fd_host(current_proc()->files, fd);
-	if (host < 0)
+	f = fd_lookup(current_proc()->files, fd);
+	if (!f)
 		return -ENOENT;
+	if (f->ops)
+		pn->object = f;
+	rs_snprintf(path, PATH_SIZE, "/proc/self/fd/%d", f->host_fd);
+	return 0;
+}
+
+long procfs_to_host(char *path, const struct proc_name *pn)
+{
+	int host;
+
+	if (!pn->object)
+		return 0;
+	host = file_host(pn->object);
+	if (host < 0)
+		return host;
 	rs_snprintf(path, PATH_SIZE, "/proc/self/fd/%d", host);
 	return 0;
 }
@@ -164,17 +179,18 @@ long procfs_resolve(char *path, struct proc_name *pn)
 
 	pn->text = NULL;
 	pn->exe = false;
+	pn->object = NULL;
 	if (path[0] != '/')
 		return 0;
 	rest = after(path, "/dev/fd/");
 	if (rest)
-		return to_fd(path, rest);
+		return to_fd(path, rest, pn);
 	if (!strcmp(path, "/dev/stdin"))
-		return to_fd(path, "0");
+		return to_fd(path, "0", pn);
 	if (!strcmp(path, "/dev/stdout"))
-		return to_fd(path, "1");
+		return to_fd(path, "1", pn);
 	if (!strcmp(path, "/dev/stderr"))
-		return to_fd(path, "2");
+		return to_fd(path, "2", pn);
 	if (!after(path, "/proc/"))
 		return 0;
 	if (!strcmp(path, "/proc/meminfo")) {
@@ -197,7 +213,7 @@ long procfs_resolve(char *path, struct proc_name *pn)
 		return 0;
 	}
 	if (after(rest, "fd/"))
-		return to_fd(path, rest + 3);
+		return to_fd(path, rest + 3, pn);
 	for (i = 0; i < ARRAY_SIZE(self_files); i++)
 		if (!strcmp(rest, self_files[i].name)) {
 			pn->text = self_files[i].text;

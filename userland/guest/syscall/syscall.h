@@ -104,6 +104,20 @@ void cwd_now(struct file *cwd);
 void note_host_write(u64 va, u64 len);
 void forget_host_writes(void);
 
+/* objects.c */
+/** object_rw() - read() or write() of @f, an object of the guest */
+long object_rw(struct file *f, u64 va, u64 len, bool write);
+/**
+ * object_call() - what call @nr is for @f, an object of the guest, in all cases; false when the host
+ * has to be asked
+ */
+bool object_call(u64 nr, const struct file *f, long *ret);
+/** object_fcntl(), object_ioctl() - the same for one command and its argument */
+bool object_fcntl(struct file *f, u32 cmd, u64 arg, long *ret);
+bool object_ioctl(struct file *f, u32 cmd, u64 arg, long *ret);
+/** object_stat() - the same for fstat() into @va */
+bool object_stat(const struct file *f, u64 va, long *ret);
+
 /* time.c */
 /** clock_seconds_since_boot() - of the host */
 u64 clock_seconds_since_boot(void);

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+/*
+ * objects.c - calls on objects of the guest: pipes and counters (fs/)
+ *
+ * What is answered here is what programs do with pipes in the ordinary course of things, and what
+ * they ask any descriptor to find out what it is. All other calls need no code: they look for a
+ * host descriptor, and the object becomes the host's (fs/fd.h).
+ */
+#include <asm/ioctls.h>
+#include <asm/unistd.h>
+#include <linux/fcntl.h>
+#include "syscall.h"
+#include "../fs/eventfd.h"
+#include "../fs/pipe.h"
+#include "../lib/string.h"
+#include "../mm/kmalloc.h"
+
+#define EFD_SEMAPHORE	1u
+#define VECS_INLINE	8
+#define VECS_MAX	1024	/* IOV_MAX */
+#define SETFL_MASK	(O_APPEND | O_NONBLOCK | O_NOATIME)
+
+/* --- read and write --------------------------------------------------------------------------- */
+
+static always_inline long rw(struct file *f, const struct user_vec *v, u32 n, bool write)
+{
+	long ret = write ? f->ops->write(f, v, n) : f->ops->read(f, v, n);
+
+	return likely(ret != -EINTR) ? ret : -ERESTARTSYS;
+}
+
+long object_rw(struct file *f, u64 va, u64 len, bool write)
+{
+	struct user_vec v = { va, min(len, (u64)FILE_RW_MAX) };
+
+	if (unlikely(!user_range_ok(va, len)))
+		return -EFAULT;
+	return rw(f, &v, 1, write);
+}
+
+/* The pieces of a vector call, checked, cut off at FILE_RW_MAX bytes. */
+static long get_vecs(struct user_vec *v, u64 uvec, u32 n)
+{
+	u64 left = FILE_RW_MAX;
+	u32 i;
+
+	if (copyin(v, uvec, n * sizeof(*v)))
+		return -EFAULT;
+	for (i = 0; i < n; i++) {
+		if ((s64)v[i].len < 0)
+			return -EINVAL;
+		if (!user_range_ok(v[i].va, v[i].len))
+			return -EFAULT;
+		v[i].len = min(v[i].len, left);
+		left -= v[i].len;
+	}
+	return 0;
+}
+
+static long vector_rw(struct rs_frame *f, bool write)
+{
+	struct file *file = fd_lookup(current_proc()->files, ARG0(f));
+	struct user_vec few[VECS_INLINE], *v = few;
+	long ret;
+
+	if (!file)
+		return -EBADF;
+	if (!file->ops)
+		return sys_forward(f);
+	if (ARG2(f) > VECS_MAX)
+		return -EINVAL;
+	if (ARG2(f) > VECS_INLINE) {
+		v = kmalloc(ARG2(f) * sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+	}
+	ret = get_vecs(v, ARG1(f), (u32)ARG2(f));
+	if (!ret)
+		ret = rw(file, v, (u32)ARG2(f), write);
+	if (v != few)
+		kfree(v);
+	return ret;
+}
+
+long sys_readv(struct rs_frame *f)
+{
+	return vector_rw(f, false);
+}
+
+long sys_writev(struct rs_frame *f)
+{
+	return vector_rw(f, true);
+}
+
+/* --- making them ------------------------------------------------------------------------------ */
+
+static long do_pipe(u64 va, u32 flags)
+{
+	struct fd_table *files = current_proc()->files;
+	u64 a[6] = { va, flags };
+	struct file *end[2];
+	s32 fd[2];
+	long err;
+
+	/* Pipes of packets, and whatever else there may be, are the host's. */
+	if (flags & ~(O_CLOEXEC | O_NONBLOCK))
+		return forward(__NR_pipe2, a);
+	err = pipe_create(end, flags & O_NONBLOCK);
+	if (err)
+		return err;
+	fd[0] = fd_install(files, end[0], 0, flags & O_CLOEXEC);
+	if (fd[0] < 0) {
+		file_put(end[0]);
+		file_put(end[1]);
+		return fd[0];
+	}
+	fd[1] = fd_install(files, end[1], 0, flags & O_CLOEXEC);
+	if (fd[1] < 0) {
+		file_put(fd_remove(files, fd[0]));
+		file_put(end[1]);
+		return fd[1];
+	}
+	if (!copyout(va, fd, sizeof(fd)))
+		return 0;
+	file_put(fd_remove(files, fd[0]));
+	file_put(fd_remove(files, fd[1]));
+	return -EFAULT;
+}
+
+long sys_pipe(struct rs_frame *f)
+{
+	return do_pipe(ARG0(f), 0);
+}
+
+long sys_pipe2(struct rs_frame *f)
+{
+	return do_pipe(ARG0(f), (u32)ARG1(f));
+}
+
+static long do_eventfd(u32 count, u32 flags)
+{
+	struct file *f;
+	long fd;
+
+	if (flags & ~(O_CLOEXEC | O_NONBLOCK | EFD_SEMAPHORE))
+		return -EINVAL;
+	f = eventfd_create(count, flags & EFD_SEMAPHORE, flags & O_NONBLOCK);
+	if (!f)
+		return -ENOMEM;
+	fd = fd_install(current_proc()->files, f, 0, flags & O_CLOEXEC);
+	if (fd < 0)
+		file_put(f);
+	return fd;
+}
+
+long sys_eventfd(struct rs_frame *f)
+{
+	return do_eventfd((u32)ARG0(f), 0);
+}
+
+long sys_eventfd2(struct rs_frame *f)
+{
+	return do_eventfd((u32)ARG0(f), (u32)ARG1(f));
+}
+
+/* --- asking them ------------------------------------------------------------------------------ */
+
+bool object_call(u64 nr, const struct file *f, long *ret)
+{
+	if (!pipe_of(f))
+		return false;
+	switch (nr) {
+	case __NR_lseek:
+	case __NR_pread64:
+	case __NR_pwrite64:
+	case __NR_preadv:
+	case __NR_pwritev:
+	case __NR_fadvise64:
+	case __NR_sync_file_range: *ret = -ESPIPE; return true;
+	case __NR_fsync:
+	case __NR_fdatasync:
+	case __NR_ftruncate:
+	case __NR_copy_file_range: *ret = -EINVAL; return true;
+	}
+	return false;
+}
+
+bool object_fcntl(struct file *f, u32 cmd, u64 arg, long *ret)
+{
+	struct pipe *p = pipe_of(f);
+
+	switch (cmd) {
+	case F_GETFL: *ret = f->flags; return true;
+	case F_SETFL:
+		/* Signals on arrival, and packets, are the host's. */
+		if (arg & (FASYNC | O_DIRECT))
+			return false;
+		f->flags = (f->flags & ~SETFL_MASK) | ((u32)arg & SETFL_MASK);
+		*ret = 0;
+		return true;
+	case F_GETPIPE_SZ: *ret = p ? pipe_size(p) : -EBADF; return true;
+	case F_SETPIPE_SZ: *ret = p ? pipe_resize(p, (u32)arg) : -EBADF; return true;
+	}
+	return false;
+}
+
+bool object_ioctl(struct file *f, u32 cmd, u64 arg, long *ret)
+{
+	struct pipe *p = pipe_of(f);
+	u32 on;
+
+	switch (cmd) {
+	case FIONBIO:
+		*ret = get_user_u32(&on, arg);
+		if (!*ret)
+			f->flags = on ? f->flags | O_NONBLOCK : f->flags & ~O_NONBLOCK;
+		return true;
+	case FIONREAD:
+		*ret = p ? put_user_u32(arg, pipe_available(p)) : -ENOTTY;
+		return true;
+	case FIOASYNC:
+	case FIOQSIZE: return false;
+	}
+	/* The terminal's commands: how a program asks whether it is one. */
+	if ((cmd >> 8 & 0xff) != 'T')
+		return false;
+	*ret = -ENOTTY;
+	return true;
+}
+
+struct k_stat {
+	u64 dev, ino, nlink;
+	u32 mode, uid, gid, pad0;
+	u64 rdev;
+	s64 size, blksize, blocks;
+	u64 atime[2], mtime[2], ctime[2];
+	s64 unused[3];
+};
+
+_Static_assert(sizeof(struct k_stat) == 144, "struct stat");
+
+#define PIPE_DEV	0xfffffu	/* a device that the host has not: the inode numbers are ours */
+
+bool object_stat(const struct file *f, u64 va, long *ret)
+{
+	struct pipe *p = pipe_of(f);
+	u64 *now = host_bounce();
+	struct k_stat st = {
+		.dev = PIPE_DEV, .nlink = 1, .mode = 0010600, .blksize = PAGE_SIZE,
+		.uid = current_proc()->fsuid, .gid = current_proc()->fsgid,
+	};
+
+	if (!p)
+		return false;
+	st.ino = pipe_ino(p);
+	/* As for a pipe that is in use all the time. */
+	rs_stats()->forwarded++;
+	if (!host_call2(__NR_clock_gettime, 0, gpa_of(now))) {
+		memcpy(st.atime, now, 16);
+		memcpy(st.mtime, now, 16);
+		memcpy(st.ctime, now, 16);
+	}
+	*ret = copyout(va, &st, sizeof(st)) ? -EFAULT : 0;
+	return true;
+}
+
+long sys_fstat(struct rs_frame *f)
+{
+	struct file *file = fd_lookup(current_proc()->files, ARG0(f));
+	long ret;
+
+	if (unlikely(file && file->ops) && object_stat(file, ARG1(f), &ret))
+		return ret;
+	return sys_forward(f);
+}
