@@ -14,6 +14,7 @@
 #include <linux/poll.h>
 #include "procfs.h"
 #include "signal.h"
+#include "stat.h"
 #include "syscall.h"
 #include "table.h"
 #include "../lib/string.h"
@@ -28,30 +29,54 @@ static struct fd_table *files(void)
 
 /* --- open ------------------------------------------------------------------------------------- */
 
+static long open_dir(const struct proc_name *pn, u32 flags)
+{
+	struct file *f;
+	long fd;
+
+	if ((flags & O_ACCMODE) != O_RDONLY || flags & O_CREAT)
+		return -EISDIR;
+	f = procfs_open_dir(pn);
+	if (!f)
+		return -ENOMEM;
+	fd = fd_install(files(), f, 0, flags & O_CLOEXEC);
+	if (fd < 0)
+		file_put(f);
+	return fd;
+}
+
 static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 {
 	char *path = path_buffer(0);
 	struct refstr *name;
-	long dir = host_dirfd(dirfd), ret = path_in(path, upath);
+	long dir = AT_FDCWD, ret = path_in(path, upath);
 	struct proc_name pn;
 
+	if (!ret)
+		ret = procfs_relative(fd_lookup(files(), dirfd), path);
 	if (ret)
 		return ret;
-	if (dir < 0 && dir != AT_FDCWD) {
-		/* The descriptor does not matter for an absolute path. */
-		if (path[0] != '/')
+	/* The descriptor does not matter for an absolute path. */
+	if (path[0] != '/') {
+		dir = host_dirfd(dirfd);
+		if (dir < 0 && dir != AT_FDCWD)
 			return dir;
-		dir = AT_FDCWD;
 	}
-	ret = procfs_resolve(path, &pn);
+	ret = procfs_resolve(path, !(flags & O_NOFOLLOW), &pn);
 	if (!ret)
 		ret = procfs_to_host(path, &pn);
 	if (ret < 0)
 		return ret;
-	if (pn.text) {
+	if (pn.kind == PROC_DIR)
+		return open_dir(&pn, flags);
+	if (pn.kind == PROC_LINK)
+		return -ELOOP;
+	if (pn.kind == PROC_TEXT) {
 		if ((flags & O_ACCMODE) != O_RDONLY)
 			return -EACCES;
-		ret = procfs_open(&pn);
+		if (flags & O_DIRECTORY)
+			return -ENOTDIR;
+		ret = procfs_open_text(&pn);
 	} else {
 		/*
 		 * The terminal of the sandbox is not a program's to take. The host's descriptors
@@ -86,6 +111,95 @@ long sys_creat(struct rs_frame *f)
 
 /* --- names that may lie below /proc/self ------------------------------------------------------ */
 
+static bool follows(u64 nr, const u64 a[6])
+{
+	switch (nr) {
+	case __NR_lstat:
+	case __NR_readlink:
+	case __NR_readlinkat: return false;
+	case __NR_newfstatat:
+	case __NR_faccessat2: return !(a[3] & AT_SYMLINK_NOFOLLOW);
+	case __NR_statx: return !(a[2] & AT_SYMLINK_NOFOLLOW);
+	}
+	return true;
+}
+
+static bool empty_path_ok(u64 nr, const u64 a[6])
+{
+	return (nr == __NR_newfstatat && a[3] & AT_EMPTY_PATH) ||
+	       (nr == __NR_statx && a[2] & AT_EMPTY_PATH);
+}
+
+static long put_stat(bool extended, u64 va, const struct k_stat *st)
+{
+	struct k_statx x;
+
+	if (!extended)
+		return copyout(va, st, sizeof(*st)) ? -EFAULT : 0;
+	x = (struct k_statx){
+		.mask = 0x7ff & ~0x800u, .blksize = (u32)st->blksize, .nlink = (u32)st->nlink,
+		.uid = st->uid, .gid = st->gid, .mode = (u16)st->mode, .ino = st->ino,
+		.size = (u64)st->size, .blocks = (u64)st->blocks,
+		.atime = { .sec = (s64)st->atime[0], .nsec = (u32)st->atime[1] },
+		.mtime = { .sec = (s64)st->mtime[0], .nsec = (u32)st->mtime[1] },
+		.ctime = { .sec = (s64)st->ctime[0], .nsec = (u32)st->ctime[1] },
+		.dev_major = (u32)(st->dev >> 8 & 0xfff), .dev_minor = (u32)(st->dev & 0xff),
+	};
+	return copyout(va, &x, sizeof(x)) ? -EFAULT : 0;
+}
+
+static long put_link(const struct proc_name *pn, u64 va, u64 size)
+{
+	char *buf = path_buffer(1);
+	long n;
+
+	if ((int)size <= 0 || pn->kind == PROC_TEXT || pn->kind == PROC_DIR)
+		return -EINVAL;
+	n = procfs_readlink(pn, buf);
+	if (n <= 0)
+		return n;
+	n = min(n, (long)(int)size);
+	return copyout(va, buf, (size_t)n) ? -EFAULT : n;
+}
+
+static long check_access(const struct proc_name *pn, u32 want)
+{
+	struct k_stat st;
+
+	if (want & ~7u)
+		return -EINVAL;
+	procfs_stat(pn, &st);
+	return want & ~(st.mode >> 6) & 7 ? -EACCES : 0;
+}
+
+/* Names and objects that are answered here: true with the result. @path is what @pn was made of. */
+static bool answer(u64 nr, const u64 a[6], int i, const struct proc_name *pn, long *ret)
+{
+	struct k_stat st;
+
+	if (pn->kind == PROC_HOST && !pn->object)
+		return false;
+	switch (nr) {
+	case __NR_readlink:
+	case __NR_readlinkat:
+		*ret = put_link(pn, a[i + 1], a[i + 2]);
+		return true;
+	case __NR_access:
+	case __NR_faccessat:
+	case __NR_faccessat2:
+		if (pn->kind == PROC_HOST)
+			return false;
+		*ret = check_access(pn, (u32)a[i + 1]);
+		return true;
+	}
+	if (pn->kind != PROC_HOST)
+		procfs_stat(pn, &st);
+	else if (!object_stat(pn->object, &st))
+		return false;
+	*ret = put_stat(nr == __NR_statx, nr == __NR_statx ? a[4] : a[i + 1], &st);
+	return true;
+}
+
 /*
  * forward_path() - forwards call @nr whose path is argument @i, after the path was looked at
  * The rewritten path goes through the kernel's buffer, which forward() cannot know; so the call is
@@ -106,41 +220,27 @@ static long forward_path(u64 nr, const u64 a[6], int i, int out, u32 size)
 	ret = path_in(path, a[i]);
 	if (ret)
 		return ret;
-	if (nr == __NR_newfstatat && !*path && a[3] & AT_EMPTY_PATH) {
-		struct file *file = fd_lookup(files(), a[0]);
+	if (i == 1) {
+		struct file *dir = fd_lookup(files(), a[0]);
 
-		if (file && file->ops && object_stat(file, a[2], &ret))
-			return ret;
+		if (dir && dir->ops && !*path && empty_path_ok(nr, a)) {
+			pn = (struct proc_name){ .object = dir };
+			if (answer(nr, a, i, &pn, &ret))
+				return ret;
+		} else if (*path) {
+			ret = procfs_relative(dir, path);
+			if (ret)
+				return ret;
+		}
 	}
-	ret = procfs_resolve(path, &pn);
+	ret = procfs_resolve(path, follows(nr, a), &pn);
 	if (ret < 0)
 		return ret;
-	if (pn.object && (nr == __NR_readlink || nr == __NR_readlinkat) && pipe_of(pn.object)) {
-		if ((int)a[i + 2] <= 0)
-			return -EINVAL;
-		rs_snprintf(path, PATH_SIZE, "pipe:[%lu]",
-			    (unsigned long)pipe_ino(pipe_of(pn.object)));
-		n = min(strlen(path), (size_t)a[i + 2]);
-		return copyout(a[i + 1], path, n) ? -EFAULT : (long)n;
-	}
+	if (answer(nr, a, i, &pn, &ret))
+		return ret;
 	ret = procfs_to_host(path, &pn);
 	if (ret < 0)
 		return ret;
-	if (pn.text || pn.exe) {
-		if (nr == __NR_readlink || nr == __NR_readlinkat) {
-			const char *exe = refstr_text(current_proc()->exe);
-
-			if (!pn.exe || !*exe)
-				return -EINVAL;
-			if ((int)a[i + 2] <= 0)
-				return -EINVAL;
-			n = min(strlen(path), (size_t)a[i + 2]);
-			return copyout(a[i + 1], path, n) ? -EFAULT : (long)n;
-		}
-		if (pn.text)
-			rs_strlcpy(path, "/proc/self/stat",
-				   PATH_SIZE); /* any plain file of procfs looks the same */
-	}
 	memcpy(h, a, sizeof(h));
 	h[i] = gpa_of(path);
 	if (i == 1) {
@@ -376,8 +476,31 @@ static long cwd_take(void)
 static long change_dir(u64 nr, struct rs_frame *f)
 {
 	u64 a[6] = { ARG0(f) };
+	struct proc_name pn;
 	long ret;
 
+	/* What the guest kernel makes itself is not a place where the host could be. */
+	if (nr == __NR_chdir) {
+		char *path = path_buffer(0);
+
+		ret = path_in(path, a[0]);
+		if (!ret)
+			ret = procfs_resolve(path, true, &pn);
+		if (ret)
+			return ret;
+		if (pn.kind != PROC_HOST)
+			return pn.kind == PROC_DIR ? -EACCES : -ENOTDIR;
+		if (path[0] == '/' && path[1] == 'p') {
+			rs_stats()->forwarded++;
+			ret = host_call1(nr, gpa_of(path));
+			return ret ? ret : cwd_take();
+		}
+	} else {
+		struct file *file = fd_lookup(files(), a[0]);
+
+		if (file && procfs_dir(file, NULL))
+			return -EACCES;
+	}
 	cwd_enter();
 	ret = forward(nr, a);
 	return ret ? ret : cwd_take();

@@ -356,7 +356,7 @@ static int host_at(u64 nr, u64 fd)
 
 	if (unlikely(!file))
 		return -EBADF;
-	if (unlikely(file->host_fd < 0) && object_call(nr, file, &ret))
+	if (unlikely(file->host_fd < 0) && object_call(nr, file, NULL, &ret))
 		return (int)ret;
 	return file_host(file);
 }
@@ -838,7 +838,7 @@ static noinline long forward_general(struct rs_frame *f)
 		if (RS_ARG_KIND(rs_sysrows[nr].arg[i]) != RS_A_FD)
 			continue;
 		file = fd_lookup(current_proc()->files, a[i]);
-		if (unlikely(file && file->host_fd < 0) && object_call(nr, file, &ret))
+		if (unlikely(file && file->host_fd < 0) && object_call(nr, file, a, &ret))
 			return ret;
 	}
 	return forward(nr, a);

@@ -573,9 +573,9 @@ static long exec(struct rs_frame *f, int dirfd, char *path, u64 argv, u64 envp)
 {
 	struct exec_args args;
 	struct proc_name pn;
-	long err = procfs_resolve(path, &pn); /* /proc/self/fd/N: how fexecve() does it */
+	long err = procfs_resolve(path, true, &pn); /* /proc/self/fd/N: how fexecve() does it */
 
-	if (!err && (pn.text || pn.object))
+	if (!err && (pn.kind != PROC_HOST || pn.object))
 		err = -EACCES;
 	if (err)
 		return err;
@@ -718,7 +718,7 @@ struct rusage_k {
 
 _Static_assert(sizeof(struct rusage_k) == 144, "struct rusage");
 
-static u64 tsc_to_us(u64 tsc)
+u64 tsc_to_us(u64 tsc)
 {
 	u64 khz = rs_boot->tsc_khz ? rs_boot->tsc_khz : 1000000;
 
