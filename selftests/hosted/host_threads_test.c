@@ -181,6 +181,28 @@ static unsigned int threads(void)
 
 /* --- slots ----------------------------------------------------------------------------------- */
 
+static bool no_threads;
+
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	return no_threads ? EAGAIN : __real_pthread_create(t, attr, fn, arg);
+}
+
+static void test_none(void)
+{
+	no_threads = true;
+	EQ(submit(5, __NR_fstat, 0, buffer(5), 0), -EAGAIN, "no thread can be had for a call");
+	EQ(slot(5)->state, RS_SLOT_SUBMITTED, "then nothing has happened");
+	EQ(ask(RS_CALL_TIMER, 1, 0, 0), -EAGAIN, "nor for a timer");
+	EQ(ask(RS_CALL_TICK, 0, 0, 0), -EAGAIN, "nor for ticks");
+	EQ(ask(RS_CALL_CANCEL, 5, 0, 0), 0, "what does not run is called off");
+	no_threads = false;
+	EQ(ask(RS_CALL_SUBMIT, 5, 0, 0), 0, "the call again");
+	EQ(result(5), -EBADF, "is made");
+}
+
 static void test_one(void)
 {
 	struct pipe p = guest_pipe();
@@ -591,6 +613,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	rs_vcpu_begin(&vcpu);
+	test_none();
 	test_one();
 	test_cancel();
 	test_kinds();

@@ -200,14 +200,21 @@ int rs_signals_install(struct rs_sandbox *sb)
 	return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/*
+ * The signal goes to this very thread, which may be any vCPU's: the kernel stops all threads before
+ * it lets this one go on, so that we are back here only when the process was continued.
+ */
 long rs_signals_stop(int sig)
 {
+	uint64_t bit = 1ull << (sig - 1), before;
+
 	if (sig != SIGSTOP && sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU)
 		return -EINVAL;
 	if (sig == SIGTSTP)
 		signal(sig, SIG_DFL);
-	/* To the whole process, which then stops here; SIGCONT lets it go on. */
-	rs_raw3(__NR_kill, rs_raw3(__NR_getpid, 0, 0, 0), sig, 0);
+	rs_raw4(__NR_rt_sigprocmask, SIG_UNBLOCK, (long)&bit, (long)&before, sizeof(bit));
+	rs_raw3(__NR_tgkill, rs_raw3(__NR_getpid, 0, 0, 0), rs_raw3(__NR_gettid, 0, 0, 0), sig);
+	rs_raw4(__NR_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof(before));
 	if (sig == SIGTSTP)
 		install(sig, on_signal);
 	return 0;

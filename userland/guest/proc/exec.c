@@ -20,6 +20,7 @@
 #include <linux/mman.h>
 #include "exec.h"
 #include "elf.h"
+#include "sched.h"
 #include "../lib/assert.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
@@ -196,7 +197,15 @@ static long binary_open(struct loader *l, struct binary *b, const char *path)
 	struct stat *st = host_bounce();
 	long ret;
 
-	b->fd = host_call4(__NR_openat, l->dirfd, gpa_of(path), O_RDONLY | O_CLOEXEC, 0);
+	/*
+	 * What is announced to this CPU brings the call back; no signal interrupts an exec, so it is
+	 * made again. A FIFO would have it wait for ever.
+	 */
+	do {
+		host_events();
+		b->fd = host_call4(__NR_openat, l->dirfd, gpa_of(path),
+				   O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+	} while (b->fd == -EINTR);
 	if (b->fd < 0)
 		return b->fd;
 	ret = host_call2(__NR_fstat, b->fd, gpa_of(st));
@@ -394,9 +403,12 @@ static void fill_random(struct loader *l)
 {
 	static bool boot_used;
 	u64 *r = (u64 *)rs_boot->random;
+	long n = 0;
 
-	if (!boot_used || host_call3(__NR_getrandom, gpa_of(l->rnd), sizeof(l->rnd),
-				     0) != sizeof(l->rnd)) {
+	while (boot_used && (n = host_call3(__NR_getrandom, gpa_of(l->rnd), sizeof(l->rnd), 0)) ==
+				    -EINTR)
+		host_events();
+	if (n != sizeof(l->rnd)) {
 		memcpy(l->rnd, r, sizeof(l->rnd));
 		boot_used = true;
 	}

@@ -14,6 +14,7 @@
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
 #include "report.h"
+#include "sched.h"
 #include "elf.h"
 #include "../arch/trap.h"
 #include "../lib/string.h"
@@ -175,8 +176,9 @@ static bool symbol_of(const struct vma *v, u64 addr, char *name, u64 *delta)
 	f.buf = kmalloc(CHUNK);
 	if (copy && f.buf) {
 		memcpy(copy, path, n);
-		f.fd = host_call4(__NR_openat, process_cwd(current_proc()), gpa_of(copy),
-				  O_RDONLY | O_CLOEXEC, 0);
+		while ((f.fd = host_call4(__NR_openat, process_cwd(current_proc()), gpa_of(copy),
+					  O_RDONLY | O_CLOEXEC, 0)) == -EINTR)
+			host_events();
 	}
 	if (f.fd >= 0) {
 		if (host_call2(__NR_fstat, f.fd, gpa_of(st)) == 0) {

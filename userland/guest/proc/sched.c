@@ -172,6 +172,15 @@ static u32 big_lock;			/* owner + 1, 0: none */
 static bool away[RS_NR_CPUS], flush[RS_NR_CPUS], idle[RS_NR_CPUS], quiet[RS_NR_CPUS];
 
 #define PATIENCE	1000		/* turns until the host may run somebody else */
+#define YIELD_NS	20000
+
+/* The one that is waited for may be a CPU that Linux is not running: it gets a chance. */
+static void wait_turn(u32 *turns)
+{
+	cpu_relax();
+	if (++*turns % PATIENCE == 0)
+		host_call1(RS_CALL_IDLE, YIELD_NS);
+}
 
 void sched_enter_slow(void)
 {
@@ -185,9 +194,7 @@ void sched_enter_slow(void)
 						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 			break;
 		while (READ_ONCE(big_lock)) {
-			cpu_relax();
-			if (++turns % PATIENCE == 0)
-				rs_hypercall(RS_HC_NULL, 0, 0, 0, 0);
+			wait_turn(&turns);
 		}
 	}
 	quiet[me] = false;
@@ -222,7 +229,7 @@ static void kick(u32 cpu)
 static void flush_others(void)
 {
 	struct mm *mm = this_cpu()->mm;
-	u32 me = this_cpu()->id, i;
+	u32 me = this_cpu()->id, i, turns = 0;
 	u64 wait = 0;
 
 	if (!mm)
@@ -239,7 +246,7 @@ static void flush_others(void)
 	for (; wait; wait &= wait - 1) {
 		i = __builtin_ctzll(wait);
 		while (__atomic_load_n(&away[i], __ATOMIC_SEQ_CST))
-			cpu_relax();
+			wait_turn(&turns);
 	}
 }
 
@@ -284,7 +291,8 @@ static void enqueue_on(struct thread *t, u32 cpu)
 	list_add_tail(&q->ready, &t->sched.run);
 	sched_pending++;
 	q->n++;
-	rs_cpus[cpu].shared->want_tick = 1;
+	/* Visible before ticking is looked at: the host clears that and looks at this again. */
+	__atomic_store_n(&rs_cpus[cpu].shared->want_tick, 1, __ATOMIC_SEQ_CST);
 	if (cpu != this_cpu()->id) {
 		idle[cpu] = false;	/* one thread for one idle CPU */
 		kick(cpu);

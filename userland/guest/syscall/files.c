@@ -529,9 +529,12 @@ long sys_getcwd(struct rs_frame *f)
 static bool is_tty(int host)
 {
 	u8 termios[36] __attribute__((aligned(8)));
+	long ret;
 
 	rs_stats()->forwarded++;
-	return !host_call3(__NR_ioctl, host, TCGETS, gpa_of(termios));
+	while ((ret = host_call3(__NR_ioctl, host, TCGETS, gpa_of(termios))) == -EINTR)
+		host_events();
+	return !ret;
 }
 
 long sys_ioctl(struct rs_frame *f)
