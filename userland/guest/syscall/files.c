@@ -27,6 +27,33 @@ static struct fd_table *files(void)
 	return current_proc()->files;
 }
 
+/*
+ * path_in_dir() - a path that may be relative to @dirfd or, AT_FDCWD, to the working directory
+ * Where that is a directory of procfs.c, the path becomes absolute.
+ */
+static long path_in_dir(char *path, u64 upath, u64 dirfd)
+{
+	struct file *dir;
+	long n;
+
+	if (!path)
+		return -ENOMEM;
+	n = copyinstr(path, upath, PATH_SIZE);
+	if (n < 0)
+		return n;
+	if (*path == '/')
+		return 0;
+	if ((int)dirfd != AT_FDCWD)
+		dir = fd_lookup(files(), dirfd);
+	else
+		dir = current_proc()->cwd;
+	if (n && dir && unlikely(dir->ops))
+		return procfs_relative(dir, path);
+	if ((int)dirfd == AT_FDCWD)
+		cwd_enter();
+	return 0;
+}
+
 /* --- open ------------------------------------------------------------------------------------- */
 
 static long open_dir(const struct proc_name *pn, u32 flags)
@@ -49,11 +76,9 @@ static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 {
 	char *path = path_buffer(0);
 	struct refstr *name;
-	long dir = AT_FDCWD, ret = path_in(path, upath);
+	long dir = AT_FDCWD, ret = path_in_dir(path, upath, dirfd);
 	struct proc_name pn;
 
-	if (!ret)
-		ret = procfs_relative(fd_lookup(files(), dirfd), path);
 	if (ret)
 		return ret;
 	/* The descriptor does not matter for an absolute path. */
@@ -217,21 +242,13 @@ static long forward_path(u64 nr, const u64 a[6], int i, int out, u32 size)
 	long ret;
 	int k;
 
-	ret = path_in(path, a[i]);
+	ret = path_in_dir(path, a[i], i ? a[0] : (u64)AT_FDCWD);
 	if (ret)
 		return ret;
-	if (i == 1) {
-		struct file *dir = fd_lookup(files(), a[0]);
-
-		if (dir && dir->ops && !*path && empty_path_ok(nr, a)) {
-			pn = (struct proc_name){ .object = dir };
-			if (answer(nr, a, i, &pn, &ret))
-				return ret;
-		} else if (*path) {
-			ret = procfs_relative(dir, path);
-			if (ret)
-				return ret;
-		}
+	if (i == 1 && !*path && empty_path_ok(nr, a)) {
+		pn = (struct proc_name){ .object = fd_lookup(files(), a[0]) };
+		if (pn.object && pn.object->ops && answer(nr, a, i, &pn, &ret))
+			return ret;
 	}
 	ret = procfs_resolve(path, follows(nr, a), &pn);
 	if (ret < 0)
@@ -473,35 +490,42 @@ static long cwd_take(void)
 	return 0;
 }
 
+/* A directory that the guest kernel makes, whose reference is taken over; NULL without memory. */
+static long cwd_is(struct file *dir)
+{
+	struct process *p = current_proc();
+
+	if (!dir)
+		return -ENOMEM;
+	file_put(p->cwd);
+	p->cwd = dir;
+	return 0;
+}
+
 static long change_dir(u64 nr, struct rs_frame *f)
 {
 	u64 a[6] = { ARG0(f) };
 	struct proc_name pn;
 	long ret;
 
-	/* What the guest kernel makes itself is not a place where the host could be. */
 	if (nr == __NR_chdir) {
 		char *path = path_buffer(0);
 
-		ret = path_in(path, a[0]);
+		ret = path_in_dir(path, a[0], AT_FDCWD);
 		if (!ret)
 			ret = procfs_resolve(path, true, &pn);
 		if (ret)
 			return ret;
-		if (pn.kind != PROC_HOST)
-			return pn.kind == PROC_DIR ? -EACCES : -ENOTDIR;
-		if (path[0] == '/' && path[1] == 'p') {
-			rs_stats()->forwarded++;
-			ret = host_call1(nr, gpa_of(path));
-			return ret ? ret : cwd_take();
-		}
-	} else {
-		struct file *file = fd_lookup(files(), a[0]);
-
-		if (file && procfs_dir(file, NULL))
-			return -EACCES;
+		if (pn.kind == PROC_DIR)
+			return cwd_is(procfs_open_dir(&pn));
+		if (pn.kind != PROC_HOST || pn.object)
+			return -ENOTDIR;
+		rs_stats()->forwarded++;
+		ret = host_call1(nr, gpa_of(path));
+		return ret ? ret : cwd_take();
 	}
-	cwd_enter();
+	if (fd_lookup(files(), a[0]) && procfs_dir(fd_lookup(files(), a[0]), NULL))
+		return cwd_is(file_get(fd_lookup(files(), a[0])));
 	ret = forward(nr, a);
 	return ret ? ret : cwd_take();
 }
@@ -519,7 +543,14 @@ long sys_fchdir(struct rs_frame *f)
 long sys_getcwd(struct rs_frame *f)
 {
 	u64 a[6] = { ARG0(f), ARG1(f) };
+	struct file *cwd = current_proc()->cwd;
+	size_t n = strlen(refstr_text(cwd->name)) + 1;
 
+	if (unlikely(cwd->ops)) {
+		if (n > ARG1(f))
+			return -ERANGE;
+		return copyout(ARG0(f), refstr_text(cwd->name), n) ? -EFAULT : (long)n;
+	}
 	cwd_enter();
 	return forward(__NR_getcwd, a);
 }

@@ -268,11 +268,16 @@ static long follow_fd(char *path, const struct walk *w, struct proc_whose *who,
 	return to_host(path, name, w, pn);
 }
 
-/* What is there is a link, and more comes behind it or it is to be followed: 1 goes on here. */
+/*
+ * What is there is a link, and more comes behind it or it is to be followed: 1 goes on here, 2 with
+ * the whole of @path
+ */
 static long follow_link(char *path, struct walk *w, struct proc_name *pn)
 {
+	struct proc_name name_of_dir;
 	struct proc_whose who;
 	char name[32];
+	long ret;
 
 	*pn = w->at[w->depth];
 	if (is_link(pn->node, "self") || is_link(pn->node, "thread-self")) {
@@ -287,11 +292,18 @@ static long follow_link(char *path, struct walk *w, struct proc_name *pn)
 		return -ENOENT;
 	if (pn->node == &fd_link)
 		return follow_fd(path, w, &who, pn);
-	if (is_link(pn->node, "root"))
-		return to_host(path, *w->rest ? "" : "/", w, pn);
+	if (is_link(pn->node, "root")) {
+		ret = to_host(path, *w->rest ? "" : "/", w, pn);
+		return ret ? ret : 2;
+	}
 	if (is_link(pn->node, "cwd")) {
 		if (!who.p->cwd)
 			return -ENOENT;
+		if (procfs_dir(who.p->cwd, &name_of_dir)) {
+			w->at[1] = name_of_dir;
+			w->depth = 1;
+			return 1;
+		}
 		rs_snprintf(name, sizeof(name), "/proc/self/fd/%d", who.p->cwd->host_fd);
 		return to_host(path, name, w, pn);
 	}
@@ -319,8 +331,8 @@ static long walk_name(char *path, bool follow, struct walk *w, struct proc_name 
 			name++;
 		if (node->type == NODE_LINK && (slash || follow)) {
 			ret = follow_link(path, w, pn);
-			if (ret <= 0)
-				return ret;
+			if (ret != 1)
+				return ret > 0 ? 1 : ret;
 			continue;
 		}
 		if (!*name)
@@ -395,6 +407,21 @@ static long resolve_dev(char *path, struct proc_name *pn)
 	return 0;
 }
 
+/* Parts at the beginning that mean nothing: the last slash before the first that does. */
+static const char *skip_root(const char *p)
+{
+	for (;;) {
+		if (p[1] == '/')
+			p++;
+		else if (p[1] == '.' && p[2] == '/')
+			p += 2;
+		else if (p[1] == '.' && p[2] == '.' && p[3] == '/')
+			p += 3;
+		else
+			return p;
+	}
+}
+
 long procfs_resolve(char *path, bool follow, struct proc_name *pn)
 {
 	struct walk w;
@@ -405,8 +432,7 @@ long procfs_resolve(char *path, bool follow, struct proc_name *pn)
 		*pn = (struct proc_name){ .kind = PROC_HOST };
 		if (path[0] != '/')
 			return 0;
-		for (p = path; p[1] == '/'; p++)
-			;
+		p = skip_root(path);
 		if (p[1] == 'd')
 			return resolve_dev(path, pn);
 		w = (struct walk){ .at = { { .node = &root_dir } }, .rest = after(p, "/proc") };
@@ -437,6 +463,10 @@ static long dir_path(struct file *dir, char *buf)
 {
 	long n;
 
+	if (dir->ops) {
+		rs_strlcpy(buf, refstr_text(dir->name), PATH_SIZE);
+		return (long)strlen(buf);
+	}
 	rs_stats()->forwarded += 2;
 	if (host_call1(__NR_fchdir, dir->host_fd))
 		return -EACCES;
@@ -483,14 +513,13 @@ static long unnamed(const struct file *f, char *buf)
  */
 static long fd_path(struct file *f, char *buf)
 {
-	struct proc_name dir;
 	const char *name;
 	char link[32];
 	long n;
 
 	if (f->ops) {
-		if (procfs_dir(f, &dir))
-			return rs_strlcpy(buf, refstr_text(f->name), PATH_SIZE), strlen(buf);
+		if (procfs_dir(f, NULL))
+			return dir_path(f, buf);
 		if (pipe_of(f))
 			return rs_snprintf(buf, PATH_SIZE, "pipe:[%lu]",
 					   (unsigned long)pipe_ino(pipe_of(f)));
@@ -713,8 +742,8 @@ long procfs_relative(const struct file *dir, char *path)
 	struct proc_name pn;
 	size_t n, len;
 
-	if (*path == '/' || !dir || !procfs_dir(dir, &pn))
-		return 0;
+	if (!procfs_dir(dir, &pn))
+		return -ENOTDIR;
 	canonical(&pn, name, sizeof(name));
 	n = strlen(name);
 	len = strlen(path);

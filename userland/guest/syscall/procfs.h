@@ -40,8 +40,8 @@ struct proc_name {
  */
 long procfs_resolve(char *path, bool follow, struct proc_name *pn);
 /**
- * procfs_relative() - @path is relative to @dir: makes it absolute if @dir is a directory of ours
- * 0, -ENAMETOOLONG
+ * procfs_relative() - @path is relative to @dir, an object of the guest: makes it absolute
+ * 0, -ENOTDIR: it is not one of our directories, -ENAMETOOLONG
  */
 long procfs_relative(const struct file *dir, char *path);
 /**
