@@ -178,7 +178,7 @@ static long put_link(const struct proc_name *pn, u64 va, u64 size)
 	char *buf = path_buffer(1);
 	long n;
 
-	if ((int)size <= 0 || pn->kind == PROC_TEXT || pn->kind == PROC_DIR)
+	if ((int)size <= 0 || pn->kind != PROC_LINK)
 		return -EINVAL;
 	n = procfs_readlink(pn, buf);
 	if (n <= 0)
@@ -202,7 +202,7 @@ static bool answer(u64 nr, const u64 a[6], int i, const struct proc_name *pn, lo
 {
 	struct k_stat st;
 
-	if (pn->kind == PROC_HOST && !pn->object)
+	if (pn->kind == PROC_HOST && !pn->object && !pn->node)
 		return false;
 	switch (nr) {
 	case __NR_readlink:
@@ -217,7 +217,7 @@ static bool answer(u64 nr, const u64 a[6], int i, const struct proc_name *pn, lo
 		*ret = check_access(pn, (u32)a[i + 1]);
 		return true;
 	}
-	if (pn->kind != PROC_HOST)
+	if (pn->node)
 		procfs_stat(pn, &st);
 	else if (!object_stat(pn->object, &st))
 		return false;

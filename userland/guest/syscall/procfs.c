@@ -246,6 +246,7 @@ static long to_host(char *path, const char *prefix, const struct walk *w, struct
 	memmove(path + n, w->rest, left + 1);
 	memcpy(path, prefix, n);
 	pn->kind = PROC_HOST;
+	pn->node = NULL;
 	return 0;
 }
 
@@ -313,6 +314,7 @@ static long follow_link(char *path, struct walk *w, struct proc_name *pn)
 		return -ENOTDIR;
 	rs_strlcpy(path, refstr_text(who.p->exe), PATH_SIZE);
 	pn->kind = PROC_HOST;
+	pn->node = NULL;
 	return 0;
 }
 
@@ -478,6 +480,8 @@ static long dir_path(struct file *dir, char *buf)
 /* Files that no name leads to are shown by their kind, as on Linux. */
 static long unnamed(const struct file *f, char *buf)
 {
+	static const char *const memory[] = { [3] = "null", [5] = "zero", [7] = "full",
+					      [8] = "random", [9] = "urandom" };
 	struct k_stat *st = host_bounce();
 	unsigned long major, minor;
 
@@ -492,6 +496,8 @@ static long unnamed(const struct file *f, char *buf)
 	case 0140000:
 		return rs_snprintf(buf, PATH_SIZE, "socket:[%lu]", (unsigned long)st->ino);
 	case 0020000:
+		if (major == 1 && minor < ARRAY_SIZE(memory) && memory[minor])
+			return rs_snprintf(buf, PATH_SIZE, "/dev/%s", memory[minor]);
 		if (major >= 136 && major < 144)
 			return rs_snprintf(buf, PATH_SIZE, "/dev/pts/%lu",
 					   (major - 136) * 256 + minor);

@@ -22,7 +22,8 @@ enum proc_kind {
 /** struct proc_name - what procfs_resolve() found; valid until the thread sleeps */
 struct proc_name {
 	enum proc_kind kind;
-	const struct proc_node *node;	/* NULL for PROC_HOST */
+	/* with PROC_HOST: a file of the host's, of which only the metadata are ours; or NULL */
+	const struct proc_node *node;
 	u32 pid, tid;			/* whose it is; 0: the machine's */
 	u32 fd;				/* of a link below fd/ */
 	/* PROC_HOST: an object of the guest, behind a number; then @path means nothing */
