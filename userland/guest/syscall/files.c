@@ -110,6 +110,9 @@ static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 		ret = host_call_intr(__NR_openat, dir, gpa_of(path),
 				     flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY),
 				     mode & ~current_proc()->umask, 0, 0);
+		if ((ret == -EACCES || ret == -ENOENT) && pn.node &&
+		    (flags & O_ACCMODE) == O_RDONLY)
+			ret = procfs_open_text(&pn);
 	}
 	if (ret < 0)
 		return ret;

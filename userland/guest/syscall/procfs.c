@@ -86,6 +86,8 @@ static u32 next_fd(const struct proc_whose *w, u32 from)
 #define SECRET(n, fn)	{ .name = n, .type = NODE_TEXT, .mode = 0400, .text = proc_text_##fn }
 #define LINK(n)		{ .name = n, .type = NODE_LINK, .mode = 0777 }
 #define HOST(n)		{ .name = n, .type = NODE_HOST, .mode = 0444 }
+/* the host's, and if it does not tell, what can be said here */
+#define HOST_OR(n, fn)	{ .name = n, .type = NODE_HOST, .mode = 0444, .text = proc_text_##fn }
 
 static const struct proc_node fd_link = { .type = NODE_LINK, .mode = 0700 };
 static const struct proc_node no_nodes[] = { { 0 } };
@@ -123,7 +125,7 @@ static const struct proc_node process_dir = {
 };
 
 static const struct proc_node root_nodes[] = {
-	FILE_("loadavg", loadavg), FILE_("meminfo", meminfo), LINK("self"), FILE_("stat", system),
+	HOST_OR("cpuinfo", cpuinfo), FILE_("loadavg", loadavg), FILE_("meminfo", meminfo), LINK("self"), FILE_("stat", system),
 	LINK("thread-self"), FILE_("uptime", uptime), FILE_("version", version), { 0 },
 };
 
@@ -369,7 +371,8 @@ static long walk_name(char *path, bool follow, struct walk *w, struct proc_name 
 	case NODE_LINK: pn->kind = PROC_LINK; break;
 	case NODE_HOST:
 		/* The host's /proc/self shows these of any process of the machine alike. */
-		rs_snprintf(path, PATH_SIZE, "/proc/self/%s", pn->node->name);
+		rs_snprintf(path, PATH_SIZE, pn->pid ? "/proc/self/%s" : "/proc/%s",
+			    pn->node->name);
 		pn->kind = PROC_HOST;
 		break;
 	}
@@ -625,6 +628,8 @@ long procfs_open_text(const struct proc_name *pn)
 	long fd, ret = 0;
 	size_t done = 0;
 
+	if (!pn->node || !pn->node->text)
+		return -EACCES;
 	if (!whose(pn, &w))
 		return -ESRCH;
 	t.buf = kmalloc(TEXT_ROOM);

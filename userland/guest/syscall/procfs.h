@@ -50,7 +50,10 @@ long procfs_relative(const struct file *dir, char *path);
  * the host's, @path its name there. 0 or -errno
  */
 long procfs_to_host(char *path, const struct proc_name *pn);
-/** procfs_open_text() - a new host descriptor from which the text of @pn can be read, or -errno */
+/**
+ * procfs_open_text() - a new host descriptor from which the text of @pn can be read, or -errno
+ * Also for a PROC_HOST whose file the host would not open: -EACCES when there is no text either.
+ */
 long procfs_open_text(const struct proc_name *pn);
 /** procfs_open_dir() - an open file of the directory @pn, one reference; NULL without memory */
 struct file *procfs_open_dir(const struct proc_name *pn);
@@ -77,10 +80,10 @@ struct proc_whose {
 	struct thread *t;
 	u32 tid;
 };
-#define PROC_TEXTS(X)                                                                   \
-	X(cgroup) X(children) X(cmdline) X(comm) X(environ) X(limits) X(loadavg)        \
-	X(maps) X(meminfo) X(oom_score_adj) X(stat) X(statm) X(status) X(system) X(uptime) \
-	X(version) X(zero)
+#define PROC_TEXTS(X)                                                                    \
+	X(cgroup) X(children) X(cmdline) X(comm) X(cpuinfo) X(environ) X(limits)         \
+	X(loadavg) X(maps) X(meminfo) X(oom_score_adj) X(stat) X(statm) X(status)        \
+	X(system) X(uptime) X(version) X(zero)
 #define PROC_TEXT_DECLARE(name) void proc_text_##name(struct textbuf *t, const struct proc_whose *w);
 PROC_TEXTS(PROC_TEXT_DECLARE)
 #undef PROC_TEXT_DECLARE

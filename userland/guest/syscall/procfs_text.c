@@ -9,6 +9,7 @@
 #include <asm/ioctls.h>
 #include <asm/resource.h>
 #include <asm/unistd.h>
+#include <cpuid.h>
 #include "procfs.h"
 #include "signal.h"
 #include "stat.h"
@@ -383,6 +384,31 @@ void proc_text_system(struct textbuf *t, const struct proc_whose *w)
 		    (unsigned long)(now > up ? now - up : 0), (unsigned long)rs_stats()->forks + 1,
 		    running);
 	text_printf(t, "procs_blocked %u\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n", blocked);
+}
+
+/* What a program can find out by itself, in the host's form. */
+void proc_text_cpuinfo(struct textbuf *t, const struct proc_whose *w)
+{
+	u32 a, b, c, d, name[13] = { 0 }, vendor[4] = { 0 }, family, model, i;
+
+	(void)w;
+	__cpuid(0, a, vendor[0], vendor[2], vendor[1]);
+	__cpuid(0x80000000, a, b, c, d);
+	for (i = 0; i < 3 && a >= 0x80000004; i++)
+		__cpuid(0x80000002 + i, name[4 * i], name[4 * i + 1], name[4 * i + 2],
+			name[4 * i + 3]);
+	__cpuid(1, a, b, c, d);
+	family = (a >> 8 & 15) + ((a >> 8 & 15) == 15 ? a >> 20 & 255 : 0);
+	model = (a >> 4 & 15) | (family >= 6 ? a >> 12 & 0xf0 : 0);
+	for (i = 0; i < rs_ncpus; i++) {
+		text_printf(t, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\n",
+			    i, (char *)vendor, family, model);
+		text_printf(t, "model name\t: %s\nstepping\t: %u\n", (char *)name, a & 15);
+		text_printf(t, "cpu MHz\t\t: %lu.%03lu\n", (unsigned long)(rs_boot->tsc_khz / 1000),
+			    (unsigned long)(rs_boot->tsc_khz % 1000));
+		text_printf(t, "physical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\n", rs_ncpus, i);
+		text_printf(t, "cpu cores\t: %u\nfpu\t\t: yes\nwp\t\t: yes\n\n", rs_ncpus);
+	}
 }
 
 #define UTS_FIELD 65
