@@ -5,16 +5,18 @@
  * The same binary runs natively and in the ring of one VM. The unit is the time-stamp counter, which in the test machines advances by one
  * per instruction executed by the whole machine, whatever the ring; on real hardware it counts cycles.
  *
- * An operation is run in batches of some 30,000 instructions, so that most batches see no timer interrupt (100,000 instructions apart in the
- * slower machine); the least batch is the figure: a tick does not show, and two runs of one binary agree to the instruction. Each
- * operation is warmed up by one batch first.
- * Exits come from RS_SYS_EXITS around one batch (host interrupts are not counted there) and are 0 natively.
+ * A short operation is run in batches of some 30,000 instructions, so that most batches see no timer interrupt (100,000 instructions apart
+ * in the slower machine); the least batch is the figure: a tick does not show, and two runs of one binary agree to the instruction. An
+ * operation that is longer than the time between two ticks contains them, natively and in the ring. Each operation is warmed up by one
+ * batch first. Exits come from RS_SYS_EXITS around the same span (host interrupts are not counted there) and are 0 natively.
  *
- * Output, a line each: op,param,instructions per operation,exits per operation.   usage: rs-bench native|ring|outside [OP]
+ * Output, a line each: op,param,instructions per operation,exits per operation. An operation that fails is named on standard error, has no
+ * line, and makes the exit status 1.   usage: rs-bench native|ring|outside [OP|GROUP]
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <setjmp.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,27 +27,24 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <x86intrin.h>
+#include "bench.h"
 #include "../../uapi/ringside_app.h"
 
-#define BATCHES 40
-
 static int in_ring;
-static const char *self;
+const char *self;
+uint64_t exits_own;
+static const struct op *current;
+static sigjmp_buf next_op;
 
-static void die(const char *what)
+void die(const char *what)
 {
-	fprintf(stderr, "rs-bench: %s: %s\n", what, strerror(errno));
-	exit(1);
+	fprintf(stderr, "rs-bench: %s: %s: %s\n", current ? current->name : "start", what, strerror(errno));
+	if (!current)
+		exit(1);
+	siglongjmp(next_op, 1);
 }
 
-/** struct sample - what one batch cost, and how many operations it did */
-struct sample {
-	uint64_t ticks;
-	uint64_t ops;
-};
-
-static uint64_t exits_now(void)
+uint64_t exits_now(void)
 {
 	long n;
 
@@ -57,75 +56,75 @@ static uint64_t exits_now(void)
 	return n;
 }
 
-/* Reading the counter of exits may exit by itself; what an empty batch shows is taken off. */
-static void report(const char *op, const char *param, void (*batch)(struct sample *))
+/* Reading the counter of exits may exit by itself; what an empty span shows is taken off. */
+static void report(const struct op *op)
 {
-	uint64_t best = UINT64_MAX, exits = UINT64_MAX, e0, e1, own;
+	uint64_t best = UINT64_MAX, exits = UINT64_MAX;
 	struct sample s = { 0 };
+	char param[16] = "";
 
-	e0 = exits_now();
-	own = exits_now() - e0;
-	batch(&s);
-	for (int i = 0; i < BATCHES; i++) {
-		e0 = exits_now();
-		batch(&s);
-		e1 = exits_now();
+	exits_own = exits_now();
+	exits_own = exits_now() - exits_own;
+	op->batch(&s, op->param);
+	for (unsigned int i = 0; i < op->batches; i++) {
+		op->batch(&s, op->param);
 		if (s.ticks < best)
 			best = s.ticks;
-		if (e1 - e0 - own < exits)
-			exits = e1 - e0 - own;
+		if (s.exits < exits)
+			exits = s.exits;
 	}
-	printf("%s,%s,%.2f,%.4f\n", op, param, (double)best / s.ops, (double)exits / s.ops);
+	if (op->param)
+		snprintf(param, sizeof(param), "%u", op->param);
+	printf("%s,%s,%.2f,%.4f\n", op->name, param, (double)best / s.ops, (double)exits / s.ops);
 	fflush(stdout);
 }
 
-static void batch_getpid(struct sample *s)
+static void batch_getpid(struct sample *s, unsigned int param)
 {
-	uint64_t t = __rdtsc();
-
+	(void)param;
 	s->ops = 100;
+	span_begin(s);
 	for (uint64_t i = 0; i < s->ops; i++)
 		syscall(SYS_getpid);
-	s->ticks = __rdtsc() - t;
+	span_end(s);
 }
 
 static int bench_fd = -1;
 
-static void batch_forwarded(struct sample *s)
+static void batch_forwarded(struct sample *s, unsigned int param)
 {
-	uint64_t t;
-
+	(void)param;
 	if (bench_fd < 0) {
 		bench_fd = open(self, O_RDONLY);
 		if (bench_fd < 0)
 			die(self);
 	}
 	s->ops = 16;
-	t = __rdtsc();
+	span_begin(s);
 	for (uint64_t i = 0; i < s->ops; i++)
 		syscall(SYS_lseek, bench_fd, 0L, SEEK_SET);
-	s->ticks = __rdtsc() - t;
+	span_end(s);
 }
 
 /*
  * 16 pages in the middle of 64, so that nobody backs them with a 2 MiB page; the first touch of the mapping, with new tables perhaps, is
  * not counted.
  */
-static void batch_zero_fill(struct sample *s)
+static void batch_zero_fill(struct sample *s, unsigned int param)
 {
 	size_t size = 64 * 4096;
 	volatile char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uint64_t t;
 
+	(void)param;
 	if (p == MAP_FAILED)
 		die("mmap");
 	madvise((void *)p, size, MADV_NOHUGEPAGE);
 	s->ops = 16;
 	p[0] = 1;
-	t = __rdtsc();
+	span_begin(s);
 	for (size_t i = size / 2; i < size / 2 + 16 * 4096; i += 4096)
 		p[i] = 1;
-	s->ticks = __rdtsc() - t;
+	span_end(s);
 	munmap((void *)p, size);
 }
 
@@ -135,7 +134,9 @@ static void guest_batch(struct sample *s, int op)
 	long with, without, least = LONG_MAX;
 
 	s->ops = op == RS_BENCH_PAGE_ALLOC ? 1000 : 100;
+	span_begin(s);
 	with = syscall(RS_SYS_BENCH, op, s->ops);
+	span_end(s);
 	for (int i = 0; i < 8; i++) {
 		without = syscall(RS_SYS_BENCH, RS_BENCH_EMPTY, s->ops);
 		if (with < 0 || without < 0)
@@ -146,13 +147,15 @@ static void guest_batch(struct sample *s, int op)
 	s->ticks = with - least;
 }
 
-static void batch_hypercall_null(struct sample *s)
+static void batch_hypercall_null(struct sample *s, unsigned int param)
 {
+	(void)param;
 	guest_batch(s, RS_BENCH_HYPERCALL_NULL);
 }
 
-static void batch_page_alloc(struct sample *s)
+static void batch_page_alloc(struct sample *s, unsigned int param)
 {
+	(void)param;
 	guest_batch(s, RS_BENCH_PAGE_ALLOC);
 }
 
@@ -172,63 +175,78 @@ static void spawn_wait(char *const argv[])
 }
 
 /* Start to end of a program that does nothing, as its parent sees it: both measured outside the ring. */
-static void batch_true_native(struct sample *s)
+static void batch_true_native(struct sample *s, unsigned int param)
 {
 	char *const argv[] = { "busybox", "true", NULL };
-	uint64_t t = __rdtsc();
 
+	(void)param;
 	s->ops = 1;
+	span_begin(s);
 	spawn_wait(argv);
-	s->ticks = __rdtsc() - t;
+	span_end(s);
 }
 
-static void batch_true_ring(struct sample *s)
+static void batch_true_ring(struct sample *s, unsigned int param)
 {
 	char *const argv[] = { "ringside", "run", "--", "busybox", "true", NULL };
-	uint64_t t = __rdtsc();
 
+	(void)param;
 	s->ops = 1;
+	span_begin(s);
 	spawn_wait(argv);
-	s->ticks = __rdtsc() - t;
+	span_end(s);
 }
 
-#define NATIVE	1	/* run when measuring Linux */
-#define RING	2	/* run inside the ring */
-#define OUTSIDE	4	/* the ring's figure, measured by a process outside it */
-
-static const struct op {
-	const char *name, *param;
-	int where;
-	void (*batch)(struct sample *);
-} ops[] = {
-	{ "hypercall_null", "", RING, batch_hypercall_null },
-	{ "forwarded_call", "", NATIVE | RING, batch_forwarded },
-	{ "getpid", "", NATIVE | RING, batch_getpid },
-	{ "zero_fill_fault", "", NATIVE | RING, batch_zero_fill },
-	{ "page_alloc_free", "", RING, batch_page_alloc },
-	{ "run_true", "", NATIVE, batch_true_native },
-	{ "run_true", "", OUTSIDE, batch_true_ring },
+static const struct op basic_ops[] = {
+	{ "basic", "hypercall_null", 0, RING, BATCHES, batch_hypercall_null },
+	{ "basic", "forwarded_call", 0, NATIVE | RING, BATCHES, batch_forwarded },
+	{ "basic", "getpid", 0, NATIVE | RING, BATCHES, batch_getpid },
+	{ "basic", "zero_fill_fault", 0, NATIVE | RING, BATCHES, batch_zero_fill },
+	{ "basic", "page_alloc_free", 0, RING, BATCHES, batch_page_alloc },
+	{ "basic", "run_true", 0, NATIVE, BATCHES, batch_true_native },
+	{ "basic", "run_true", 0, OUTSIDE, BATCHES, batch_true_ring },
 };
+
+/* Returns 0, or 1 when the operation left by die(). */
+static int try_op(const struct op *op)
+{
+	current = op;
+	if (sigsetjmp(next_op, 1))
+		return 1;
+	report(op);
+	return 0;
+}
+
+/* Runs those of @ops that are for @where and have @word as name or group; counts them, and those that failed. */
+static void run_ops(const struct op *ops, size_t n, unsigned int where, const char *word, int *found, int *failed)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!(ops[i].where & where) || (word && strcmp(word, ops[i].name) && strcmp(word, ops[i].group)))
+			continue;
+		++*found;
+		*failed += try_op(&ops[i]);
+	}
+}
 
 int main(int argc, char **argv)
 {
-	int where = 0, found = 0;
+	const char *word = argc == 3 ? argv[2] : NULL;
+	int found = 0, failed = 0, where = 0;
 
+	/* What exec_true and shell_script execute: nothing is smaller that is there for certain. */
+	if (argc == 2 && !strcmp(argv[1], "true"))
+		return 0;
 	if (argc >= 2)
 		where = !strcmp(argv[1], "native") ? NATIVE : !strcmp(argv[1], "ring") ? RING : !strcmp(argv[1], "outside") ? OUTSIDE : 0;
 	if (!where || argc > 3) {
-		fprintf(stderr, "usage: rs-bench native|ring|outside [OP]\n");
+		fprintf(stderr, "usage: rs-bench native|ring|outside [OP|GROUP]\n");
 		return 2;
 	}
 	self = (const char *)getauxval(AT_EXECFN);
 	in_ring = where == RING;
-	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
-		if (!(ops[i].where & where) || (argc == 3 && strcmp(argv[2], ops[i].name)))
-			continue;
-		report(ops[i].name, ops[i].param, ops[i].batch);
-		found = 1;
-	}
+	run_ops(basic_ops, sizeof(basic_ops) / sizeof(basic_ops[0]), where, word, &found, &failed);
+	run_ops(process_ops, nr_process_ops, where, word, &found, &failed);
 	if (!found)
 		fprintf(stderr, "rs-bench: no such operation here\n");
-	return !found;
+	return !found || failed;
 }

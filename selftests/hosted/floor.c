@@ -116,6 +116,13 @@ long copyout(u64 dst, const void *src, size_t n)
 	return self_copy(__NR_process_vm_writev, dst, (void *)src, n);
 }
 
+long clearout(u64 dst, size_t n)
+{
+	static const u8 zero[512];
+
+	return n > sizeof(zero) ? -EFAULT : copyout(dst, zero, n);
+}
+
 long copyinstr(char *dst, u64 src, size_t size)
 {
 	size_t i;
@@ -489,24 +496,28 @@ void fpu_init_user(void)
 {
 }
 
-void xstate_save(u8 *buf)
+long xstate_save(u64 va)
 {
-	memset(buf, 0, 576);
-	buf[28] = 0xff, buf[29] = 0xff;
-	buf[100] = 0x5a;
-	buf[512] = 3;
+	u8 buf[520] = { [28] = 0xff, [29] = 0xff, [100] = 0x5a, [512] = 3 };
+
+	return copyout(va, buf, sizeof(buf));
 }
 
 u8 floor_restored[832];
 
-bool xstate_restore(const u8 *buf)
+long xstate_restore(u64 va)
 {
+	u8 *buf = floor_restored;
 	u64 h[8];
 
+	/* A kernel buffer or the process's memory: the instruction takes both. */
+	if (va & 63)
+		return -EFAULT;
+	if (copyin(buf, va, sizeof(floor_restored)))
+		memcpy(buf, (void *)va, 576);
 	memcpy(h, buf + 512, sizeof(h));
-	memcpy(floor_restored, buf, sizeof(floor_restored));
 	/* What the CPU would refuse. */
-	return !(h[0] & ~7ull) && !h[1] && !h[2] && !h[7] && !(buf[27] || buf[26]);
+	return !(h[0] & ~7ull) && !h[1] && !h[2] && !h[7] && !(buf[27] || buf[26]) ? 0 : -EFAULT;
 }
 
 /* --- proc/ ------------------------------------------------------------------------------------ */

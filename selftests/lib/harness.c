@@ -2,9 +2,9 @@
 /*
  * harness.c - runs the registered tests one after the other, each in a child, and prints TAP
  *
- * The child reports by its exit status. It waits in the parent for the end of the child or the time
- * limit with a timed wait for SIGCHLD, then the whole process group is killed, so that no helper
- * process survives its test.
+ * The child reports by its exit status. The parent waits for the end of the child or the time limit
+ * with a timed wait for SIGCHLD (blocked here, not in the child), then the whole process group is
+ * killed, so that no helper process survives its test.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -22,6 +22,7 @@ enum { STATUS_PASS = 0, STATUS_FAIL = 1, STATUS_SKIP = 4 };
 static struct test *tests, **tests_end = &tests;
 static volatile bool failed;
 static int skip_pipe[2];
+static sigset_t mask_at_start;
 
 void test_register(struct test *t)
 {
@@ -89,6 +90,7 @@ static void child(const struct test *t)
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(skip_pipe[0]);
+	sigprocmask(SIG_SETMASK, &mask_at_start, NULL);
 	t->run();
 	test_leave();
 }
@@ -159,15 +161,31 @@ static bool run(const struct test *t, unsigned int number)
 static bool wanted(const struct test *t, int argc, char **argv)
 {
 	const char *base = strrchr(argv[0], '/');
+	const struct test *other;
 	int i;
 
 	base = base ? base + 1 : argv[0];
-	if (strcmp(base, "module_test") && strcmp(base, t->suite))
-		return false;
+	for (other = tests; other; other = other->next)
+		if (!strcmp(base, other->suite) && strcmp(base, t->suite))
+			return false;
 	for (i = 1; i < argc; i++)
-		if (!strcmp(argv[i], t->name))
+		if (!strcmp(argv[i], t->name) || !strcmp(argv[i], t->suite))
 			return true;
 	return argc < 2;
+}
+
+static int run_here(const char *name)
+{
+	const struct test *t;
+
+	for (t = tests; t; t = t->next)
+		if (!strcmp(t->name, name)) {
+			skip_pipe[1] = 2;
+			t->run();
+			test_leave();
+		}
+	fprintf(stderr, "no test is called %s\n", name);
+	return 2;
 }
 
 int main(int argc, char **argv)
@@ -183,9 +201,11 @@ int main(int argc, char **argv)
 				puts(t->name);
 		return 0;
 	}
+	if (argc == 3 && !strcmp(argv[1], "-1"))
+		return run_here(argv[2]);
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &chld, NULL);
+	sigprocmask(SIG_BLOCK, &chld, &mask_at_start);
 	for (t = tests; t; t = t->next)
 		count += wanted(t, argc, argv);
 	printf("TAP version 13\n1..%u\n", count);

@@ -11,9 +11,10 @@
  * at once, SKIP leaves it with a reason. Both may be used in functions the body calls, and in
  * threads.
  *
- * All suites are one program (a static one is large); called by the name of a suite it is that
- * suite, as module_test it is all of them. The arguments are names of tests to run, all when there
- * are none; -l lists them. Exit status 0: nothing failed.
+ * Suites are linked into one program (a static one is large); called by the name of a suite it is
+ * that suite, under any other name it is all of them. The arguments are names of tests or suites to
+ * run, all when there are none; -l lists them; -1 NAME runs a test in this very process, for where
+ * fork is what does not work. Exit status 0: nothing failed.
  */
 #ifndef SELFTESTS_HARNESS_H
 #define SELFTESTS_HARNESS_H

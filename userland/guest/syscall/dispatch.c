@@ -93,6 +93,8 @@ static long app_call(struct rs_frame *f, u64 nr)
 
 #define TRACE_LINE 2048
 
+static bool trace_on; /* some process is traced; set once at boot */
+
 static bool traced(const struct process *p, u64 nr)
 {
 	return p->trace && nr < RS_NR_SYSCALLS && (p->trace->mask[nr / 64] >> (nr % 64) & 1);
@@ -102,6 +104,8 @@ static bool traced_at_all(const struct process *p)
 {
 	unsigned int i;
 
+	if (likely(!trace_on))
+		return false;
 	for (i = 0; p->trace && i < ARRAY_SIZE(p->trace->mask); i++)
 		if (p->trace->mask[i])
 			return true;
@@ -243,8 +247,6 @@ static noinline long dispatch_slow(struct rs_frame *f, u64 nr)
 	kfree(early.buf);
 	return ret;
 }
-
-static bool trace_on; /* some process is traced; set once at boot */
 
 /*
  * Calls that are traced, and all with several CPUs: the big lock is held from here to the end. It

@@ -10,12 +10,11 @@
  *		below a multiple of 16, as after a call
  *
  * Vector registers are the process's own all the while (the kernel does not use them), so saving is
- * one XSAVE into a kernel buffer and a copy.
+ * one XSAVE into its memory.
  *
  * sigreturn trusts nothing: selectors and privileged flags are ours whatever the frame says, rip
- * has to be an address of ring 3, and the extended state is copied into the kernel, its header
- * cleaned of every bit that would fault, before XRSTOR sees it. Whatever is left makes at worst the
- * process fault.
+ * has to be an address of ring 3, and an extended state that XRSTOR does not take is the process's
+ * own fault, a SIGSEGV.
  */
 #include "signal.h"
 #include "syscall.h"
@@ -27,8 +26,6 @@
 #define FXSAVE_SIZE	     512
 #define XSAVE_HEADER	     64
 #define SW_RESERVED	     464 /* offset in the FXSAVE area that hardware leaves to software */
-#define FXSAVE_MXCSR	     24
-#define FXSAVE_MXCSR_MASK    28
 #define FP_XSTATE_MAGIC1     0x46505853u
 #define FP_XSTATE_MAGIC2     0x46505845u
 
@@ -80,59 +77,57 @@ bool sigframe_position(u64 sp, u64 xstate, u64 frame_size, u64 *frame, u64 *fpst
 	return true;
 }
 
-/* Room for one extended state; a CPU uses it between two instructions of ring 3. */
-static u8 *xstate_buffer(void)
-{
-	static u8 *buffers[RS_NR_CPUS];
-	u32 id = this_cpu()->id;
-
-	if (!buffers[id])
-		buffers[id] = kzalloc(cpu_has.xsave_size + 64);
-	return buffers[id] ? (u8 *)ALIGN_UP((u64)buffers[id], 64) : NULL;
-}
-
+/*
+ * The state goes to the process's memory and comes from there by the instruction itself; what is
+ * not accessible, or not acceptable, ends it at its entry of the exception table. XRSTOR only loads
+ * what ring 3 could load itself (xcr0), and faults on everything in the header that is not right,
+ * so it needs no look at what another thread may change meanwhile anyway.
+ */
 #ifndef RS_HOSTED
-static void xstate_save(u8 *buf)
-{
-	if (cpu_has.xcr0)
-		asm volatile("xsave64 (%0)"
-			     :
-			     : "r"(buf), "a"((u32)cpu_has.xcr0), "d"((u32)(cpu_has.xcr0 >> 32))
-			     : "memory");
-	else
-		asm volatile("fxsave64 (%0)" : : "r"(buf) : "memory");
-}
+#define XSTATE_INSN(insn, insn_old, where, bad)                                                   \
+	do {                                                                                      \
+		if (cpu_has.smap)                                                                 \
+			asm volatile("stac" ::: "memory");                                        \
+		if (cpu_has.xcr0)                                                                 \
+			asm volatile("1: " insn " (%1)\n2:\n"                                     \
+				     ".pushsection .text.unlikely\n"                              \
+				     "3: movl $1, %0\njmp 2b\n"                                   \
+				     ".popsection\n" EXTABLE(1b, 3b)                              \
+				     : "+r"(bad)                                                  \
+				     : "r"(where), "a"((u32)cpu_has.xcr0),                        \
+				       "d"((u32)(cpu_has.xcr0 >> 32))                             \
+				     : "memory");                                                 \
+		else                                                                              \
+			asm volatile("1: " insn_old " (%1)\n2:\n"                                 \
+				     ".pushsection .text.unlikely\n"                              \
+				     "3: movl $1, %0\njmp 2b\n"                                   \
+				     ".popsection\n" EXTABLE(1b, 3b)                              \
+				     : "+r"(bad)                                                  \
+				     : "r"(where)                                                 \
+				     : "memory");                                                 \
+		if (cpu_has.smap)                                                                 \
+			asm volatile("clac" ::: "memory");                                        \
+	} while (0)
 
-/* False when the CPU does not accept the state (#GP); the registers are as before then. */
-static bool xstate_restore(const u8 *buf)
+static long xstate_save(u64 va)
 {
 	u32 bad = 0;
 
-	if (cpu_has.xcr0)
-		asm volatile("1: xrstor64 (%1)\n"
-			     "2:\n"
-			     ".pushsection .text.unlikely\n"
-			     "3: movl $1, %0\n"
-			     "jmp 2b\n"
-			     ".popsection\n" EXTABLE(1b, 3b)
-			     : "+r"(bad)
-			     : "r"(buf), "a"((u32)cpu_has.xcr0), "d"((u32)(cpu_has.xcr0 >> 32))
-			     : "memory");
-	else
-		asm volatile("1: fxrstor64 (%1)\n"
-			     "2:\n"
-			     ".pushsection .text.unlikely\n"
-			     "3: movl $1, %0\n"
-			     "jmp 2b\n"
-			     ".popsection\n" EXTABLE(1b, 3b)
-			     : "+r"(bad)
-			     : "r"(buf)
-			     : "memory");
-	return !bad;
+	XSTATE_INSN("xsave64", "fxsave64", va, bad);
+	return bad ? -EFAULT : 0;
+}
+
+/* The registers are as before when it fails. */
+static long xstate_restore(u64 va)
+{
+	u32 bad = 0;
+
+	XSTATE_INSN("xrstor64", "fxrstor64", va, bad);
+	return bad ? -EFAULT : 0;
 }
 #else
-void xstate_save(u8 *buf);
-bool xstate_restore(const u8 *buf);
+long xstate_save(u64 va);
+long xstate_restore(u64 va);
 #endif
 
 /* What follows the state in memory: the second magic, when there is a header to go with it. */
@@ -141,82 +136,61 @@ static u64 xstate_total(void)
 	return cpu_has.xcr0 ? cpu_has.xsave_size + 4ull : FXSAVE_SIZE;
 }
 
+static const u64 clean_header[XSAVE_HEADER / 8];
+
 static long put_xstate(u64 va)
 {
-	u8 *buf = xstate_buffer();
 	struct sw_reserved sw = { .magic1 = FP_XSTATE_MAGIC1 };
+	u64 size = cpu_has.xsave_size;
 
-	if (!buf)
+	if (!user_range_ok(va, xstate_total()))
 		return -EFAULT;
-	xstate_save(buf);
-	memset(buf + SW_RESERVED, 0, sizeof(sw));
-	if (cpu_has.xcr0) {
-		sw.extended_size = cpu_has.xsave_size + 4;
-		sw.xfeatures = cpu_has.xcr0;
-		sw.xstate_size = cpu_has.xsave_size;
-		memcpy(buf + SW_RESERVED, &sw, sizeof(sw));
-	}
-	if (copyout(va, buf, cpu_has.xcr0 ? cpu_has.xsave_size : FXSAVE_SIZE))
+	if (!cpu_has.xcr0)
+		return clearout(va + SW_RESERVED, sizeof(sw)) ? -EFAULT : xstate_save(va);
+	/* XSAVE writes the first word of the header and leaves the rest. */
+	if (copyout(va + FXSAVE_SIZE, clean_header, sizeof(clean_header)) || xstate_save(va))
 		return -EFAULT;
-	return cpu_has.xcr0 ? put_user_u32(va + cpu_has.xsave_size, FP_XSTATE_MAGIC2) : 0;
+	sw.extended_size = size + 4;
+	sw.xfeatures = cpu_has.xcr0;
+	sw.xstate_size = size;
+	return copyout(va + SW_RESERVED, &sw, sizeof(sw)) ? -EFAULT :
+	       put_user_u32(va + size, FP_XSTATE_MAGIC2);
 }
 
-/* MXCSR bits this CPU knows; one of the others in memory would be #GP. */
-static u32 mxcsr_mask(void)
+/*
+ * A state that is not exactly of our layout: the part that never changed, x87 and SSE, the rest
+ * initial. What lies behind that part is not ours to touch, so this goes through memory of ours.
+ */
+static noinline long get_old_state(u64 va)
 {
-	static u32 mask;
+	u64 header[XSAVE_HEADER / 8] = { 3 };
+	u8 *buf = kzalloc(cpu_has.xsave_size + 64), *at = (u8 *)ALIGN_UP((u64)buf, 64);
+	long ret = -EFAULT;
 
-	if (!mask) {
-		u8 *buf = xstate_buffer();
-
-		xstate_save(buf);
-		memcpy(&mask, buf + FXSAVE_MXCSR_MASK, 4);
-		if (!mask)
-			mask = 0xffbf;
+	if (buf && !copyin(at, va, FXSAVE_SIZE)) {
+		memcpy(at + FXSAVE_SIZE, header, cpu_has.xcr0 ? sizeof(header) : 0);
+		ret = xstate_restore((u64)at);
 	}
-	return mask;
+	kfree(buf);
+	return ret;
 }
 
 static long get_xstate(u64 va)
 {
-	u8 *buf = xstate_buffer();
 	struct sw_reserved sw;
-	u32 magic2, mxcsr, mask;
-	bool full = false;
-	u64 header[XSAVE_HEADER / 8] = { 0 };
+	u32 magic2;
 
-	if (!buf)
-		return -EFAULT;
 	if (!va) {
 		fpu_init_user();
 		return 0;
 	}
-	mask = mxcsr_mask();
-	if (copyin(&sw, va + SW_RESERVED, sizeof(sw)))
+	if (!user_range_ok(va, xstate_total()) || copyin(&sw, va + SW_RESERVED, sizeof(sw)))
 		return -EFAULT;
-	/*
-	 * Only a state of exactly our layout is taken whole; of anything else the part that never
-	 * changed.
-	 */
-	if (cpu_has.xcr0 && sw.magic1 == FP_XSTATE_MAGIC1 && sw.xstate_size == cpu_has.xsave_size &&
-	    sw.extended_size == cpu_has.xsave_size + 4 &&
-	    !get_user_u32(&magic2, va + cpu_has.xsave_size) && magic2 == FP_XSTATE_MAGIC2)
-		full = true;
-	if (copyin(buf, va, full ? cpu_has.xsave_size : FXSAVE_SIZE))
-		return -EFAULT;
-	memcpy(&mxcsr, buf + FXSAVE_MXCSR, 4);
-	mxcsr &= mask;
-	memcpy(buf + FXSAVE_MXCSR, &mxcsr, 4);
-	if (cpu_has.xcr0) {
-		if (full)
-			memcpy(&header[0], buf + FXSAVE_SIZE, 8);
-		else
-			header[0] = 3; /* x87 and SSE from memory, the rest initial */
-		header[0] &= cpu_has.xcr0;
-		memcpy(buf + FXSAVE_SIZE, header,
-		       sizeof(header)); /* no compaction, reserved words 0 */
-	}
-	return xstate_restore(buf) ? 0 : -EFAULT;
+	if (!cpu_has.xcr0 || sw.magic1 != FP_XSTATE_MAGIC1 ||
+	    sw.xstate_size != cpu_has.xsave_size || sw.extended_size != cpu_has.xsave_size + 4 ||
+	    get_user_u32(&magic2, va + cpu_has.xsave_size) || magic2 != FP_XSTATE_MAGIC2)
+		return get_old_state(va);
+	return xstate_restore(va);
 }
 
 long sigframe_build(struct rs_frame *f, const struct k_sigaction *act, const struct k_siginfo *info,
@@ -240,8 +214,8 @@ long sigframe_build(struct rs_frame *f, const struct k_sigaction *act, const str
 	/* The alternate stack has an end; going below it would overwrite whatever lies there. */
 	if ((alt || on) && at < st->alt.sp)
 		return -EFAULT;
-	memset(&s, 0, sizeof(s));
 	s.restorer = act->restorer;
+	s.uc.link = 0;
 	s.uc.flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | (cpu_has.xcr0 ? UC_FP_XSTATE : 0);
 	s.uc.stack = st->alt;
 	s.uc.sigmask = mask;

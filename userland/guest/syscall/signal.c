@@ -29,11 +29,6 @@
 	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_RESTART | \
 	 SA_NODEFER | SA_RESETHAND)
 
-struct sigqueue {
-	struct list link;
-	struct k_siginfo info;
-};
-
 u32 tty_foreground;
 
 static bool ignored(const struct signal_process *sp, int sig)
@@ -48,7 +43,31 @@ static bool ignored(const struct signal_process *sp, int sig)
 static void pending_init(struct sigpending *p)
 {
 	p->set = 0;
+	p->first_used = false;
 	list_init(&p->queue);
+}
+
+static struct sigqueue *entry_alloc(struct signal_process *sp, struct sigpending *p)
+{
+	struct sigqueue *q = &p->first;
+
+	if (likely(!p->first_used))
+		p->first_used = true;
+	else
+		q = kmalloc(sizeof(*q));
+	if (q)
+		sp->nqueued++;
+	return q;
+}
+
+static void entry_free(struct signal_process *sp, struct sigpending *p, struct sigqueue *q)
+{
+	list_del(&q->link);
+	sp->nqueued--;
+	if (likely(q == &p->first))
+		p->first_used = false;
+	else
+		kfree(q);
 }
 
 static void pending_drop(struct signal_process *sp, struct sigpending *p, u64 set)
@@ -59,11 +78,8 @@ static void pending_drop(struct signal_process *sp, struct sigpending *p, u64 se
 		return;
 	p->set &= ~set;
 	list_for_each_safe(q, next, &p->queue, link)
-		if (SIGBIT(q->info.signo) & set) {
-			list_del(&q->link);
-			kfree(q);
-			sp->nqueued--;
-		}
+		if (SIGBIT(q->info.signo) & set)
+			entry_free(sp, p, q);
 }
 
 static long pending_add(struct signal_process *sp, struct sigpending *p,
@@ -75,11 +91,10 @@ static long pending_add(struct signal_process *sp, struct sigpending *p,
 	if (!rt && p->set & SIGBIT(info->signo))
 		return 0;
 	if (!rt || sp->nqueued < SIGQUEUE_MAX)
-		q = kmalloc(sizeof(*q));
+		q = entry_alloc(sp, p);
 	if (q) {
 		q->info = *info;
 		list_add_tail(&p->queue, &q->link);
-		sp->nqueued++;
 	} else if (rt && info->code != SI_USER && info->code != SI_KERNEL) {
 		return -EAGAIN;
 	}
@@ -95,7 +110,6 @@ static int pending_take(struct signal_process *sp, struct sigpending *p, u64 set
 	struct sigqueue *q, *next;
 	bool found = false;
 
-	*info = (struct k_siginfo){ .signo = sig };
 	p->set &= ~SIGBIT(sig);
 	list_for_each_safe(q, next, &p->queue, link) {
 		if (q->info.signo != sig)
@@ -106,10 +120,10 @@ static int pending_take(struct signal_process *sp, struct sigpending *p, u64 set
 		}
 		found = true;
 		*info = q->info;
-		list_del(&q->link);
-		kfree(q);
-		sp->nqueued--;
+		entry_free(sp, p, q);
 	}
+	if (unlikely(!found))
+		*info = (struct k_siginfo){ .signo = sig };
 	return sig;
 }
 

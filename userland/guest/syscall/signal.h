@@ -99,10 +99,17 @@ struct k_stack {
 
 #define SIGQUEUE_MAX 1024
 
+struct sigqueue {
+	struct list link;
+	struct k_siginfo info;
+};
+
 /** struct sigpending - what is pending; every bit of @set has an entry unless memory was short */
 struct sigpending {
 	u64 set;
-	struct list queue; /* struct sigqueue */
+	struct list queue;    /* struct sigqueue */
+	bool first_used;
+	struct sigqueue first; /* the entry for when nothing else is pending, which is mostly so */
 };
 
 /** struct signal_process - what the threads of a process share */

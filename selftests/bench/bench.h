@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench.h - what the operations of the ledger have in common
+ *
+ * An operation is a function that fills in a struct sample: one batch. It measures the span that counts between
+ * span_begin() and span_end(); what it does outside of the two is free. An operation that cannot
+ * be done here calls die(), which leaves it (and only it) with a message: the program goes on with the next
+ * and ends with status 1.
+ */
+#ifndef SELFTESTS_BENCH_H
+#define SELFTESTS_BENCH_H
+
+#include <stdint.h>
+#include <stddef.h>
+#include <x86intrin.h>
+
+/**
+ * struct sample - one batch
+ * @ticks: of the time-stamp counter
+ * @exits: VM exits without the host's interrupts
+ * @ops:   operations that @ticks and @exits are for
+ */
+struct sample {
+	uint64_t ticks;
+	uint64_t exits;
+	uint64_t ops;
+};
+
+#define NATIVE	1	/* run when measuring Linux */
+#define RING	2	/* run inside the ring */
+#define OUTSIDE	4	/* the ring's figure, measured by a process outside it */
+
+/**
+ * struct op - a row of the ledger
+ * @param:   MiB touched, or 0 when the operation has no size
+ * @batches: measured after one that is not; the least counts
+ */
+struct op {
+	const char *group, *name;
+	unsigned int param;
+	unsigned int where;
+	unsigned int batches;
+	void (*batch)(struct sample *s, unsigned int param);
+};
+
+#define BATCHES 40
+
+extern const struct op process_ops[];
+extern const size_t nr_process_ops;
+extern const char *self;	/* the path of this program */
+
+void die(const char *what) __attribute__((noreturn));
+/** exits_now() - exits so far; 0 outside the ring. Costs an exit or none, see exits_own. */
+uint64_t exits_now(void);
+extern uint64_t exits_own;
+
+static inline void span_begin(struct sample *s)
+{
+	s->exits = exits_now();
+	s->ticks = __rdtsc();
+}
+
+static inline void span_end(struct sample *s)
+{
+	s->ticks = __rdtsc() - s->ticks;
+	s->exits = exits_now() - s->exits - exits_own;
+}
+
+#endif /* SELFTESTS_BENCH_H */

@@ -1,0 +1,585 @@
+// SPDX-License-Identifier: MIT
+/*
+ * exec_test.c - what execve keeps, what it drops, and how it fails
+ *
+ * The program that is executed is this one: called with a first argument that begins with "@", it is one of the
+ * programs at the top of this file instead of the tests, and reports to its standard output.
+ */
+#include <dirent.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include "proc.h"
+
+extern char **environ;
+
+/* --- programs -------------------------------------------------------------------------------------------------------- */
+
+/* Everything it was given, each word ended by a NUL. */
+static int prog_args(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++)
+		fwrite(argv[i], strlen(argv[i]) + 1, 1, stdout);
+	putchar('|');
+	for (char **e = environ; *e; e++)
+		fwrite(*e, strlen(*e) + 1, 1, stdout);
+	return 0;
+}
+
+/* Sizes only, for what is too much to print. */
+static int prog_count(int argc, char **argv)
+{
+	size_t bytes = 0;
+
+	for (int i = 0; i < argc; i++)
+		bytes += strlen(argv[i]);
+	printf("%d %zu", argc, bytes);
+	return 0;
+}
+
+static int prog_fds(int argc, char **argv)
+{
+	for (int fd = 3; fd < 200; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			printf("%d:%ld ", fd, (long)lseek(fd, 0, SEEK_CUR));
+	return 0;
+}
+
+static int prog_signals(int argc, char **argv)
+{
+	struct sigaction sa;
+	sigset_t mask, waiting;
+	stack_t ss;
+
+	sigprocmask(SIG_SETMASK, NULL, &mask);
+	sigpending(&waiting);
+	sigaltstack(NULL, &ss);
+	for (int s = 1; s < 32; s++) {
+		sigaction(s, NULL, &sa);
+		if (sa.sa_handler != SIG_DFL)
+			printf("%d:%s ", s, sa.sa_handler == SIG_IGN ? "ignored" : "handled");
+		if (sigismember(&mask, s))
+			printf("%d:masked ", s);
+		if (sigismember(&waiting, s))
+			printf("%d:waiting ", s);
+	}
+	printf("%s", ss.ss_flags == SS_DISABLE ? "no-stack" : "stack");
+	return 0;
+}
+
+static int prog_ids(int argc, char **argv)
+{
+	char name[17] = "", cwd[4096];
+	struct rlimit lim;
+
+	prctl(PR_GET_NAME, name);
+	getrlimit(RLIMIT_CORE, &lim);
+	printf("%d %d %d %d %d %03o %s %s %ld %d", getpid(), gettid(), getppid(), getpgrp(), getsid(0),
+	       umask(0), name, getcwd(cwd, sizeof(cwd)), (long)lim.rlim_cur, alarm(0) > 0);
+	return 0;
+}
+
+static int prog_mapped(int argc, char **argv)
+{
+	unsigned char vec;
+	void *p = (void *)strtoul(argv[2], NULL, 16);
+
+	printf("%s", mincore(p, PAGE, &vec) ? strerrorname_np(errno) : "mapped");
+	return 0;
+}
+
+static int prog_auxv(int argc, char **argv)
+{
+	unsigned char *r = (void *)getauxval(AT_RANDOM);
+
+	printf("%s %ld %ld ", (char *)getauxval(AT_EXECFN), getauxval(AT_PAGESZ), getauxval(AT_SECURE));
+	for (int i = 0; i < 16; i++)
+		printf("%02x", r[i]);
+	return 0;
+}
+
+static int prog_exit(int argc, char **argv)
+{
+	return atoi(argv[2]);
+}
+
+static int prog_echo(int argc, char **argv)
+{
+	char buf[100];
+	ssize_t n;
+
+	while ((n = read(0, buf, sizeof(buf))) > 0)
+		if (write(1, buf, n) != n)
+			return 1;
+	return 0;
+}
+
+static int prog_chain(int argc, char **argv)
+{
+	int left = atoi(argv[2]);
+	char text[16];
+
+	if (!left)
+		return 33;
+	snprintf(text, sizeof(text), "%d", left - 1);
+	execl(self_path(), "chain", "@chain", text, NULL);
+	return 1;
+}
+
+static const struct {
+	const char *name;
+	int (*main)(int argc, char **argv);
+} programs[] = {
+	{ "@args", prog_args }, { "@count", prog_count }, { "@fds", prog_fds }, { "@signals", prog_signals },
+	{ "@ids", prog_ids }, { "@mapped", prog_mapped }, { "@auxv", prog_auxv }, { "@exit", prog_exit },
+	{ "@echo", prog_echo }, { "@chain", prog_chain },
+};
+
+/* Runs before main, and never comes back when a program was asked for. */
+__attribute__((constructor)) static void program(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < sizeof(programs) / sizeof(programs[0]); i++)
+		if (!strcmp(argv[1], programs[i].name))
+			exit(programs[i].main(argc, argv));
+}
+
+const char *self_path(void)
+{
+	return (const char *)getauxval(AT_EXECFN);
+}
+
+/* --- reading what they report ---------------------------------------------------------------------------------------- */
+
+static char out[200000];
+static size_t out_size;
+
+/* Collects what the child writes until the end, and its status. */
+static int collect(int fd, pid_t pid)
+{
+	ssize_t n;
+
+	out_size = 0;
+	while ((n = read(fd, out + out_size, sizeof(out) - 1 - out_size)) > 0)
+		out_size += n;
+	out[out_size] = 0;
+	close(fd);
+	return status_of(pid);
+}
+
+#define RUN(...) ({									\
+	int end_[2];									\
+	pid_t pid_;									\
+	SYS(pipe(end_));								\
+	pid_ = CHILD({									\
+		SYS(dup2(end_[1], 1));							\
+		close(end_[0]);								\
+		close(end_[1]);								\
+		__VA_ARGS__;								\
+		FAIL("exec: %s", strerror(errno));					\
+	});										\
+	close(end_[1]);									\
+	collect(end_[0], pid_);								\
+})
+
+static const char *me;
+
+/* --- tests ----------------------------------------------------------------------------------------------------------- */
+
+TEST(exec_args_and_environment)
+{
+	static const char want[] = "zero\0@args\0\0two words\0\xff\x01\n\0|A=1\0EMPTY=\0noequals\0";
+	char *argv[] = { "zero", "@args", "", "two words", "\xff\x01\n", NULL };
+	char *env[] = { "A=1", "EMPTY=", "noequals", NULL };
+
+	me = self_path();
+	EXPECT_EQ(RUN(execve(me, argv, env)), 0);
+	EXPECT_EQ(out_size, sizeof(want) - 1);
+	EXPECT(!memcmp(out, want, sizeof(want) - 1));
+	EXPECT_EQ(RUN(execve(me, argv, argv + 5)), 0);
+	EXPECT_EQ(out[out_size - 1], '|');
+}
+
+TEST(exec_many_and_long_arguments)
+{
+	static char *argv[3001], one[131072];
+	char want[64];
+
+	me = self_path();
+	argv[0] = "x";
+	argv[1] = "@count";
+	for (int i = 2; i < 3000; i++)
+		argv[i] = "0123456789";
+	EXPECT_EQ(RUN(execv(me, argv)), 0);
+	snprintf(want, sizeof(want), "3000 %d", 1 + 6 + 2998 * 10);
+	EXPECT(!strcmp(out, want));
+	memset(one, 'a', sizeof(one) - 1);	/* with its NUL the longest that one argument may be */
+	argv[2] = one;
+	argv[3] = NULL;
+	EXPECT_EQ(RUN(execv(me, argv)), 0);
+	EXPECT(!strcmp(out, "3 131078"));
+}
+
+TEST(exec_too_long)
+{
+	char *one = malloc(131073), **argv = calloc(300000, sizeof(*argv));
+
+	me = self_path();
+	memset(one, 'a', 131072);
+	one[131072] = 0;
+	argv[0] = "x";
+	argv[1] = one;
+	EXPECT_ERRNO(execv(me, argv), E2BIG);
+	argv[1] = "@count";
+	for (int i = 2; i < 290000; i++)
+		argv[i] = "0123456789abcdef0123456789abcdef";
+	EXPECT_ERRNO(execv(me, argv), E2BIG);
+}
+
+TEST(exec_bad_pointers)
+{
+	char *argv[] = { "x", (char *)8, NULL }, *good[] = { "x", NULL };
+
+	me = self_path();
+	EXPECT_ERRNO(syscall(SYS_execve, 8L, good, good), EFAULT);
+	EXPECT_ERRNO(syscall(SYS_execve, me, 8L, good), EFAULT);
+	EXPECT_ERRNO(syscall(SYS_execve, me, argv, good), EFAULT);
+	EXPECT_ERRNO(syscall(SYS_execve, me, good, argv), EFAULT);
+}
+
+static void put_file(const char *name, const char *text, mode_t mode)
+{
+	int fd;
+
+	unlink(name);
+	fd = SYS(open(name, O_CREAT | O_WRONLY | O_TRUNC, mode));
+	ASSERT_EQ(write(fd, text, strlen(text)), strlen(text));
+	SYS(fchmod(fd, mode));
+	close(fd);
+}
+
+TEST(exec_failures)
+{
+	char *argv[] = { "x", NULL }, longname[5000];
+
+	put_file("not-executable", "x", 0644);
+	put_file("no-format", "\x01\x02\x03\x04 nothing", 0755);
+	put_file("short-elf", "\x7f" "ELF", 0755);
+	put_file("empty", "", 0755);
+	memset(longname, 'n', sizeof(longname) - 1);
+	longname[sizeof(longname) - 1] = 0;
+	EXPECT_ERRNO(execv("no-such-file", argv), ENOENT);
+	EXPECT_ERRNO(execv("", argv), ENOENT);
+	EXPECT_ERRNO(execv("not-executable", argv), EACCES);
+	EXPECT_ERRNO(execv(".", argv), EACCES);
+	EXPECT_ERRNO(execv("no-format", argv), ENOEXEC);
+	EXPECT_ERRNO(execv("short-elf", argv), ENOEXEC);
+	EXPECT_ERRNO(execv("empty", argv), ENOEXEC);
+	EXPECT_ERRNO(execv("no-format/x", argv), ENOTDIR);
+	EXPECT_ERRNO(execv(longname, argv), ENAMETOOLONG);
+	unlink("loop");
+	SYS(symlink("loop", "loop"));
+	EXPECT_ERRNO(execv("loop", argv), ELOOP);
+	/* and the process is as it was */
+	EXITS(CHILD(), 0);
+	for (const char *const *f = (const char *const[]){ "not-executable", "no-format", "short-elf",
+			"empty", "loop", NULL }; *f; f++)
+		unlink(*f);
+}
+
+TEST(exec_scripts)
+{
+	char text[5000], *argv[] = { "zero", "one", NULL }, *env[] = { NULL };
+	int n;
+
+	me = self_path();
+	n = snprintf(text, sizeof(text), "#!%s @args\nignored\n", me);
+	put_file("script", text, 0755);
+	put_file("script2", "#!./script extra\n", 0755);
+	put_file("script3", "#!/no/such/interpreter\n", 0755);
+	put_file("script4", "#!./script4\n", 0755);
+	EXPECT_EQ(RUN(execve("./script", argv, env)), 0);
+	n = snprintf(text, sizeof(text), "%s%c@args%c./script%cone%c|", me, 0, 0, 0, 0);
+	EXPECT_EQ(out_size, n);
+	EXPECT(!memcmp(out, text, n));
+	/* an interpreter that is a script itself: prog sees the inner script's line first */
+	EXPECT_EQ(RUN(execve("./script2", argv, env)), 0);
+	n = snprintf(text, sizeof(text), "%s%c@args%c./script%cextra%c./script2%cone%c|", me, 0, 0, 0, 0, 0, 0);
+	EXPECT_EQ(out_size, n);
+	EXPECT(!memcmp(out, text, n));
+	EXPECT_ERRNO(execve("./script3", argv, env), ENOENT);
+	EXPECT_ERRNO(execve("./script4", argv, env), ELOOP);
+	for (const char *const *f = (const char *const[]){ "script", "script2", "script3", "script4", NULL }; *f; f++)
+		unlink(*f);
+}
+
+TEST(exec_close_on_exec)
+{
+	char want[64], *argv[] = { "x", "@fds", NULL };
+
+	me = self_path();
+	for (int fd = 3; fd < 200; fd++)
+		close(fd);
+	int status = RUN({
+		int fd = scratch_file("0123456789", 10), end[2];
+
+		SYS(pipe2(end, O_CLOEXEC));
+		SYS(lseek(fd, 3, SEEK_SET));
+		SYS(dup2(fd, 100));				/* stays, with the offset */
+		SYS(dup3(fd, 101, O_CLOEXEC));			/* goes */
+		SYS(fcntl(fd, F_DUPFD, 102));			/* stays */
+		SYS(fcntl(fd, F_DUPFD_CLOEXEC, 103));		/* goes */
+		SYS(dup2(101, 104));				/* stays: dup2 clears the flag */
+		SYS(dup2(fd, 105));
+		SYS(fcntl(105, F_SETFD, FD_CLOEXEC));		/* goes */
+		SYS(dup2(105, 106));
+		SYS(fcntl(106, F_SETFD, 0));			/* stays */
+		SYS(lseek(104, 7, SEEK_SET));			/* one open file: all see it */
+		execv(me, argv);
+	});
+
+	EXPECT_EQ(status, 0);
+	snprintf(want, sizeof(want), "100:7 102:7 104:7 106:7 ");
+	if (strcmp(out, want))
+		FAIL("descriptors are %s", out);
+}
+
+static void handler(int sig)
+{
+}
+
+TEST(exec_signals)
+{
+	char *argv[] = { "x", "@signals", NULL };
+
+	me = self_path();
+	int status = RUN({
+		stack_t ss = { .ss_sp = private_pages(8), .ss_size = 8 * PAGE };
+		sigset_t mask;
+
+		signal(SIGUSR1, handler);
+		signal(SIGHUP, SIG_IGN);
+		signal(SIGQUIT, SIG_IGN);
+		signal(SIGCHLD, SIG_DFL);
+		SYS(sigaltstack(&ss, NULL));
+		sigemptyset(&mask);
+		sigaddset(&mask, SIGTERM);
+		sigaddset(&mask, SIGUSR2);
+		sigprocmask(SIG_SETMASK, &mask, NULL);
+		raise(SIGUSR2);
+		execv(me, argv);
+	});
+
+	EXPECT_EQ(status, 0);
+	if (strcmp(out, "1:ignored 3:ignored 12:masked 12:waiting 15:masked no-stack"))
+		FAIL("signals are %s", out);
+}
+
+TEST(exec_keeps_the_process)
+{
+	char want[5000], cwd[4096], *argv[] = { "x", "@ids", NULL };
+	const char *base;
+	pid_t pid;
+	int end[2];
+
+	me = self_path();
+	base = strrchr(me, '/') ? strrchr(me, '/') + 1 : me;
+	SYS(pipe(end));
+	pid = CHILD({
+		struct rlimit lim = { 12345, 12345 };
+
+		SYS(dup2(end[1], 1));
+		SYS(setrlimit(RLIMIT_CORE, &lim));
+		umask(027);
+		SYS(setsid());
+		alarm(1000);
+		prctl(PR_SET_NAME, "before");
+		execv(me, argv);
+	});
+	close(end[1]);
+	EXPECT_EQ(collect(end[0], pid), 0);
+	snprintf(want, sizeof(want), "%d %d %d %d %d 027 %.15s %s 12345 1", pid, pid, getpid(), pid, pid, base,
+		 getcwd(cwd, sizeof(cwd)));
+	if (strcmp(out, want))
+		FAIL("is %s; not %s", out, want);
+}
+
+TEST(exec_drops_memory)
+{
+	char address[32], *argv[] = { "x", "@mapped", address, NULL };
+	void *p = mmap((void *)0x3000000000, PAGE, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+	me = self_path();
+	ASSERT(p != MAP_FAILED);
+	snprintf(address, sizeof(address), "%p", p);
+	EXPECT_EQ(RUN(execv(me, argv)), 0);
+	EXPECT(!strcmp(out, "ENOMEM"));
+	*(int *)p = 1;		/* here it is still there */
+}
+
+TEST(exec_auxiliary_vector)
+{
+	char first[200], want[200], *argv[] = { "x", "@auxv", NULL };
+
+	me = self_path();
+	EXPECT_EQ(RUN(execv(me, argv)), 0);
+	snprintf(want, sizeof(want), "%s 4096 0 ", me);
+	EXPECT(!strncmp(out, want, strlen(want)));
+	ASSERT(strlen(out) < sizeof(first));
+	strcpy(first, out);
+	EXPECT_EQ(RUN(execv(me, argv)), 0);
+	EXPECT_EQ(strlen(first), strlen(out));
+	EXPECT(strcmp(first, out));		/* 16 bytes that are not random would be the same */
+}
+
+static int thread_end[2];
+
+static void *exec_thread(void *arg)
+{
+	char *argv[] = { "x", "@ids", NULL };
+
+	execv(me, argv);
+	_exit(99);
+}
+
+static void *sleep_thread(void *arg)
+{
+	while (pause())
+		;
+	return NULL;
+}
+
+static void *spin_thread(void *arg)
+{
+	while (!sched_yield())
+		;
+	return NULL;
+}
+
+/* The new program is the process, whoever called exec: the other threads are gone, the thread has the leader's id. */
+TEST(exec_from_a_thread)
+{
+	pid_t pid, a, b;
+
+	me = self_path();
+	SYS(pipe(thread_end));
+	pid = CHILD({
+		pthread_t t;
+
+		SYS(dup2(thread_end[1], 1));
+		pthread_create(&t, NULL, sleep_thread, NULL);
+		pthread_create(&t, NULL, spin_thread, NULL);
+		pthread_create(&t, NULL, exec_thread, NULL);
+		pthread_join(t, NULL);
+	});
+	close(thread_end[1]);
+	EXPECT_EQ(collect(thread_end[0], pid), 0);
+	ASSERT_EQ(sscanf(out, "%d %d", &a, &b), 2);
+	EXPECT_EQ(a, pid);
+	EXPECT_EQ(b, pid);
+}
+
+TEST(exec_by_descriptor)
+{
+	char *argv[] = { "x", "@exit", "7", NULL }, *env[] = { NULL };
+	int fd;
+
+	me = self_path();
+	fd = SYS(open(me, O_RDONLY | O_CLOEXEC));
+	EXITS(CHILD(fexecve(fd, argv, env)), 7);
+	EXITS(CHILD(execve("/proc/self/exe", argv, env)), 7);
+	EXPECT_ERRNO(execveat(-1, "x", argv, env, 0), EBADF);
+	EXPECT_ERRNO(execveat(-1, "", argv, env, AT_EMPTY_PATH), EBADF);
+	EXPECT_ERRNO(execveat(fd, "", argv, env, 0), ENOENT);
+	EXPECT_ERRNO(execveat(fd, "x", argv, env, 0x4000000), EINVAL);
+}
+
+TEST(exec_chain)
+{
+	char *argv[] = { "chain", "@chain", "100", NULL };
+
+	me = self_path();
+	EXITS(CHILD(execv(me, argv)), 33);
+}
+
+TEST(vfork_then_exec)
+{
+	char *argv[] = { "x", "@exit", "6", NULL };
+	volatile int touched = 0, i;
+	pid_t pid;
+
+	me = self_path();
+	for (i = 0; i < 20; i++) {
+		pid = vfork();
+		if (!pid) {
+			touched++;
+			execv(me, argv);
+			_exit(1);
+		}
+		ASSERT(pid > 0);
+		EXITS(pid, 6);
+	}
+	EXPECT_EQ(touched, 20);
+}
+
+TEST(spawn)
+{
+	char *argv[] = { "x", "@echo", NULL }, *fds[] = { "x", "@fds", NULL }, *sigs[] = { "x", "@signals", NULL };
+	posix_spawn_file_actions_t fa;
+	posix_spawnattr_t attr;
+	int in[2], end[2];
+	sigset_t set;
+	pid_t pid;
+
+	me = self_path();
+	EXPECT_EQ(posix_spawn(&pid, "/no/such/file", NULL, NULL, argv, environ), ENOENT);
+	EXPECT_ERRNO(wait(NULL), ECHILD);
+	SYS(pipe2(in, O_CLOEXEC));
+	SYS(pipe2(end, O_CLOEXEC));
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_adddup2(&fa, in[0], 0);
+	posix_spawn_file_actions_adddup2(&fa, end[1], 1);
+	ASSERT_EQ(posix_spawn(&pid, me, &fa, NULL, argv, environ), 0);
+	close(end[1]);
+	close(in[0]);
+	ASSERT_EQ(write(in[1], "through the child", 17), 17);
+	close(in[1]);
+	EXPECT_EQ(collect(end[0], pid), 0);
+	EXPECT(!strcmp(out, "through the child"));
+	/* a file opened for the child, the group, the mask and the defaults set */
+	posix_spawn_file_actions_destroy(&fa);
+	posix_spawn_file_actions_init(&fa);
+	SYS(pipe2(end, O_CLOEXEC));
+	posix_spawn_file_actions_adddup2(&fa, end[1], 1);
+	for (int fd = 3; fd < 200; fd++)
+		if (fd != end[0] && fd != end[1])
+			fcntl(fd, F_SETFD, FD_CLOEXEC);
+	posix_spawn_file_actions_addopen(&fa, 150, me, O_RDONLY, 0);
+	ASSERT_EQ(posix_spawn(&pid, me, &fa, NULL, fds, environ), 0);
+	close(end[1]);
+	EXPECT_EQ(collect(end[0], pid), 0);
+	EXPECT(!strcmp(out, "150:0 "));
+	posix_spawn_file_actions_destroy(&fa);
+	posix_spawn_file_actions_init(&fa);
+	SYS(pipe2(end, O_CLOEXEC));
+	posix_spawn_file_actions_adddup2(&fa, end[1], 1);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	posix_spawnattr_setsigmask(&attr, &set);
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	posix_spawnattr_setsigdefault(&attr, &set);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGUSR1, handler);
+	ASSERT_EQ(posix_spawn(&pid, me, &fa, &attr, sigs, environ), 0);
+	close(end[1]);
+	EXPECT_EQ(getpgid(pid), pid);
+	EXPECT_EQ(collect(end[0], pid), 0);
+	EXPECT(!strcmp(out, "2:masked 15:ignored no-stack"));
+}
