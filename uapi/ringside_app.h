@@ -23,4 +23,13 @@
 /* long RS_SYS_EXITS(void): VM exits of this vCPU so far, without external interrupts and NMIs, this call's own included. EPERM as above. */
 #define RS_SYS_EXITS		(RS_SYS_BASE + 1)
 
+/*
+ * long RS_SYS_INJECT(n): from now on the guest kernel counts its memory allocations for the calling process and for processes it has
+ * forked that have not executed a program yet; the @n-th of them fails, once. 0 ends that (another process's, too: there is one count at a
+ * time). Returns how many allocations were counted since the call before, so a loop over n = 1, 2, 3, ... is done when the answer to the
+ * ending call is below n. What the kernel keeps for the next fork is given back first, so that every place that allocates does so.
+ * ENOSYS without --debug.
+ */
+#define RS_SYS_INJECT		(RS_SYS_BASE + 2)
+
 #endif /* _UAPI_RINGSIDE_APP_H */

@@ -76,7 +76,12 @@
 #define RS_CALL_TICK		(RS_CALL_BASE + 12)
 #define RS_CALL_START_CPU	(RS_CALL_BASE + 13)	/* (vCPU): begins to run at rs_start; 0, -EINVAL, -EBUSY when it does already */
 #define RS_CALL_KICK		(RS_CALL_BASE + 14)	/* (vCPU): RS_EVENT_KICK there; 0, -EINVAL */
-#define RS_CALL_END		(RS_CALL_BASE + 15)
+/*
+ * (window gpa, length, second window gpa): what is mapped at the first, a shared mapping of a file, and what follows in that file, mapped a
+ * second time at the other place. 0; -EINVAL also when the first is no shared mapping.
+ */
+#define RS_CALL_MAP_MORE	(RS_CALL_BASE + 15)
+#define RS_CALL_END		(RS_CALL_BASE + 16)
 
 #define RS_TICK_NS		10000000
 

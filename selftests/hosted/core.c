@@ -58,8 +58,11 @@ void core_init(u64 free_gpa)
 		.arena_size = ARENA_SIZE,
 		.window_gpa = WINDOW_GPA, .window_size = WINDOW_SIZE, .free_gpa = free_gpa,
 	};
+	static struct rs_vcpu_shared shared[RS_NR_CPUS];
+
 	for (u32 i = 0; i < RS_NR_CPUS; i++)
-		rs_cpus[i] = (struct cpu){ .id = i, .pages = &rs_page_cpus[i] };
+		rs_cpus[i] = (struct cpu){ .id = i, .pages = &rs_page_cpus[i],
+					   .shared = &shared[i] };
 	core_cpu(0);
 	host_releases = host_released_bytes = window_maps = 0;
 }

@@ -390,9 +390,10 @@ bool page_refill(struct page_cpu *c)
 	return false;
 }
 
-void page_alloc_debug(struct page *p)
+bool page_alloc_debug(struct page *p)
 {
 	(void)p;
+	return true;
 }
 
 void page_free_debug(struct page *p)
@@ -433,6 +434,35 @@ bool mm_fork_keep(struct mm *parent, struct mm *child, u64 addr)
 {
 	(void)parent, (void)child, (void)addr;
 	return true;
+}
+
+bool mm_fork_begin(struct mm *parent, u64 addr)
+{
+	(void)parent, (void)addr;
+	return true;
+}
+
+void mm_fork_failed(struct mm *parent, u64 addr)
+{
+	(void)parent, (void)addr;
+}
+
+bool (*page_alloc_refuse)(void);
+
+void kmalloc_drop_spare(void)
+{
+}
+
+struct vma *mm_find_from(struct mm *mm, u64 addr)
+{
+	(void)mm, (void)addr;
+	return NULL;
+}
+
+long mm_lock(struct mm *mm, u64 addr, u64 len)
+{
+	(void)mm, (void)addr, (void)len;
+	return 0;
 }
 
 /* The floor keeps no page tables. */

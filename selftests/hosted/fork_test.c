@@ -43,6 +43,7 @@ static const u64 stretch_base[NSTRETCH] = {
 
 struct cell {
 	bool mapped, shared, file;
+	bool dontfork, wipe;
 	bool beyond;	/* of the file, not written yet */
 	u8 prot;
 	u32 slot;	/* shared: where the value is */
@@ -58,7 +59,7 @@ static struct proc procs[NPROCS];
 static struct proc *cur;
 static struct { u64 value; u32 refs; } slots[NSLOTS];
 static u64 stamp = 1ull << 32;	/* no page of the file has such a value */
-static u64 failures, forks, exits, huge_maps;
+static u64 failures, forks, exits, huge_maps, marks, host_writes;
 
 static u64 va(u32 i)
 {
@@ -291,7 +292,9 @@ static void check_cells(struct proc *p, u32 from, u32 to)
 		CHECK(!!v == c->mapped, "page %u", from);
 		if (v)
 			CHECK((v->flags & VM_PROT) == c->prot && !!v->file == c->file &&
-			      !!(v->flags & VM_SHARED) == c->shared, "page %u", from);
+			      !!(v->flags & VM_SHARED) == c->shared &&
+			      !!(v->flags & VM_DONTFORK) == c->dontfork &&
+			      !!(v->flags & VM_WIPEONFORK) == c->wipe, "page %u", from);
 	}
 }
 
@@ -464,6 +467,38 @@ static void op_madvise(u32 from, u32 to)
 	}
 }
 
+/* What children shall have. */
+static void op_mark(u32 from, u32 to)
+{
+	static const int advice[] = { MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK,
+				      MADV_KEEPONFORK };
+	int a = advice[rnd_below(ARRAY_SIZE(advice))];
+	u64 len = (u64)(to - from) * PAGE_SIZE;
+	long ret, want = all_mapped(from, to) ? 0 : -ENOMEM;
+	u32 i;
+
+	injection_on();
+	ret = mm_madvise(cur->mm, va(from), len, a);
+	if (injection_off() && ret == -ENOMEM)
+		ret = mm_madvise(cur->mm, va(from), len, a);
+	for (i = from; i < to; i++) {
+		struct cell *c = &cur->cell[i];
+
+		if (!c->mapped)
+			continue;
+		if (a == MADV_WIPEONFORK && (c->file || c->shared)) {
+			want = -EINVAL;
+			break;
+		}
+		if (a == MADV_DONTFORK || a == MADV_DOFORK)
+			c->dontfork = a == MADV_DONTFORK;
+		else
+			c->wipe = a == MADV_WIPEONFORK;
+	}
+	CHECK(ret == want, "%ld", ret);
+	marks++;
+}
+
 static bool one_vma(u32 from, u32 to)
 {
 	struct vma *v = mm_find(cur->mm, va(from));
@@ -511,7 +546,8 @@ static void op_mremap(u32 from, u32 to)
 	for (i = n; i < m; i++) {
 		struct cell *c = &cur->cell[at + i];
 
-		*c = (struct cell){ .mapped = true, .shared = like.shared, .prot = like.prot };
+		*c = (struct cell){ .mapped = true, .shared = like.shared, .prot = like.prot,
+				    .dontfork = like.dontfork, .wipe = like.wipe };
 		if (c->shared)
 			c->slot = slot_new(0);
 	}
@@ -552,25 +588,96 @@ static void op_huge(void)
 	huge_maps++;
 }
 
+/* What the child has of what the parent has. */
+static void cells_fork(struct proc *child)
+{
+	memcpy(child->cell, cur->cell, sizeof(child->cell));
+	for (u32 i = 0; i < NCELLS; i++) {
+		struct cell *c = &child->cell[i];
+
+		if (c->mapped && c->dontfork)
+			*c = (struct cell){ 0 };
+		else if (c->wipe)
+			c->value = 0;
+		if (c->mapped && c->shared)
+			slots[c->slot].refs++;
+	}
+}
+
+/* Pages the host may be writing to while the process forks; the first one really is. */
+#define MAX_PINS 5u
+static struct { u32 cell; u64 gpa; } pins[MAX_PINS];
+
+static u32 pin_some(void)
+{
+	u32 n = 0, want = rnd_below(4) ? 0 : 1 + rnd_below(MAX_PINS);
+	u64 gpa;
+
+	while (n < want) {
+		u32 i = rnd_below(NCELLS);
+		struct cell *c = &cur->cell[i];
+
+		if (!n && (!c->mapped || c->shared || c->beyond || !(c->prot & PROT_WRITE) ||
+			   access(va(i), true, &gpa)))
+			return 0;
+		pins[n].cell = i;
+		pins[n++].gpa = gpa;
+	}
+	return n;
+}
+
+/*
+ * The host's data, which came after the fork or after its failure: the parent's, in the page the
+ * host was given.
+ */
+static void host_writes_now(void)
+{
+	u64 *w = gpa_ptr(pins[0].gpa), gpa;
+
+	w[0] = w[LAST_WORD] = cur->cell[pins[0].cell].value = ++stamp;
+	CHECK(access(va(pins[0].cell), true, &gpa) == FAULT_OK && gpa == pins[0].gpa,
+	      "page %u is another one now", pins[0].cell);
+	page_put(gpa_page(pins[0].gpa));
+	host_writes++;
+}
+
 static void op_fork(void)
 {
 	struct proc *p = free_proc();
 	u64 before = flushes;
-	struct mm *mm;
+	u32 n, i;
+	struct mm *mm = NULL;
+	bool failed, begun;
 
 	if (!p)
 		return;
+	n = pin_some();
+	if (n)
+		page_get(gpa_page(pins[0].gpa));
 	injection_on();
-	mm = mm_fork(cur->mm);
-	if (injection_off() && !mm)
-		return;
-	CHECK(mm && flushes > before);
-	p->mm = mm;
-	memcpy(p->cell, cur->cell, sizeof(p->cell));
-	for (u32 i = 0; i < NCELLS; i++)
-		if (p->cell[i].mapped && p->cell[i].shared)
-			slots[p->cell[i].slot].refs++;
-	forks++;
+	for (i = 0; i < n && mm_fork_begin(cur->mm, va(pins[i].cell)); i++)
+		;
+	begun = i == n;
+	if (begun)
+		mm = mm_fork(cur->mm);
+	if (mm)
+		CHECK(flushes > before);
+	for (i = 0; mm && i < n; i++)
+		if (!mm_fork_keep(cur->mm, mm, va(pins[i].cell))) {
+			mm_put(mm);
+			mm = NULL;
+		}
+	for (i = 0; begun && !mm && i < n; i++)
+		mm_fork_failed(cur->mm, va(pins[i].cell));
+	failed = injection_off();
+	CHECK(mm || failed);
+	if (mm) {
+		p->mm = mm;
+		cells_fork(p);
+		forks++;
+	}
+	if (n)
+		host_writes_now();
 }
 
 static void op_exit(struct proc *p)
@@ -744,7 +851,10 @@ static void step(void)
 		op_mprotect(from, to);
 		break;
 	case 5:
-		op_madvise(from, to);
+		if (rnd() & 1)
+			op_madvise(from, to);
+		else
+			op_mark(from, to);
 		break;
 	case 6:
 		op_mremap(from, to);
@@ -798,12 +908,13 @@ static void test_random(u64 rounds)
 		}
 	CHECK(pages_used() == used, "%lu pages instead of %lu", pages_used(), used);
 	CHECK(kmalloc_in_use() == objects && window_maps == maps);
-	printf("# %lu forks, %lu exits, %lu failed allocations, %lu pages of 2 MiB, %lu pages and "
-	       "%lu tables copied\n", forks, exits, failures, huge_maps,
+	printf("# %lu forks (the host writing during %lu), %lu exits, %lu marks, %lu failed "
+	       "allocations, %lu pages of 2 MiB, %lu pages and %lu tables copied\n", forks,
+	       host_writes, exits, marks, failures, huge_maps,
 	       (u64)core_boot.stats.cow_copies - copies,
 	       (u64)core_boot.stats.table_copies - tables);
 	CHECK(forks > rounds / 1000 && exits > rounds / 1000 && failures > rounds / 1000 &&
-	      huge_maps && core_boot.stats.cow_copies > copies &&
+	      huge_maps && marks > rounds / 1000 && host_writes > rounds / 10000 && core_boot.stats.cow_copies > copies &&
 	      core_boot.stats.table_copies > tables);
 	PASS("fork tree: %lu random operations as the model says, nothing leaked", i);
 }
@@ -919,14 +1030,14 @@ static void test_first_write(void)
 /* The host writes into the parent's page while it forks. */
 static void test_keep(void)
 {
-	struct mm *mm = mm_with(600), *child;
+	struct mm *mm = mm_with(600), *child, *second;
 	struct page *p = gpa_page(*pgtable_lookup(&mm->pt, AREA, NULL) & PTE_ADDR);
-	u64 used = pages_used(), gpa, *w = page_ptr(p);
+	u64 used = pages_used(), gpa, old, *w = page_ptr(p);
 	pte_t rights;
 
 	page_get(p);
 	*w = 1;
-	child = mm_fork(mm);
+	child = mm_fork_begin(mm, AREA + 8) ? mm_fork(mm) : NULL;
 	CHECK(child && mm_fork_keep(mm, child, AREA + 8));
 	*w = 2;
 	CHECK(walk(mm, AREA, &gpa, &rights) && rights & PTE_W && gpa == page_gpa(p));
@@ -943,7 +1054,23 @@ static void test_keep(void)
 	core_fail_in = -1;
 	mm_check(mm);
 	mm_check(child);
+	/* A claim about a page that an older child shares gives nobody a way to write to it. */
+	CHECK(mm_fork_begin(mm, AREA) && mm_fork_begin(mm, AREA + PAGE_SIZE));
+	second = mm_fork(mm);
+	CHECK(second && mm_fork_keep(mm, second, AREA) &&
+	      mm_fork_keep(mm, second, AREA + PAGE_SIZE));
+	CHECK(walk(mm, AREA + PAGE_SIZE, &gpa, &rights) && rights & PTE_W);
+	CHECK(walk(child, AREA + PAGE_SIZE, &old, &rights) && old != gpa);
+	mm_put(second);
 	mm_put(child);
+	/* No child after all: the page is the parent's as before, though it has two references. */
+	CHECK(mm_fork_begin(mm, AREA));
+	child = mm_fork(mm);
+	CHECK(child && mm_fault(child, AREA + PAGE_SIZE, FAULT_WRITE) == FAULT_OK);
+	mm_put(child);
+	mm_fork_failed(mm, AREA);
+	CHECK(mm_fault(mm, AREA, FAULT_WRITE) == FAULT_OK);
+	CHECK(walk(mm, AREA, &gpa, &rights) && rights & PTE_W && gpa == page_gpa(p));
 	page_put(p);
 	CHECK(pages_used() == used);
 	mm_activate(NULL);

@@ -222,6 +222,17 @@ static const char *judge(long nr, const long *a)
 		return a[3] & MAP_ANONYMOUS || fd_ok(a[4]) ? NULL
 							   : "mapping of a foreign descriptor";
 	}
+	if (nr == __NR_mremap) {
+		uint64_t from = (uint64_t)a[0] - (uint64_t)sb.mem.window,
+			 to = (uint64_t)a[4] - (uint64_t)sb.mem.window;
+
+		if (a[1] || a[3] != (MREMAP_MAYMOVE | MREMAP_FIXED))
+			return "a mapping that is taken away";
+		return from < sb.mem.window_size && to < sb.mem.window_size &&
+				       (uint64_t)a[2] <= sb.mem.window_size - to
+			       ? NULL
+			       : "mapping outside the window";
+	}
 	if (nr == __NR_madvise || nr == __NR_msync) {
 		uint64_t base = (uint64_t)(nr == __NR_madvise ? sb.mem.arena : sb.mem.window);
 		uint64_t size = nr == __NR_madvise ? ARENA : sb.mem.window_size;
@@ -454,6 +465,29 @@ static const struct {
 	{ "map with unknown flags", RS_CALL_MAP_FILE, { OWN_FD, 0, 4096, WINDOW_AT, 4 }, -EINVAL },
 	{ "map of nothing", RS_CALL_MAP_FILE, { OWN_FD, 0, 0, WINDOW_AT, 0 }, -EINVAL },
 	{ "map unaligned", RS_CALL_MAP_FILE, { OWN_FD, 0, 4096, WINDOW_AT + 1, 0 }, -EINVAL },
+	{ "more of a shared mapping",
+	  RS_CALL_MAP_MORE,
+	  { WINDOW_AT, 8192, WINDOW_AT + 65536 },
+	  0 },
+	{ "more of the arena", RS_CALL_MAP_MORE, { 0x1000, 4096, WINDOW_AT }, -EFAULT },
+	{ "more over the arena", RS_CALL_MAP_MORE, { WINDOW_AT, 4096, 0x1000 }, -EFAULT },
+	{ "more than the window holds",
+	  RS_CALL_MAP_MORE,
+	  { WINDOW_AT, 1ull << 50, WINDOW_AT + 4096 },
+	  -EFAULT },
+	{ "more of a length that wraps",
+	  RS_CALL_MAP_MORE,
+	  { WINDOW_AT, -4096ull, WINDOW_AT + 4096 },
+	  -EFAULT },
+	{ "more over itself",
+	  RS_CALL_MAP_MORE,
+	  { WINDOW_AT + 4096, 8192, WINDOW_AT },
+	  -EINVAL },
+	{ "more, unaligned",
+	  RS_CALL_MAP_MORE,
+	  { WINDOW_AT, 4096, WINDOW_AT + 4097 },
+	  -EINVAL },
+	{ "more, nothing", RS_CALL_MAP_MORE, { WINDOW_AT, 0, WINDOW_AT + 4096 }, -EINVAL },
 	{ "unmap of the arena", RS_CALL_UNMAP_FILE, { 0x1000, 4096 }, -EFAULT },
 	{ "unmap", RS_CALL_UNMAP_FILE, { WINDOW_AT, 4096 }, 0 },
 	{ "release of the window", RS_CALL_RELEASE, { WINDOW_AT, 4096 }, -EFAULT },

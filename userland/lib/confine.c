@@ -497,6 +497,12 @@ static int fill_filter(struct rs_sandbox *sb, scmp_filter_ctx ctx)
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_mprotect, 1,
 				       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	/* A second mapping of what is mapped, with its rights (RS_CALL_MAP_MORE). */
+	if (!ret)
+		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_mremap, 2,
+				       SCMP_A1(SCMP_CMP_EQ, 0),
+				       SCMP_A3(SCMP_CMP_EQ, MREMAP_MAYMOVE | MREMAP_FIXED));
+	done[__NR_mremap] = true;
 	/* Signals: to ourselves. */
 	if (!ret)
 		ret = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, __NR_kill, 1,

@@ -955,6 +955,28 @@ static long unmap_file(struct rs_sandbox *sb, uint64_t gpa, uint64_t len)
 	return ret < 0 && ret > -4096 ? ret : 0;
 }
 
+/*
+ * Another mapping of what is mapped at @gpa, of another length: mremap() does that for shared mappings
+ * when it is told that the old one has no length. The rights are the old one's.
+ */
+static long map_more(struct rs_sandbox *sb, uint64_t gpa, uint64_t len, uint64_t to)
+{
+	const struct rs_mem *m = &sb->mem;
+	uint64_t from_at = gpa - m->window_gpa, to_at = to - m->window_gpa;
+	long ret;
+
+	if (!len || (gpa | len | to) & (RS_PAGE - 1))
+		return -EINVAL;
+	if (from_at >= m->window_size || to_at >= m->window_size || len > m->window_size - to_at)
+		return -EFAULT;
+	/* the target may not hold the source: it would be gone before it is looked at */
+	if (from_at >= to_at && from_at < to_at + len)
+		return -EINVAL;
+	ret = rs_raw6(__NR_mremap, (long)(m->window + from_at), 0, len,
+		      3 /* MREMAP_MAYMOVE | MREMAP_FIXED */, (long)(m->window + to_at), 0);
+	return ret < 0 && ret > -4096 ? ret : 0;
+}
+
 static long release(struct rs_sandbox *sb, uint64_t gpa, uint64_t len)
 {
 	const struct rs_mem *m = &sb->mem;
@@ -994,6 +1016,8 @@ static __attribute__((noinline)) long request(struct rs_caller *by, uint64_t nr)
 		return map_file(by, s.in);
 	case RS_CALL_UNMAP_FILE:
 		return unmap_file(by->sb, s.in[0], s.in[1]);
+	case RS_CALL_MAP_MORE:
+		return map_more(by->sb, s.in[0], s.in[1], s.in[2]);
 	case RS_CALL_RELEASE:
 		return release(by->sb, s.in[0], s.in[1]);
 	case RS_CALL_SYNC_FILE:

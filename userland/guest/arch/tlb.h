@@ -21,14 +21,37 @@ void tlb_load_root(u64 gpa);
 static inline void tlb_flush_here(void)
 {
 }
+
+static inline void tlb_flush_page_here(u64 va)
+{
+	tlb_flush_page(va);
+}
+
+static inline void tlb_flush_rest(void)
+{
+}
 #else
 #include "cpu.h"
 
-static inline void tlb_flush_page(u64 va)
+/*
+ * tlb_flush_page_here() - on this CPU only; after one or more of them tlb_flush_rest() once for all
+ * the others
+ */
+static inline void tlb_flush_page_here(u64 va)
 {
 	asm volatile("invlpg (%0)" : : "r"(va) : "memory");
+}
+
+static inline void tlb_flush_rest(void)
+{
 	if (unlikely(tlb_flush_others))
 		tlb_flush_others();
+}
+
+static inline void tlb_flush_page(u64 va)
+{
+	tlb_flush_page_here(va);
+	tlb_flush_rest();
 }
 
 /** tlb_flush_here() - all of the present address space's translations, on this CPU only */
@@ -41,8 +64,7 @@ static inline void tlb_flush_here(void)
 static inline void tlb_flush_all(void)
 {
 	tlb_flush_here();
-	if (unlikely(tlb_flush_others))
-		tlb_flush_others();
+	tlb_flush_rest();
 }
 
 /** tlb_load_root() - another page table; forgets the translations of the last one */

@@ -87,8 +87,14 @@ static void page_fault(struct rs_frame *f)
 	if (!fixup || addr >= USER_TOP || f->error & PF_FETCH || !current_mm())
 		panic_frame(f, "page fault in the kernel at %#lx, error %#lx", addr, f->error);
 	rs_stats()->faults++;
-	if (mm_fault(current_mm(), addr, access_of(f->error)))
-		f->rip = fixup;
+	cause = mm_fault(current_mm(), addr, access_of(f->error));
+	if (!cause)
+		return;
+	f->rip = fixup;
+	if (cause == FAULT_NO_MEMORY) {
+		current()->no_memory = true;
+		current()->work |= THREAD_WORK_SIGNAL;
+	}
 }
 
 /*

@@ -31,27 +31,34 @@ static struct spinlock heap_lock = SPINLOCK_INIT("heap", LOCK_RANK_HEAP);
 static struct list partial[NCLASSES];
 static u64 in_use;
 
+#define REFUSED		(NCLASSES + 1)
+
 /* By units of 16 bytes, filled in on first use. */
 static u8 class_by_size[2032 / 16 + 1];
+static bool class_plain;	/* the table is there, and nobody may refuse (no --debug) */
 
-static noinline void class_table(void)
+static noinline unsigned int class_slow(size_t size)
 {
+	static bool filled;
 	unsigned int c = 0, i;
 
-	for (i = 0; i < ARRAY_SIZE(class_by_size); i++) {
+	if (rs_page_debug && page_alloc_refused())
+		return REFUSED;
+	for (i = 0; i < ARRAY_SIZE(class_by_size) && !filled; i++) {
 		while (class_size[c] < i * 16)
 			c++;
 		class_by_size[i] = c;
 	}
+	filled = true;
+	class_plain = !rs_page_debug;
+	return size > 2032 ? NCLASSES : class_by_size[(size + 15) / 16];
 }
 
 static unsigned int class_of(size_t size)
 {
-	if (size > 2032)
-		return NCLASSES;
-	if (unlikely(!class_by_size[ARRAY_SIZE(class_by_size) - 1]))
-		class_table();
-	return class_by_size[(size + 15) / 16];
+	if (unlikely(!class_plain))
+		return class_slow(size);
+	return size > 2032 ? NCLASSES : class_by_size[(size + 15) / 16];
 }
 
 static struct slab *slab_new(unsigned int class)
@@ -123,6 +130,18 @@ static struct page *slab_free(void *obj)
 	return NULL;
 }
 
+static void *alloc_pages(size_t n)
+{
+	struct page *p = n == 1 ? page_alloc() : page_alloc_run(n, 1);
+
+	if (!p)
+		return NULL;
+	p->flags = PG_SLAB;
+	p->priv = n;
+	__atomic_add_fetch(&in_use, 1, __ATOMIC_RELAXED);
+	return page_ptr(p);
+}
+
 void *kmalloc(size_t size)
 {
 	unsigned int class = class_of(size);
@@ -130,17 +149,8 @@ void *kmalloc(size_t size)
 
 	if (!size || size > HUGE_SIZE || page_alloc_injected())
 		return NULL;
-	if (class == NCLASSES) {
-		size_t n = page_up(size) >> PAGE_SHIFT;
-		struct page *p = n == 1 ? page_alloc() : page_alloc_run(n, 1);
-
-		if (!p)
-			return NULL;
-		p->flags = PG_SLAB;
-		p->priv = n;
-		__atomic_add_fetch(&in_use, 1, __ATOMIC_RELAXED);
-		return page_ptr(p);
-	}
+	if (class >= NCLASSES)
+		return class == REFUSED ? NULL : alloc_pages(page_up(size) >> PAGE_SHIFT);
 	spin_lock(&heap_lock);
 	obj = slab_alloc(class);
 	if (obj)
@@ -204,6 +214,30 @@ void *krealloc(void *obj, size_t size)
 		kfree(obj);
 	}
 	return p;
+}
+
+void kmalloc_drop_spare(void)
+{
+	struct slab *s, *next;
+	struct list empty;
+	unsigned int c;
+
+	list_init(&empty);
+	spin_lock(&heap_lock);
+	for (c = 0; c < NCLASSES; c++) {
+		if (!partial[c].next)
+			continue;
+		list_for_each_safe(s, next, &partial[c], list) {
+			if (s->used)
+				continue;
+			list_del(&s->list);
+			list_add(&empty, &s->list);
+			s->magic = 0;
+		}
+	}
+	spin_unlock(&heap_lock);
+	list_for_each_safe(s, next, &empty, list)
+		page_put(gpa_page(gpa_of(s)));
 }
 
 u64 kmalloc_in_use(void)

@@ -21,6 +21,8 @@ void vma_resize(struct mm *mm, struct vma *v, u64 start, u64 end);
  */
 struct vma *vma_add(struct mm *mm, u64 start, u64 end, u32 flags, struct file_map *file,
 		    u64 file_off);
+/** vma_drop() - takes @v out and frees it; its pages are gone already */
+void vma_drop(struct mm *mm, struct vma *v);
 /** mm_free_vmas() - all of them, without a look at the page table; @mm is good for nothing then */
 void mm_free_vmas(struct mm *mm);
 /** find_free() - a place for @len bytes, 0 when there is none */

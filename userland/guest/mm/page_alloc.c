@@ -51,6 +51,7 @@ struct page *rs_pages;
 u64 rs_npages;
 struct page_cpu rs_page_cpus[RS_NR_CPUS];
 bool rs_page_debug;
+bool (*page_alloc_refuse)(void);
 
 static struct {
 	struct spinlock lock;
@@ -387,6 +388,24 @@ static struct block *block_with_run(size_t n, size_t align, size_t *at)
 	return NULL;
 }
 
+/* Whoever wrote to the page while it was free is found here. */
+static void page_check_junk(struct page *p)
+{
+	u64 *w = page_ptr(p);
+	int i;
+
+	if (p->refs > 1)
+		rs_panic("free page %#lx has %u references", page_gpa(p), p->refs);
+	if (!(p->flags & PG_JUNK))
+		return;
+	for (i = 0; i < 512; i++)
+		if (w[i] != JUNK)
+			rs_panic("page %#lx was written while free: %#lx at offset %#x",
+				 page_gpa(p), w[i],
+				 i * 8);
+	p->flags = 0;
+}
+
 struct page *page_alloc_run(size_t n, size_t align)
 {
 	struct page_cpu *c = this_cpu()->pages;
@@ -395,6 +414,8 @@ struct page *page_alloc_run(size_t n, size_t align)
 	size_t at, i;
 
 	if (!n || n > PAGES_PER_HUGE || !align || align > PAGES_PER_HUGE || (align & (align - 1)))
+		return NULL;
+	if (unlikely(rs_page_debug) && page_alloc_refused())
 		return NULL;
 	spin_lock(&pool.lock);
 	b = block_with_run(n, align, &at);
@@ -409,7 +430,7 @@ struct page *page_alloc_run(size_t n, size_t align)
 		return NULL;
 	if (rs_page_debug)
 		for (i = 0; i < n; i++)
-			page_alloc_debug(first + i);
+			page_check_junk(first + i);
 	page_cpu_move(c, 0, n);
 	return first;
 }
@@ -425,22 +446,18 @@ void page_free_debug(struct page *p)
 	p->flags = PG_JUNK;
 }
 
-/** page_alloc_debug() - whoever wrote to the page while it was free is found here */
-void page_alloc_debug(struct page *p)
+/**
+ * page_alloc_debug() - checks a page that has just been taken from this CPU's stack; false: it may not
+ * be had, and is back there
+ */
+bool page_alloc_debug(struct page *p)
 {
-	u64 *w = page_ptr(p);
-	int i;
-
-	if (p->refs > 1)
-		rs_panic("free page %#lx has %u references", page_gpa(p), p->refs);
-	if (!(p->flags & PG_JUNK))
-		return;
-	for (i = 0; i < 512; i++)
-		if (w[i] != JUNK)
-			rs_panic("page %#lx was written while free: %#lx at offset %#x",
-				 page_gpa(p), w[i],
-				 i * 8);
-	p->flags = 0;
+	if (page_alloc_refused()) {
+		this_cpu()->pages->count++;
+		return false;
+	}
+	page_check_junk(p);
+	return true;
 }
 
 void page_alloc_init(u64 arena_size, u64 free_gpa, bool debug)

@@ -106,9 +106,20 @@ static inline bool gpa_is_arena(u64 gpa)
 /* Slow halves, page_alloc.c. */
 bool page_refill(struct page_cpu *c);
 void page_drain(struct page_cpu *c);
-void page_alloc_debug(struct page *p);
+bool page_alloc_debug(struct page *p);
 void page_free_debug(struct page *p);
 extern bool rs_page_debug;
+
+/*
+ * With --debug every allocation is offered to this function, if there is one, and fails when it
+ * answers true (syscall/inject.c). Without --debug it is not looked at: the test for it lies behind
+ * branches that are there anyway.
+ */
+extern bool (*page_alloc_refuse)(void);
+static inline bool page_alloc_refused(void)
+{
+	return page_alloc_refuse && page_alloc_refuse();
+}
 
 /* Hosted tests may make any allocation fail (selftests/hosted/core.h). */
 #ifdef RS_INJECT
@@ -136,8 +147,8 @@ static inline struct page *page_alloc(void)
 	if ((s32)n < c->low)
 		c->low = n;
 	p = c->stack[n];
-	if (unlikely(rs_page_debug))
-		page_alloc_debug(p);
+	if (unlikely(rs_page_debug) && !page_alloc_debug(p))
+		return NULL;
 	p->refs = 1;
 	return p;
 }

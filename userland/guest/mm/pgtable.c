@@ -96,7 +96,9 @@ static void gather_flush(struct gather *g)
 		tlb_flush_all();
 	else
 		for (i = 0; i < g->nva; i++)
-			tlb_flush_page(g->va[i]);
+			tlb_flush_page_here(g->va[i]);
+	if (!g->all && g->nva)
+		tlb_flush_rest();
 	for (i = 0; i < g->n; i++)
 		page_put(g->pages[i]);
 	g->n = g->nva = 0;

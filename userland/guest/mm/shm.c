@@ -103,3 +103,18 @@ out:
 	spin_unlock(&s->lock);
 	return p;
 }
+
+bool shm_has(struct shm *s, u64 index)
+{
+	u64 at = 0;
+	int h;
+
+	spin_lock(&s->lock);
+	h = s->height;
+	if (h && !(index >> (SLOTS_SHIFT * h)))
+		at = page_gpa(s->root);
+	for (; at && h; h--)
+		at = *((u64 *)gpa_ptr(at) + (index >> (SLOTS_SHIFT * (h - 1)) & (SLOTS - 1)));
+	spin_unlock(&s->lock);
+	return at;
+}

@@ -33,5 +33,7 @@ void shm_put(struct shm *s);
  * NULL without memory
  */
 struct page *shm_page(struct shm *s, u64 index);
+/** shm_has() - somebody has touched page number @index */
+bool shm_has(struct shm *s, u64 index);
 
 #endif

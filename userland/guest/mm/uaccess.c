@@ -178,23 +178,26 @@ long copyinstr(char *dst, u64 src, size_t size)
  * The leaf of the page at @addr and its level, present with the right asked for, or NULL. The write
  * bits of all levels count: below a table that fork has shared, a leaf's alone says nothing.
  */
-static pte_t *page_present(struct mm *mm, u64 addr, bool write, int *level)
+static pte_t *page_present(struct mm *mm, u64 addr, bool write, int *level, int *err)
 {
 	pte_t want = write ? PTE_P | PTE_W : PTE_P;
 	pte_t *slot = pgtable_present(&mm->pt, addr, want, level);
+	enum fault_cause c;
 
 	if (slot)
 		return slot;
-	if (mm_fault(mm, addr, write ? FAULT_WRITE : FAULT_READ))
-		return NULL;
-	return pgtable_present(&mm->pt, addr, want, level);
+	c = mm_fault(mm, addr, write ? FAULT_WRITE : FAULT_READ);
+	if (!c)
+		return pgtable_present(&mm->pt, addr, want, level);
+	*err = c == FAULT_NO_MEMORY ? -ENOMEM : -EFAULT;
+	return NULL;
 }
 
 int user_segs_get(u64 addr, u64 len, bool write, struct user_seg *segs, int max, u64 *done)
 {
 	struct mm *mm = current_mm();
 	u64 at = addr, end = addr + len;
-	int n = 0;
+	int n = 0, err = -EFAULT;
 
 	*done = 0;
 	if (!user_range_ok(addr, len))
@@ -202,7 +205,7 @@ int user_segs_get(u64 addr, u64 len, bool write, struct user_seg *segs, int max,
 	while (at < end) {
 		u64 next = min((at & PAGE_MASK) + PAGE_SIZE, end), gpa;
 		int level;
-		pte_t *slot = page_present(mm, at, write, &level);
+		pte_t *slot = page_present(mm, at, write, &level, &err);
 
 		if (!slot)
 			break;
@@ -221,7 +224,7 @@ int user_segs_get(u64 addr, u64 len, bool write, struct user_seg *segs, int max,
 		at = next;
 	}
 	*done = at - addr;
-	return len && !n ? -EFAULT : n;
+	return len && !n ? err : n;
 }
 
 void user_segs_put(const struct user_seg *segs, int n)

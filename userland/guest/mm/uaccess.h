@@ -77,8 +77,8 @@ struct user_seg {
  * user_segs_get() - translates [@addr, @addr + @len), from the front, into at most @max pieces
  * @write: the host will write there (the pages are made writable and private copies are made first)
  * @done: bytes covered; less than @len when @max was not enough or a page further on could not be
- * resolved Returns the number of pieces (0 for @len 0), -EFAULT when not even the first byte could
- * be resolved. Pieces of anonymous memory that was touched in order are long, because pages are
+ * resolved Returns the number of pieces (0 for @len 0); when not even the first byte could be
+ * resolved -EFAULT, or -ENOMEM if that was for want of memory. Pieces of anonymous memory that was touched in order are long, because pages are
  * handed out in order.
  */
 int user_segs_get(u64 addr, u64 len, bool write, struct user_seg *segs, int max, u64 *done);

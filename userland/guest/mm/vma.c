@@ -13,6 +13,7 @@
  * Free space is looked for from mmap_base downwards, then above it. The space below a stack that
  * grows counts as used for STACK_GAP bytes.
  */
+#include <asm/unistd.h>
 #include <linux/mman.h>
 #include "vma.h"
 #include "fault.h"
@@ -114,6 +115,12 @@ static void vma_free(struct vma *v)
 	if (v->shm)
 		shm_put(v->shm);
 	kfree(v);
+}
+
+void vma_drop(struct mm *mm, struct vma *v)
+{
+	vma_unlink(mm, v);
+	vma_free(v);
 }
 
 /* A new limit for @v; @start may not pass a neighbour. */
@@ -398,6 +405,28 @@ static long mmap_place(struct mm *mm, const struct mmap_req *r, u64 len)
 }
 
 /*
+ * Two mappings of a file may lie at two places of the window: those who share memory by it (futexes)
+ * go by the file itself.
+ */
+static struct file_map *shared_file(const struct mmap_req *r, u64 len, u32 flags)
+{
+	struct file_map *f = file_map_create(r->host_fd, r->offset, len, RS_MAP_SHARED | flags,
+					     r->name);
+	struct stat_head {
+		u64 dev, ino;
+	} *st = host_bounce();
+
+	if (IS_ERR(f))
+		return f;
+	rs_stats()->forwarded++;
+	if (!host_call2(__NR_fstat, r->host_fd, gpa_of(st))) {
+		f->dev = st->dev;
+		f->ino = st->ino;
+	}
+	return f;
+}
+
+/*
  * The host's mapping behind a file VMA; clears VM_MAYWRITE in *@flags where the file may not be
  * written.
  */
@@ -407,11 +436,11 @@ static struct file_map *mmap_file(const struct mmap_req *r, u64 len, u32 *flags)
 
 	if (!(*flags & VM_SHARED))
 		return file_map_create(r->host_fd, r->offset, len, 0, r->name);
-	f = file_map_create(r->host_fd, r->offset, len, RS_MAP_SHARED | RS_MAP_WRITE, r->name);
+	f = shared_file(r, len, RS_MAP_WRITE);
 	if (PTR_ERR(f) != -EACCES || *flags & VM_WRITE)
 		return f;
 	*flags &= ~VM_MAYWRITE;
-	return file_map_create(r->host_fd, r->offset, len, RS_MAP_SHARED, r->name);
+	return shared_file(r, len, 0);
 }
 
 static u32 vma_flags(const struct mmap_req *r)
@@ -611,13 +640,92 @@ static bool grow_in_place(struct mm *mm, struct vma *v, u64 more)
 	if (next && (next->start < end ||
 		     (next->flags & VM_GROWSDOWN && next->start - end < STACK_GAP)))
 		return false;
-	if (v->file && v->file_off + (end - v->start) > v->file->size)
-		return false;
 	if (grows_apart(v))
 		return vma_add(mm, v->end, end, v->flags, NULL, 0);
 	vma_resize(mm, v, v->start, end);
 	vma_join(mm, v);
 	return true;
+}
+
+/*
+ * The host maps no more of a file than was asked for: a larger piece of the window for [old, old +
+ * len), which is to have @new_len bytes. The VMA's leaves, all of them the old piece's, go; they are
+ * filled again from the new one.
+ */
+static long grow_file(struct mm *mm, u64 old, u64 len, u64 new_len)
+{
+	struct vma *v = mm_find(mm, old);
+	struct file_map *more;
+	u64 off;
+
+	if (!v->file)
+		return 0;
+	off = v->file_off + (old - v->start);
+	if (off + new_len <= v->file->size)
+		return 0;
+	/* Pages of its own would have to stay, and the host makes no second private mapping. */
+	if (!(v->flags & VM_SHARED) || v->file->offset + off + new_len < new_len)
+		return -ENOMEM;
+	more = file_map_extend(v->file, off, new_len);
+	if (IS_ERR(more))
+		return -ENOMEM;
+	if (mm->tree.count + 2 > MAX_VMAS || !cut_borders(mm, old, old + len)) {
+		file_map_put(more);
+		return -ENOMEM;
+	}
+	v = mm_find(mm, old);
+	if (!pgtable_unmap_prepare(&mm->pt, v->start, v->end)) {
+		vma_join(mm, v);
+		file_map_put(more);
+		return -ENOMEM;
+	}
+	pgtable_unmap(&mm->pt, v->start, v->end);
+	file_map_put(v->file);
+	v->file = more;
+	v->file_off = 0;
+	return 0;
+}
+
+/*
+ * What mremap leaves a mapping at the old place of as well: a second VMA at @to for [old, old + len)
+ * of one VMA. The pages that are there move to it (@move; MREMAP_DONTUNMAP), or both map the same
+ * (shared memory, duplicated with an old length of 0).
+ */
+static long double_vma(struct mm *mm, u64 old, u64 len, u64 to, bool move)
+{
+	struct vma *v = mm_find(mm, old), *n;
+
+	if (mm->tree.count + 3 > MAX_VMAS || len > mm->limit_as - min(mm->limit_as, mm->total))
+		return -ENOMEM;
+	if (v->flags & VM_SHARED && !v->file && !v->shm) {
+		v->shm = shm_create();
+		if (!v->shm)
+			return -ENOMEM;
+		v->file_off = 0;
+	}
+	n = kmalloc(sizeof(*n));
+	if (!n)
+		return -ENOMEM;
+	if (move && !pgtable_move_prepare(&mm->pt, old, to, len)) {
+		pgtable_unmap(&mm->pt, to, to + len);
+		kfree(n);
+		return -ENOMEM;
+	}
+	*n = *v;
+	if (n->file || n->shm)
+		n->file_off += old - v->start;
+	n->start = to;
+	n->end = to + len;
+	n->flags &= ~(VM_BRK | VM_GROWSDOWN);
+	if (n->file)
+		file_map_get(n->file);
+	if (n->shm)
+		shm_get(n->shm);
+	vma_link(mm, n, vma_of(avl_floor(&mm->tree, to)));
+	if (move)
+		ASSERT(pgtable_move(&mm->pt, old, to, len));
+	vma_join(mm, n);
+	return to;
 }
 
 /*
@@ -628,9 +736,6 @@ static long move_vma(struct mm *mm, u64 old, u64 len, u64 to, u64 new_len)
 {
 	struct vma *v = mm_find(mm, old), *more = NULL;
 
-	/* The host maps no more of a file than was asked for. */
-	if (v->file && v->file_off + (old - v->start) + new_len > v->file->size)
-		return -ENOMEM;
 	if (mm->tree.count + 3 > MAX_VMAS)
 		return -ENOMEM;
 	if (grows_apart(v) && new_len > len) {
@@ -666,14 +771,18 @@ long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 
 	long err;
 	u64 to;
 
-	if (flags & ~(u32)(MREMAP_MAYMOVE | MREMAP_FIXED) || old & ~PAGE_MASK)
+	if (flags & ~(u32)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) || old & ~PAGE_MASK)
 		return -EINVAL;
 	old_len = page_up(old_len);
 	new_len = page_up(new_len);
 	if (!new_len || new_len > USER_TOP)
 		return -EINVAL;
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) && !(flags & MREMAP_MAYMOVE))
+		return -EINVAL;
+	if (flags & MREMAP_DONTUNMAP && old_len != new_len)
+		return -EINVAL;
 	if (flags & MREMAP_FIXED) {
-		if (!(flags & MREMAP_MAYMOVE) || new_addr & ~PAGE_MASK ||
+		if (new_addr & ~PAGE_MASK ||
 		    new_addr > USER_TOP - new_len)
 			return -EINVAL;
 		if (new_addr < old + old_len && old < new_addr + new_len)
@@ -684,17 +793,27 @@ long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 
 	v = mm_find(mm, old);
 	if (!v || old > USER_TOP || old_len > USER_TOP - old)
 		return -EFAULT;
-	if (!old_len)
-		return -EINVAL;	/* duplicating a shared mapping is not offered */
 	if (v->flags & VM_FIXED_KERNEL)
 		return -EPERM;
-	if (old_len > v->end - old)
-		return -EFAULT;
+	if (!old_len && (!(v->flags & VM_SHARED) || !(flags & MREMAP_MAYMOVE)))
+		return -EINVAL;
+	/* Of a duplicate, too, there is no more than what is mapped. */
+	if (max(old_len, old_len ? 0 : new_len) > v->end - old)
+		return old_len ? -EFAULT : -ENOMEM;
 	if (new_len > old_len && new_len - old_len > mm->limit_as - min(mm->limit_as, mm->total))
 		return -ENOMEM;
 
+	if (!old_len || flags & MREMAP_DONTUNMAP) {
+		to = flags & MREMAP_FIXED ? new_addr : find_free(mm, new_len);
+		if (!to)
+			return -ENOMEM;
+		err = flags & MREMAP_FIXED ? mm_munmap(mm, to, new_len) : 0;
+		return err ? err : double_vma(mm, old, new_len, to, old_len);
+	}
 	if (flags & MREMAP_FIXED) {
 		err = mm_munmap(mm, new_addr, new_len);
+		if (!err && new_len > old_len)
+			err = grow_file(mm, old, old_len, new_len);
 		if (err)
 			return err;
 		if (new_len < old_len) {
@@ -709,6 +828,10 @@ long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 
 		err = new_len < old_len ? mm_munmap(mm, old + new_len, old_len - new_len) : 0;
 		return err ? err : (long)old;
 	}
+	err = grow_file(mm, old, old_len, new_len);
+	if (err)
+		return err;
+	v = mm_find(mm, old);
 	if (old + old_len == v->end && grow_in_place(mm, v, new_len - old_len))
 		return old;
 	if (!(flags & MREMAP_MAYMOVE))
@@ -746,9 +869,42 @@ long mm_brk(struct mm *mm, u64 addr)
 	return addr;
 }
 
+/* What children shall have of [start, end), which lies in @v. */
+static long mark_for_fork(struct mm *mm, struct vma *v, u64 start, u64 end, int advice)
+{
+	u32 flags = v->flags;
+
+	if (flags & VM_FIXED_KERNEL)
+		return -EINVAL;
+	switch (advice) {
+	case MADV_DONTFORK: flags |= VM_DONTFORK; break;
+	case MADV_DOFORK: flags &= ~VM_DONTFORK; break;
+	case MADV_WIPEONFORK:
+		if (v->file || flags & VM_SHARED)
+			return -EINVAL;
+		flags |= VM_WIPEONFORK;
+		break;
+	default: flags &= ~VM_WIPEONFORK; break;
+	}
+	if (flags == v->flags)
+		return 0;
+	if (mm->tree.count + 2 > MAX_VMAS || !cut_borders(mm, start, end))
+		return -ENOMEM;
+	v = mm_find(mm, start);
+	v->flags = flags;
+	mm->fork_marks = true;
+	vma_join(mm, v);
+	return 0;
+}
+
 static long advise(struct mm *mm, struct vma *v, u64 start, u64 end, int advice)
 {
 	switch (advice) {
+	case MADV_DONTFORK:
+	case MADV_DOFORK:
+	case MADV_WIPEONFORK:
+	case MADV_KEEPONFORK:
+		return mark_for_fork(mm, v, start, end, advice);
 	case MADV_DONTNEED:
 	case MADV_FREE:
 		if (v->flags & VM_FIXED_KERNEL)
@@ -788,6 +944,8 @@ static bool advice_known(int advice)
 	case MADV_FREE:
 	case MADV_DONTFORK:
 	case MADV_DOFORK:
+	case MADV_WIPEONFORK:
+	case MADV_KEEPONFORK:
 	case MADV_MERGEABLE:
 	case MADV_UNMERGEABLE:
 	case MADV_HUGEPAGE:
@@ -806,7 +964,7 @@ static bool advice_known(int advice)
 
 long mm_madvise(struct mm *mm, u64 addr, u64 len, int advice)
 {
-	u64 end, at = addr;
+	u64 end, at = addr, to;
 	bool hole = false;
 	struct vma *v;
 	long err;
@@ -829,10 +987,11 @@ long mm_madvise(struct mm *mm, u64 addr, u64 len, int advice)
 			hole = true;
 			at = v->start;
 		}
-		err = advise(mm, v, at, min(end, v->end), advice);
+		to = min(end, v->end);
+		err = advise(mm, v, at, to, advice);
 		if (err)
 			return err;
-		at = v->end;
+		at = to;
 	}
 	return hole ? -ENOMEM : 0;
 }
@@ -886,7 +1045,27 @@ long mm_mincore(struct mm *mm, u64 addr, u64 pages, u8 *vec)
 		if (!v)
 			return -ENOMEM;
 		slot = pgtable_lookup(&mm->pt, a, NULL);
-		vec[i] = v->file ? 1 : slot && *slot;
+		if (v->file || (slot && *slot))
+			vec[i] = 1;
+		else	/* another process may have touched it */
+			vec[i] = v->shm && shm_has(v->shm, (v->file_off + (a - v->start)) >> PAGE_SHIFT);
+	}
+	return 0;
+}
+
+long mm_lock(struct mm *mm, u64 addr, u64 len)
+{
+	u64 at = ALIGN_DOWN(addr, PAGE_SIZE), end = ALIGN_UP(addr + len, PAGE_SIZE);
+	struct vma *v;
+
+	if (addr > USER_TOP || len > USER_TOP - addr)
+		return -ENOMEM;
+	for (; at < end; at += PAGE_SIZE) {
+		v = mm_find(mm, at);
+		/* A file's pages are the host's business, and private ones are copied when written. */
+		if (!v || mm_fault(mm, at, v->flags & VM_WRITE && !v->file ? FAULT_WRITE :
+								     FAULT_READ))
+			return -ENOMEM;
 	}
 	return 0;
 }

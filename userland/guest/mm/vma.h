@@ -34,6 +34,8 @@
 #define VM_FIXED_KERNEL	(1u << 6)	/* the kernel's own (vDSO): no munmap, mprotect, mremap */
 #define VM_NORESERVE	(1u << 7)
 #define VM_BRK		(1u << 8)	/* the heap that brk moves */
+#define VM_DONTFORK	(1u << 9)	/* children do not have it */
+#define VM_WIPEONFORK	(1u << 10)	/* children have zeros there */
 
 /**
  * struct vma - [start, end), all alike
@@ -70,6 +72,7 @@ struct mm {
 	u64 limit_as, limit_stack, limit_data;
 	u64 arg_start, arg_end, env_start, env_end;
 	u64 vdso;			/* address, 0 without */
+	bool fork_marks;		/* VM_DONTFORK or VM_WIPEONFORK has been set somewhere */
 };
 
 /** mm_create() - an empty address space with one reference; NULL without memory */
@@ -81,11 +84,15 @@ struct mm *mm_create(void);
  */
 struct mm *mm_fork(struct mm *parent);
 /**
- * mm_fork_keep() - right after mm_fork(): the page at @addr, which the host is writing into for
- * @parent (user_segs_get()), stays @parent's without a copy, @child gets one of what it has now.
- * False without memory: then drop @child.
+ * mm_fork_begin(), mm_fork_keep(), mm_fork_failed() - the page at @addr, which the host is writing
+ * into for @parent (user_segs_get()), stays @parent's without a copy; @child gets one of what it has
+ * now. begin comes before mm_fork(), keep after it; failed when there is no child then or it has been
+ * dropped, but only for what begin was asked about and agreed to. For addresses where nothing of the kind goes on they do no harm. False
+ * without memory: then there shall be no child.
  */
+bool mm_fork_begin(struct mm *parent, u64 addr);
 bool mm_fork_keep(struct mm *parent, struct mm *child, u64 addr);
+void mm_fork_failed(struct mm *parent, u64 addr);
 /**
  * mm_put() - drops a reference; the last one frees everything. Not on the CPU whose CR3 it is in.
  */
@@ -124,7 +131,11 @@ long mm_munmap(struct mm *mm, u64 addr, u64 len);
  * writable, or writable and executable)
  */
 long mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot);
-/** mm_mremap() - new address or -EINVAL -EFAULT -ENOMEM */
+/**
+ * mm_mremap() - new address or -EINVAL -EFAULT -ENOMEM
+ * A private mapping of a file does not grow (-ENOMEM): the host maps no more of it without a
+ * descriptor.
+ */
 long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 new_addr);
 /**
  * mm_brk() - moves the break to @addr if possible; returns the break (never an error), as the
@@ -132,8 +143,8 @@ long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 
  */
 long mm_brk(struct mm *mm, u64 addr);
 /**
- * mm_madvise() - DONTNEED and FREE drop pages, POPULATE_* fault them in, hints are accepted;
- * -EINVAL -ENOMEM
+ * mm_madvise() - DONTNEED and FREE drop pages, POPULATE_* fault them in, *FORK says what children
+ * have, hints are accepted; -EINVAL -ENOMEM
  */
 long mm_madvise(struct mm *mm, u64 addr, u64 len, int advice);
 /** mm_msync() - writes dirty pages of shared file mappings to the file; @flags MS_* */
@@ -143,6 +154,12 @@ long mm_msync(struct mm *mm, u64 addr, u64 len, u32 flags);
  * most. -ENOMEM for holes
  */
 long mm_mincore(struct mm *mm, u64 addr, u64 pages, u8 *vec);
+
+/**
+ * mm_lock() - makes [addr, addr + len) present, as mlock does: nothing here is ever swapped out.
+ * -ENOMEM: holes, memory that may not be accessed, or none left
+ */
+long mm_lock(struct mm *mm, u64 addr, u64 len);
 
 /** mm_find() - the VMA that holds @addr, or NULL; valid until the address space changes */
 struct vma *mm_find(struct mm *mm, u64 addr);

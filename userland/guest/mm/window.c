@@ -77,14 +77,11 @@ static void unplace(struct piece *p)
 	spin_unlock(&window_lock);
 }
 
-struct file_map *file_map_create(int fd, u64 offset, u64 size, u32 flags, struct refstr *name)
+/* A piece with a place in the window and nothing there yet; ERR_PTR(-ENOMEM). */
+static struct piece *piece_new(u64 offset, u64 size, u32 flags)
 {
-	struct piece *p;
-	long err;
+	struct piece *p = kmalloc(sizeof(*p));
 
-	if (!size || !IS_ALIGNED(size, PAGE_SIZE) || !IS_ALIGNED(offset, PAGE_SIZE))
-		return ERR_PTR(-EINVAL);
-	p = kmalloc(sizeof(*p));
 	if (!p)
 		return ERR_PTR(-ENOMEM);
 	p->map = (struct file_map){
@@ -94,8 +91,13 @@ struct file_map *file_map_create(int fd, u64 offset, u64 size, u32 flags, struct
 		kfree(p);
 		return ERR_PTR(-ENOMEM);
 	}
+	return p;
+}
+
+/* The host has answered @err. */
+static struct file_map *piece_done(struct piece *p, long err, struct refstr *name)
+{
 	rs_stats()->file_maps++;
-	err = host_call5(RS_CALL_MAP_FILE, fd, offset, size, p->map.gpa, flags);
 	if (err < 0) {
 		unplace(p);
 		kfree(p);
@@ -103,6 +105,34 @@ struct file_map *file_map_create(int fd, u64 offset, u64 size, u32 flags, struct
 	}
 	p->map.name = refstr_get(name);
 	return &p->map;
+}
+
+struct file_map *file_map_create(int fd, u64 offset, u64 size, u32 flags, struct refstr *name)
+{
+	struct piece *p;
+
+	if (!size || !IS_ALIGNED(size, PAGE_SIZE) || !IS_ALIGNED(offset, PAGE_SIZE))
+		return ERR_PTR(-EINVAL);
+	p = piece_new(offset, size, flags);
+	if (IS_ERR(p))
+		return ERR_PTR(PTR_ERR(p));
+	return piece_done(p, host_call5(RS_CALL_MAP_FILE, fd, offset, size, p->map.gpa, flags),
+			  name);
+}
+
+struct file_map *file_map_extend(const struct file_map *from, u64 off, u64 size)
+{
+	struct piece *p;
+
+	if (!size || off >= from->size || (off | size) & ~PAGE_MASK)
+		return ERR_PTR(-EINVAL);
+	p = piece_new(from->offset + off, size, from->flags);
+	if (IS_ERR(p))
+		return ERR_PTR(PTR_ERR(p));
+	p->map.dev = from->dev;
+	p->map.ino = from->ino;
+	return piece_done(p, host_call3(RS_CALL_MAP_MORE, from->gpa + off, size, p->map.gpa),
+			  from->name);
 }
 
 void file_map_put(struct file_map *m)

@@ -25,6 +25,7 @@ struct file_map {
 	u64 size;		/* bytes, multiple of the page size */
 	u64 offset;		/* in the file */
 	struct refstr *name;	/* for reports; may be NULL */
+	u64 dev, ino;		/* which file; 0 unless the mapping is shared */
 };
 
 /** window_init() - takes the window's position from the boot page; boot only */
@@ -36,6 +37,11 @@ void window_init(u64 gpa, u64 size);
  * (window or memory full), what mmap on the host answers.
  */
 struct file_map *file_map_create(int fd, u64 offset, u64 size, u32 flags, struct refstr *name);
+/**
+ * file_map_extend() - a piece of its own for @size bytes of @from's file, from @off bytes into @from:
+ * more of the file than @from maps, without a descriptor. Shared mappings only. ERR_PTR as above.
+ */
+struct file_map *file_map_extend(const struct file_map *from, u64 off, u64 size);
 static inline struct file_map *file_map_get(struct file_map *m)
 {
 	__atomic_add_fetch(&m->refs, 1, __ATOMIC_RELAXED);

@@ -474,6 +474,8 @@ static long map_segment(struct loader *l, const struct elf_load *s, struct file_
 		return -ENOMEM;
 	if (s->memsz > s->filesz && mid > file_end && s->prot & PROT_WRITE &&
 	    clearout(file_end, mid - file_end)) {
+		if (current()->no_memory)
+			return -ENOMEM;
 		l->why = "ELF file cut off: a page of a segment cannot be read";
 		return -ENOEXEC;
 	}
@@ -554,29 +556,32 @@ static long map_program(struct loader *l)
 }
 
 /* The host's vDSO with its data pages before it, where it is offered. */
-static void map_vdso(struct loader *l)
+static long map_vdso(struct loader *l)
 {
 	static struct file_map vdso_map;
 	u64 size = rs_boot->vvar_size + rs_boot->vdso_size, at;
 
 	if (!rs_boot->vdso_gpa || !rs_boot->vdso_size ||
 	    (size | rs_boot->vvar_size | rs_boot->vdso_gpa) & ~PAGE_MASK)
-		return;
+		return 0;
 	if (!vdso_map.refs)
 		vdso_map = (struct file_map){ .refs = 1,
 					      .gpa = rs_boot->vdso_gpa - rs_boot->vvar_size,
 					      .size = size };
 	at = find_free(l->mm, size);
 	if (!at)
-		return;
+		return 0;
+	/* The piece is for ever: references that a failure leaves do no harm. */
 	if (rs_boot->vvar_size && !vma_add(l->mm, at, at + rs_boot->vvar_size,
 					   VM_READ | VM_FIXED_KERNEL,
 					   file_map_get(&vdso_map), 0))
-		return;
+		return -ENOMEM;
 	at += rs_boot->vvar_size;
-	if (vma_add(l->mm, at, at + rs_boot->vdso_size, VM_READ | VM_EXEC | VM_FIXED_KERNEL,
-		    file_map_get(&vdso_map), rs_boot->vvar_size))
-		l->mm->vdso = at;
+	if (!vma_add(l->mm, at, at + rs_boot->vdso_size, VM_READ | VM_EXEC | VM_FIXED_KERNEL,
+		     file_map_get(&vdso_map), rs_boot->vvar_size))
+		return -ENOMEM;
+	l->mm->vdso = at;
+	return 0;
 }
 
 /* --- the new stack ---------------------------------------------------------------------------- */
@@ -715,10 +720,10 @@ static long load(struct loader *l)
 		return -ENOMEM;
 	mm_activate(l->mm);
 	err = map_program(l);
-	if (!err) {
-		map_vdso(l);
+	if (!err)
+		err = map_vdso(l);
+	if (!err)
 		err = build_stack(l);
-	}
 	return err;
 }
 
@@ -789,6 +794,7 @@ long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args 
 
 	if (!l)
 		return -ENOMEM;
+	current()->no_memory = false;
 	l->proc = p;
 	l->dirfd = dirfd;
 	l->args = args;

@@ -172,7 +172,7 @@ static void stack_free(struct kstack *k)
 	nstacks++;
 }
 
-static void stacks_drop(void)
+void thread_drop_spare(void)
 {
 	while (stacks) {
 		struct kstack *k = (struct kstack *)stacks;
@@ -331,8 +331,9 @@ static struct process *process_copy(struct process *old, const struct fork_args 
 	return p;
 }
 
-/* Pages the host writes to for a sleeping thread stay with this process (mm/fork.c). */
-static bool keep_host_writes(struct process *p, struct mm *child)
+typedef bool (*page_fn)(struct mm *mm, struct mm *child, u64 addr);
+
+static bool host_writes_of(struct process *p, struct mm *child, page_fn how)
 {
 	struct thread *t;
 	u32 i;
@@ -343,10 +344,45 @@ static bool keep_host_writes(struct process *p, struct mm *child)
 			u64 end = t->host_write[i].addr + t->host_write[i].len;
 
 			for (; at < end; at += PAGE_SIZE)
-				if (!mm_fork_keep(p->mm, child, at))
+				if (!how(p->mm, child, at))
 					return false;
 		}
 	return true;
+}
+
+/*
+ * Pages the host writes to for sleeping threads of @p, or of another process in the same address
+ * space, stay there (mm/fork.c): @how for each of them; false as soon as that says so.
+ */
+static bool for_host_writes(struct process *p, struct mm *child, page_fn how)
+{
+	struct process *each;
+
+	if (likely(p->mm->refs == 1))
+		return host_writes_of(p, child, how);
+	list_for_each(each, &all, all)
+		if (each->mm == p->mm && !host_writes_of(each, child, how))
+			return false;
+	return true;
+}
+
+static bool begin_host_write(struct mm *mm, struct mm *child, u64 addr)
+{
+	(void)child;
+	return mm_fork_begin(mm, addr);
+}
+
+static bool end_host_write(struct mm *mm, struct mm *child, u64 addr)
+{
+	(void)child;
+	mm_fork_failed(mm, addr);
+	return true;
+}
+
+/* A thread of somebody who can fork at the same time may have the host write for it. */
+static bool has_host_writes(const struct process *p)
+{
+	return p->nthreads > 1 || p->mm->refs > 1;
 }
 
 static void thread_copy_state(struct thread *t, const struct fork_args *a,
@@ -374,18 +410,24 @@ static void thread_copy_state(struct thread *t, const struct fork_args *a,
 	}
 }
 
-/* The number into the child's memory; it is not the current one unless shared. */
-static void set_child_tid(struct thread *t, const struct fork_args *a)
+/*
+ * The number into the child's memory; it is not the current one unless shared. As on Linux a bad
+ * address is no error; but a child that does not learn who it is for want of memory is.
+ */
+static long set_child_tid(struct thread *t, const struct fork_args *a)
 {
 	struct mm *mine = current_mm();
+	long err;
 
 	if (!(a->flags & CLONE_CHILD_SETTID))
-		return;
+		return 0;
 	if (t->proc->mm != mine)
 		mm_activate(t->proc->mm);
-	put_user_u32(a->child_tid, t->tid);
+	current()->no_memory = false;
+	err = put_user_u32(a->child_tid, t->tid) && current()->no_memory ? -ENOMEM : 0;
 	if (t->proc->mm != mine)
 		mm_activate(mine);
+	return err;
 }
 
 static void vfork_wait(struct process *child)
@@ -417,7 +459,7 @@ static u32 max_pids(void)
 long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 {
 	struct process *old = current_proc(), *p = old;
-	bool new_process = !(a->flags & CLONE_THREAD);
+	bool new_process = !(a->flags & CLONE_THREAD), private = false;
 	struct thread *t;
 	u32 tid;
 	long ret = -ENOMEM;
@@ -431,6 +473,11 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 	if (!t)
 		return -ENOMEM;
 	if (new_process) {
+		if (!(a->flags & CLONE_VM) && has_host_writes(old)) {
+			if (!for_host_writes(old, NULL, begin_host_write))
+				goto no_process;
+			private = true;
+		}
 		p = process_copy(old, a);
 		if (!p)
 			goto no_process;
@@ -441,13 +488,14 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 	thread_add(t, p, tid);
 	thread_copy_state(t, a, frame);
 	ret = syscall_fork(t, current(), a->flags);
-	if (!ret && p->mm != old->mm && !keep_host_writes(old, p->mm))
+	if (!ret && private && !for_host_writes(old, p->mm, mm_fork_keep))
 		ret = -ENOMEM;
 	if (!ret && a->flags & CLONE_PARENT_SETTID && put_user_u32(a->parent_tid, tid))
 		ret = -EFAULT;
+	if (!ret)
+		ret = set_child_tid(t, a);
 	if (ret)
 		goto undo;
-	set_child_tid(t, a);
 	if (new_process) {
 		list_add_tail(&p->parent->children, &p->sibling);
 		rs_stats()->forks++;
@@ -467,6 +515,8 @@ undo:
 		process_free(p);
 	}
 no_process:
+	if (private)
+		for_host_writes(old, NULL, end_host_write);
 	thread_free(t);
 	return ret;
 }
@@ -596,8 +646,10 @@ static void __noreturn sandbox_end(int wait_status)
 			list_del(&p->sibling);
 			process_free(p);
 		}
-	stacks_drop();
+	syscall_drop_spare();
+	thread_drop_spare();
 	pgtable_drop_spare();
+	kmalloc_drop_spare();
 	page_alloc_check();
 	rs_printf("guest kernel: %lu of %lu pages and %lu objects are the kernel's at the end\n",
 		  pages_total() - pages_free(), pages_total(), kmalloc_in_use());

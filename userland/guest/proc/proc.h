@@ -110,6 +110,11 @@ struct thread {
 	u64 rseq;			/* registered area, 0 without */
 	u32 rseq_len, rseq_sig;
 	struct fault_info fault;	/* the last one */
+	/*
+	 * A copy from or to its memory failed because no page was left: not a bad address, so that
+	 * a call's EFAULT becomes ENOMEM, and a signal that cannot be delivered for it is the end.
+	 */
+	bool no_memory;
 	struct signal_thread *sig;
 	u64 in_syscall;			/* number + 1 while in one, for reports */
 	char *paths;			/* room for paths of the present call; syscall/ */
@@ -180,6 +185,8 @@ void process_exit(int wait_status) __noreturn;
 void thread_exit(int wait_status) __noreturn;
 /** thread_free() - of a thread that has left its stack for good */
 void thread_free(struct thread *t);
+/** thread_drop_spare() - gives back the stacks that are kept for the next threads */
+void thread_drop_spare(void);
 /**
  * process_single_thread() - for exec: the other threads are told to go, waits until they have; the
  * caller gets the process's own number. -EINTR: somebody else ends or executes first.
@@ -240,6 +247,7 @@ struct usage process_usage(const struct process *p);
  *				and syscall_process_free() are still called
  * syscall_thread_exit()	own thread, address space still there: futexes, robust lists
  * syscall_thread_free(), syscall_process_free()	nobody uses them any more
+ * syscall_drop_spare()	gives back what CPUs keep; nothing runs any more
  * syscall_process_end()	own process: descriptors and the rest that zombies do not have
  * signal_fault()		the current thread faulted in ring 3, t->fault says how: force the
  *				signal (handler, or process_die())
@@ -259,6 +267,7 @@ void syscall_thread_exit(struct thread *t);
 void syscall_thread_free(struct thread *t);
 void syscall_process_end(struct process *p);
 void syscall_process_free(struct process *p);
+void syscall_drop_spare(void);
 void signal_fault(struct rs_frame *f);
 bool signal_ready(void);
 void signal_child(struct process *p, int code, int status);

@@ -15,6 +15,7 @@
 #include <ringside_app.h>
 #include "async.h"
 #include "futex.h"
+#include "inject.h"
 #include "signal.h"
 #include "symbols.h"
 #include "syscall.h"
@@ -80,6 +81,8 @@ static long bench(u64 op, u64 n)
 
 static long app_call(struct rs_frame *f, u64 nr)
 {
+	if (nr == RS_SYS_INJECT)
+		return rs_boot->flags & RS_BOOT_DEBUG ? inject_set(ARG0(f)) : -ENOSYS;
 	if (nr != RS_SYS_BENCH && nr != RS_SYS_EXITS)
 		return -ENOSYS;
 	if (!(rs_boot->flags & RS_BOOT_BENCH))
@@ -405,6 +408,11 @@ void syscall_process_end(struct process *p)
 	signal_process_free(p);
 }
 
+void syscall_drop_spare(void)
+{
+	cwd_drop();
+}
+
 void syscall_process_free(struct process *p)
 {
 	(void)p; /* a zombie has nothing of ours any more */
@@ -419,13 +427,19 @@ void syscall_exec_done(struct process *p)
 	if (p->files->refs > 1) {
 		struct fd_table *own = fd_table_copy(p->files);
 
-		/* With the others' descriptors it must not go on. */
-		if (!own)
-			process_die(SIGKILL, NULL);
-		fd_table_put(p->files);
-		p->files = own;
+		/*
+		 * With the others' descriptors it must not go on. Its memory is the new program's
+		 * already, so it ends, on the way back: the caller has things to free.
+		 */
+		if (!own) {
+			signal_no_memory(0);
+		} else {
+			fd_table_put(p->files);
+			p->files = own;
+		}
 	}
-	fd_close_on_exec(p->files);
+	if (p->files->refs == 1)
+		fd_close_on_exec(p->files);
 	/* The mask and what is pending stay. */
 	signal_reset(p->signals);
 	t->sig->alt = (struct k_stack){ .flags = SS_DISABLE };

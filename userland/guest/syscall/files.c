@@ -170,6 +170,8 @@ static long forward_path(u64 nr, const u64 a[6], int i, int out, u32 size)
 				return -ENOMEM;
 			h[out] = gpa_of(buf);
 		}
+		if (!buf)
+			note_host_write(a[out], n);
 	}
 	ret = host_call_intr(nr, h[0], h[1], h[2], h[3], h[4], h[5]);
 	if (buf) {
@@ -178,6 +180,7 @@ static long forward_path(u64 nr, const u64 a[6], int i, int out, u32 size)
 		kfree(buf);
 	} else if (out >= 0 && n) {
 		user_segs_put(&seg, 1);
+		forget_host_writes();
 	}
 	return ret;
 }

@@ -179,7 +179,8 @@ void note_host_write(u64 va, u64 len)
 	struct thread *t = current();
 	u32 n = t->nhost_writes;
 
-	if (t->proc->nthreads == 1 || !len)
+	/* Who could fork meanwhile? */
+	if ((t->proc->nthreads == 1 && likely(t->proc->mm->refs == 1)) || !len)
 		return;
 	if (n < ARRAY_SIZE(t->host_write)) {
 		t->host_write[n].addr = va;
@@ -238,6 +239,17 @@ void cwd_enter(void)
 	cwd_now(want);
 }
 
+void cwd_drop(void)
+{
+	u32 i;
+
+	for (i = 0; i < RS_NR_CPUS; i++) {
+		if (host_cwd[i])
+			file_put(host_cwd[i]);
+		host_cwd[i] = NULL;
+	}
+}
+
 void cwd_now(struct file *cwd)
 {
 	struct file **at = &host_cwd[this_cpu()->id], *old = *at;
@@ -294,8 +306,6 @@ static noinline long rw_slow(u64 nr, u64 vector_nr, int host, u64 va, u64 len, b
 	if ((s64)len < 0)
 		return -EINVAL;
 	pieces_init(&p);
-	if (write)
-		note_host_write(va, len);
 	pieces_add(&p, va, len, write, &err);
 	if (err)
 		ret = err;
@@ -304,7 +314,6 @@ static noinline long rw_slow(u64 nr, u64 vector_nr, int host, u64 va, u64 len, b
 	else
 		ret = host_call_intr(vector_nr, host, gpa_of(p.seg), p.n, pos, 0, 0);
 	pieces_put(&p);
-	forget_host_writes();
 	return ret;
 }
 
@@ -485,9 +494,9 @@ static long fwd_block(struct fwd *w, u64 va, u64 len, bool in, bool out, bool re
 		return 0;
 	if (len > BLOCK_MAX)
 		return -EINVAL;
-	if (out)
-		note_host_write(va, len);
 	if (likely(user_page_get(va, len, out, &p->seg.gpa))) {
+		if (out)
+			note_host_write(va, len);
 		p->buf = NULL;
 		p->seg.len = len;
 		*gpa = p->seg.gpa;
@@ -503,6 +512,8 @@ static long fwd_block(struct fwd *w, u64 va, u64 len, bool in, bool out, bool re
 	p->result_len = result_len;
 	p->buf = NULL;
 	if (done == len) {
+		if (out)
+			note_host_write(va, len);
 		*gpa = p->seg.gpa;
 		w->nptr++;
 		return 0;
@@ -720,8 +731,6 @@ static long fwd_arg(struct fwd *w, u64 nr, const u64 *a, int i, u32 desc)
 				return -EFAULT;
 			if ((s64)v[1] < 0 || (total += v[1]) > 0x7fffffffffffffff)
 				return -EINVAL;
-			if (more && v[1] && RS_ARG_KIND(desc) == RS_A_IOVOUT)
-				note_host_write(v[0], v[1]);
 			if (more && v[1])
 				more = pieces_add(&w->pieces, v[0], v[1],
 						  RS_ARG_KIND(desc) == RS_A_IOVOUT, &err);

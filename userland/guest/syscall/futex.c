@@ -3,8 +3,9 @@
  * futex.c - waiting for a word of memory to change
  *
  * A waiter is an entry in one of BUCKETS lists, under the key of its word: the address space and
- * the address for private memory, the guest physical address for memory that processes share (an
- * object's page or a file's, which stays where it is as long as it is mapped). Between the look at
+ * the address for private memory, the guest physical address for shared anonymous memory (an
+ * object's page, which stays where it is), the file and the place in it for a shared mapping of one.
+ * Waiters outside of the sandbox are not found by any key: the host's futexes are not these. Between the look at
  * the word and the entry nothing else runs, so no wake-up can come in between.
  *
  * A waker takes the entry out and marks it; a waiter that finds itself in the list when it stops
@@ -15,6 +16,7 @@
  */
 #include <linux/futex.h>
 #include "futex.h"
+#include "signal.h"
 #include "syscall.h"
 #include "../mm/pgtable.h"
 
@@ -24,8 +26,9 @@
 #define MONOTONIC    1
 
 struct futex_key {
-	u64 space; /* the mm, or 1 for guest physical addresses */
-	u64 addr;
+	u64 space; /* the mm; 1: guest physical addresses; a file: its device * 4 + 2 */
+	u64 addr;  /* or the byte of the file */
+	u64 ino;   /* of a file, otherwise 0 */
 };
 
 struct futex_waiter {
@@ -54,7 +57,7 @@ static struct list *bucket(const struct futex_key *k)
 
 static bool same(const struct futex_key *a, const struct futex_key *b)
 {
-	return a->space == b->space && a->addr == b->addr;
+	return a->space == b->space && a->addr == b->addr && a->ino == b->ino;
 }
 
 static long make_key(u64 addr, bool private, struct futex_key *k)
@@ -69,7 +72,7 @@ static long make_key(u64 addr, bool private, struct futex_key *k)
 		return -EINVAL;
 	if (!user_range_ok(addr, 4))
 		return -EFAULT;
-	*k = (struct futex_key){ (u64)mm, addr };
+	*k = (struct futex_key){ (u64)mm, addr, 0 };
 	if (private)
 		return 0;
 	v = mm_find(mm, addr);
@@ -77,10 +80,16 @@ static long make_key(u64 addr, bool private, struct futex_key *k)
 		return -EFAULT;
 	if (!(v->flags & VM_SHARED))
 		return 0;
+	if (v->file && v->file->ino) {
+		*k = (struct futex_key){ v->file->dev << 2 | 2,
+					 v->file->offset + v->file_off + (addr - v->start),
+					 v->file->ino };
+		return 0;
+	}
 	n = user_segs_get(addr, 4, false, &seg, 1, &done);
 	if (n <= 0)
-		return -EFAULT;
-	*k = (struct futex_key){ 1, seg.gpa };
+		return n ? n : -EFAULT;
+	*k = (struct futex_key){ 1, seg.gpa, 0 };
 	user_segs_put(&seg, n);
 	return 0;
 }
@@ -303,7 +312,10 @@ void futex_thread_exit(struct thread *t)
 		return;
 	/* Nobody is left to look when it is the last user of the memory. */
 	if (t->proc->mm->refs > 1 || t->proc->nthreads > 1) {
-		put_user_u32(t->clear_child_tid, 0);
+		t->no_memory = false;
+		/* Who waits for that word would wait for ever. */
+		if (put_user_u32(t->clear_child_tid, 0) && t->no_memory)
+			signal_no_memory(t->clear_child_tid);
 		futex_wake(t->clear_child_tid, false, 1, ~0u);
 		futex_wake(t->clear_child_tid, true, 1, ~0u);
 	}

@@ -86,10 +86,10 @@ long sys_mincore(struct rs_frame *f)
 }
 
 /*
- * The arena is the sandbox's own and is not swapped: everything is locked as far as a program can
- * tell.
+ * The arena is the sandbox's own and is not swapped: memory is locked once it is there. What is
+ * mapped later is there when it is touched, as with MCL_ONFAULT.
  */
-static long lock_range(u64 addr, u64 len)
+static long is_mapped(u64 addr, u64 len)
 {
 	u64 end = ALIGN_UP(addr + len, PAGE_SIZE);
 
@@ -108,24 +108,38 @@ static long lock_range(u64 addr, u64 len)
 
 long sys_mlock(struct rs_frame *f)
 {
-	return lock_range(ARG0(f), ARG1(f));
+	return mm_lock(current_proc()->mm, ARG0(f), ARG1(f));
 }
 
 long sys_mlock2(struct rs_frame *f)
 {
-	if (ARG2(f) & ~1ull) /* MLOCK_ONFAULT */
+	if (ARG2(f) & ~(u64)MLOCK_ONFAULT)
 		return -EINVAL;
-	return lock_range(ARG0(f), ARG1(f));
+	return ARG2(f) ? is_mapped(ARG0(f), ARG1(f)) : sys_mlock(f);
 }
 
 long sys_munlock(struct rs_frame *f)
 {
-	return lock_range(ARG0(f), ARG1(f));
+	return is_mapped(ARG0(f), ARG1(f));
 }
 
+/* As on Linux what cannot be made present is no error here. */
 long sys_mlockall(struct rs_frame *f)
 {
-	return !ARG0(f) || (ARG0(f) & ~7ull) ? -EINVAL : 0;
+	struct mm *mm = current_proc()->mm;
+	u64 flags = ARG0(f), at = 0;
+	struct vma *v;
+
+	if (!flags || flags & ~(u64)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) || flags == MCL_ONFAULT)
+		return -EINVAL;
+	if (!(flags & MCL_CURRENT) || flags & MCL_ONFAULT)
+		return 0;
+	while ((v = mm_find_from(mm, at))) {
+		at = v->end;
+		if (v->flags & VM_PROT)
+			mm_lock(mm, v->start, v->end - v->start);
+	}
+	return 0;
 }
 
 long sys_munlockall(struct rs_frame *f)

@@ -3,9 +3,11 @@
  * pieces.c - data of a process as a list of guest physical pieces
  *
  * The list begins in the structure itself and moves to one allocation of the largest size when that
- * is not enough; it never grows twice.
+ * is not enough; it never grows twice. What the host will write to is noted for forks by other
+ * threads meanwhile (note_host_write()), as far as it is in the list.
  */
 #include "pieces.h"
+#include "syscall.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 
@@ -15,6 +17,7 @@ void pieces_put(struct pieces *p)
 	if (p->seg != p->inline_seg)
 		kfree(p->seg);
 	pieces_init(p);
+	forget_host_writes();
 }
 
 static bool grow(struct pieces *p)
@@ -47,6 +50,8 @@ bool pieces_add(struct pieces *p, u64 va, u64 len, bool write, long *err)
 				*err = n ? n : -EFAULT;
 			return false;
 		}
+		if (write)
+			note_host_write(va, done);
 		p->n += n;
 		p->bytes += done;
 		va += done;

@@ -20,6 +20,7 @@
 #include "syscall.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
+#include "../proc/report.h"
 
 #define UNBLOCKABLE	   (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
 #define STOP_SIGNALS	   (SIGBIT(SIGSTOP) | SIGBIT(SIGTSTP) | SIGBIT(SIGTTIN) | SIGBIT(SIGTTOU))
@@ -201,6 +202,17 @@ long signal_raise(struct process *p, struct thread *t, const struct k_siginfo *i
 	if (!ret)
 		notify(p, t, bit);
 	return ret;
+}
+
+void signal_no_memory(u64 addr)
+{
+	struct fault_info fault = { .vector = VEC_PF, .addr = addr, .cause = FAULT_NO_MEMORY,
+				    .sig = SIGKILL };
+
+	if (current_proc()->exiting)
+		return;
+	report_death(current(), SIGKILL, &fault);
+	kill_process(current_proc());
 }
 
 u32 signal_raise_group(u32 pgid, const struct k_siginfo *info)
@@ -410,6 +422,10 @@ static void enter_handler(struct rs_frame *f, int sig, const struct k_siginfo *i
 	if (act.flags & SA_RESETHAND)
 		*slot = (struct k_sigaction){ .handler = SIG_DFL };
 	if (sigframe_build(f, &act, info, mask, st, fault)) {
+		if (t->no_memory) {
+			signal_no_memory(f->rsp);
+			thread_exit(t->proc->wait_status);
+		}
 		/* No room for the frame: what would be the handler's chance is gone. */
 		trace_signal(t->proc, &(struct k_siginfo){ .signo = SIGSEGV, .code = SI_KERNEL });
 		die(SIGSEGV, fault);
@@ -523,6 +539,11 @@ void rs_return_to_user(struct rs_frame *f)
 	struct process *p = t->proc;
 
 	sched_enter();
+	if (unlikely(t->no_memory)) {
+		t->no_memory = false;
+		if (f->vector == RS_VECTOR_SYSCALL && f->rax == (u64)-EFAULT)
+			f->rax = (u64)-ENOMEM;
+	}
 	/* Also called without work, when only the host's word is set. */
 	do {
 		host_events();

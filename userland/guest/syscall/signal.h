@@ -140,6 +140,11 @@ struct signal_thread {
  * signals only)
  */
 long signal_raise(struct process *p, struct thread *t, const struct k_siginfo *info);
+/**
+ * signal_no_memory() - the end of the current process: the kernel cannot do something for it at
+ * @addr that it has to, for want of memory. Reports, tells its threads to go, and comes back.
+ */
+void signal_no_memory(u64 addr);
 /** signal_raise_group() - for all processes of group @pgid; how many these were */
 u32 signal_raise_group(u32 pgid, const struct k_siginfo *info);
 /** signal_foreground() - the group in the foreground of the terminal; to be changed by TIOCSPGRP */

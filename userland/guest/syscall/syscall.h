@@ -97,6 +97,8 @@ long host_dirfd(u64 fd);
 void cwd_enter(void);
 /** cwd_now() - the host's working directory is @cwd now (chdir) */
 void cwd_now(struct file *cwd);
+/** cwd_drop() - forgets where each CPU was last; nothing runs any more */
+void cwd_drop(void);
 /**
  * note_host_write() - the host is going to write to [va, va + len) during the present call; until
  * forget_host_writes()
