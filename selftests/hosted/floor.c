@@ -14,6 +14,7 @@
 #include "../../userland/guest/lib/string.h"
 #include "../../userland/guest/mm/kmalloc.h"
 #include "../../userland/guest/mm/page_alloc.h"
+#include "../../userland/guest/mm/peek.h"
 #include "../../userland/guest/mm/uaccess.h"
 #include "../../userland/guest/proc/exec.h"
 #include "../../userland/guest/proc/proc.h"
@@ -286,6 +287,11 @@ struct vma *mm_find(struct mm *m, u64 a)
 	(void)m;
 	v.flags = floor_shared_at(a) ? VM_SHARED : 0;
 	return copyin(&c, a, 1) ? NULL : &v;
+}
+size_t mm_peek(struct mm *m, void *dst, u64 va, size_t n)
+{
+	(void)m;
+	return copyin(dst, va, n) ? 0 : n;
 }
 void mm_maps(struct mm *m, struct textbuf *t)
 {
