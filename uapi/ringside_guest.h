@@ -83,8 +83,8 @@
 #define RS_CALL_MAP_MORE	(RS_CALL_BASE + 15)
 /*
  * (host fd, gpa of struct rs_file_id): which file it is. 0; 1: it is that file, but a mapping through this descriptor may show an older one
- * (overlay file systems), so it is not to be given to others who have the same numbers; -EBADF and -EACCES as of a private mmap of it; -ENODEV when it is no regular
- * file; what fstat answers.
+ * (overlay file systems), so it is not to be given to others who have the same numbers; -EBADF and -EACCES as of a private mmap of it;
+ * -ENODEV when it is no regular file; what fstat answers.
  */
 #define RS_CALL_FILE_ID		(RS_CALL_BASE + 16)
 /*

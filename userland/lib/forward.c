@@ -931,8 +931,8 @@ static __attribute__((noinline)) long forward(struct rs_caller *by, uint64_t nr)
 
 /*
  * A file of an overlay has the numbers of the upper file once it was written to, but a descriptor
- * from before maps the lower one for ever. *@same is whether a mapping of @fd is certain to show what
- * the numbers stand for: not there, unless @fd was opened just now and the file is older than that.
+ * from before maps the lower one for ever. *@same: a mapping of @fd is certain to show what
+ * the numbers stand for. Not there, unless @fd was opened just now and the file is older than that.
  */
 static long identify(long fd, bool fresh, struct rs_file_id *id, uint32_t *mode, bool *same)
 {
@@ -959,7 +959,7 @@ static long identify(long fd, bool fresh, struct rs_file_id *id, uint32_t *mode,
 	return 0;
 }
 
-/* Only of what the guest could map now: who knows the identity may be given a mapping that is there. */
+/* Only of what the guest could map now: with the identity it may get a mapping that is there. */
 static long file_id(struct rs_caller *by, uint64_t in, uint64_t gpa)
 {
 	void *to = rs_gpa(&by->sb->mem, gpa, sizeof(struct rs_file_id));

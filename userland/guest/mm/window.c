@@ -2,40 +2,42 @@
 /*
  * window.c - the file window
  *
- * Two things are counted apart. A piece is a range of the window in which the host has mapped a range
- * of a file. A struct file_map is what one mmap or exec asked for: a part of a piece, with a name of
- * its own. Several file_maps may lie in one piece, of one process or of many; and a piece stays for a
- * while when the last of them has gone, because programs are executed again and libraries mapped
- * again. What finds its piece there costs no mapping by the host, no nested faults, and no unmapping.
+ * Two things are counted apart. A piece is a range of the window in which the host has mapped a
+ * range of a file. A struct file_map is what one mmap or exec asked for: a part of a piece, with a
+ * name of its own. Several file_maps may lie in one piece, of one process or of many; and a piece
+ * stays for a while when the last of them has gone, because programs are executed again and
+ * libraries mapped again. What finds its piece there costs no mapping by the host, no nested
+ * faults, and no unmapping.
  *
  * Which pieces are shared and kept: private mappings of regular files, and no others. They are
- * read-only here, and what a process writes goes to pages of its own, so nobody can tell whose piece
- * it is. A shared mapping is undone with its last user: it may write, it counts for what Linux refuses
- * while somebody maps a file (seals of a memfd), and msync is asked about it.
+ * read-only here, and what a process writes goes to pages of its own, so nobody can tell whose
+ * piece it is. A shared mapping is undone with its last user: it may write, it counts for what
+ * Linux refuses while somebody maps a file (seals of a memfd), and msync is asked about it.
  *
- * When is the file that is to be mapped the one of a piece? A mapping is a window on the page cache:
- * writes, by the sandbox or from outside, and truncation show in it at once, and Linux takes the pages
- * away from nested page tables too. So contents need not be compared, only which file it is: its
- * device and inode, whose number is not given again while the piece holds the inode. A file that was
- * replaced has another one. Some file systems change what is behind a number (an overlay, when a lower
- * file is first written to; those of a network): so size, mtime and ctime, to the nanosecond, must be
- * what they were too. What differs in one of these is another file, and the old piece is used by its
- * old users only. All of it comes from the opened descriptor, never from a name, and the host says it
- * only of one that may be read: a piece is no way round an open that was refused. Where a descriptor
- * may map something older than the numbers it has say (again an overlay), what it maps is not shared.
+ * When is the file that is to be mapped the one of a piece? A mapping is a window on the page
+ * cache: writes, by the sandbox or from outside, and truncation show in it at once, and Linux
+ * takes the pages away from nested page tables too. So contents need not be compared, only which
+ * file it is: its device and inode, whose number is not given again while the piece holds the
+ * inode. A file that was replaced has another one. Some file systems change what is behind a
+ * number (an overlay, when a lower file is first written to; those of a network): so size, mtime
+ * and ctime, to the nanosecond, must be what they were too. What differs in one of these is
+ * another file, and the old piece is used by its old users only. All of it comes from the opened
+ * descriptor, never from a name, and the host says it only of one that may be read: a piece is no
+ * way round an open that was refused. Where a descriptor may map something older than the numbers
+ * it has say (again an overlay), what it maps is not shared.
  *
  * Pieces without users hold at most IDLE_MAX files and a part of the window; the one that was left
- * first goes first. They go too when the window or the host has no room, when a piece of the same file
- * is found to be out of date, and before the counts at the end. A deleted file keeps its space on disk
- * for so long, at most until the sandbox ends.
+ * first goes first. They go too when the window or the host has no room, when a piece of the same
+ * file is found to be out of date, and before the counts at the end. A deleted file keeps its
+ * space on disk for so long, at most until the sandbox ends.
  *
- * Places: pieces are kept in a tree by GPA whose "own" value is the free space below each piece, so a
- * place for a new piece is found in logarithmic time, from the top of the window downwards. A last
- * node, of size zero, stands at the end of the window.
+ * Places: pieces are kept in a tree by GPA whose "own" value is the free space below each piece,
+ * so a place for a new piece is found in logarithmic time, from the top of the window downwards. A
+ * last node, of size zero, stands at the end of the window.
  *
- * Lock: window_lock, for tree, lists and counts of users; not held while the host is called: a piece
- * is entered in the tree before the host maps it and in a list of known ones after; it leaves the
- * lists before the host unmaps it and the tree after.
+ * Lock: window_lock, for tree, lists and counts of users; not held while the host is called: a
+ * piece is entered in the tree before the host maps it and in a list of known ones after; it
+ * leaves the lists before the host unmaps it and the tree after.
  */
 #include "window.h"
 #include "kmalloc.h"

@@ -48,8 +48,9 @@ struct file_map *file_map_create(int fd, u64 offset, u64 size, u32 flags, struct
 struct file_map *file_map_known(int fd, const struct rs_file_id *id, bool sure, u64 offset,
 				u64 size, struct refstr *name);
 /**
- * file_map_extend() - a piece of its own for @size bytes of @from's file, from @off bytes into @from:
- * more of the file than @from maps, without a descriptor. Shared mappings only. ERR_PTR as above.
+ * file_map_extend() - a piece of its own for @size bytes of @from's file, from @off bytes into
+ * @from: more of the file than @from maps, without a descriptor. Shared mappings only. ERR_PTR as
+ * above.
  */
 struct file_map *file_map_extend(const struct file_map *from, u64 off, u64 size);
 static inline struct file_map *file_map_get(struct file_map *m)
@@ -57,7 +58,9 @@ static inline struct file_map *file_map_get(struct file_map *m)
 	__atomic_add_fetch(&m->refs, 1, __ATOMIC_RELAXED);
 	return m;
 }
-/** file_map_put() - the last one lets go of its part of the window; the host may be asked to unmap it */
+/**
+ * file_map_put() - the last one lets go of its part of the window; the host may be asked to unmap it
+ */
 void file_map_put(struct file_map *m);
 /** file_map_drop_spare() - unmaps what is kept for the next time */
 void file_map_drop_spare(void);

@@ -395,11 +395,12 @@ static long open_interp(struct loader *l)
 
 /*
  * Random bytes, the host's: what comes with the boot page is the first program's, then several
- * programs' worth is fetched at once. Nothing of it is used twice or stays where it was.
+ * programs' worth is fetched at once (of 256 bytes Linux gives all or none). Nothing of it is used
+ * twice or stays where it was.
  */
 static void fill_random(struct loader *l)
 {
-	static u64 kept[8][8];
+	static u64 kept[4][8];
 	static u32 left;
 	static bool boot_used;
 	u64 *r = (u64 *)rs_boot->random;

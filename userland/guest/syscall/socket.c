@@ -8,8 +8,8 @@
  * outgoing numbers become the host's, incoming ones get numbers of the process. No other kind of
  * control data holds any.
  *
- * A socket that is bound to a name is a file that is made, and the program's umask applies to it; the
- * host process has none. Linux takes the file's mode from the socket's own, less the umask: so the
+ * A socket that is bound to a name is a file that is made, and the program's umask applies to it;
+ * the host process has none. Linux takes the file's mode from the socket's own, less the umask: so the
  * socket has the mode that the file shall have while it is bound. No moment at which the file has
  * more.
  *
