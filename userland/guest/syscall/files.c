@@ -633,11 +633,12 @@ struct k_timespec {
  * and the others become the host's, too.
  *
  * @file: NULL for numbers that are to be ignored and for bad ones (counted in @bad, whose answer is
- * there at once). @ts and @pfd are one piece of memory as the host needs it.
+ * there at once). @timed: @ts is the timeout; @left: and the rest of it afterwards. @ts and @pfd are
+ * one piece of memory as the host needs it.
  */
 struct poller {
 	u32 n, bad, at_host;
-	bool timed;
+	bool timed, left;
 	struct k_timespec *ts;
 	struct file **file;
 	struct k_pollfd *pfd;
@@ -778,7 +779,7 @@ static long poller_wait_here(struct poller *w)
 	if (w->timed)
 		deadline = clock_monotonic() + timeout;
 	ret = poller_sleep(w, deadline);
-	if (w->timed) {
+	if (w->timed && (w->left || w->at_host)) {
 		now = clock_monotonic();
 		timeout = deadline > now && ret != -ETIMEDOUT ? deadline - now : 0;
 		w->ts->sec = (s64)(timeout / 1000000000);
@@ -828,6 +829,7 @@ static long do_poll(u64 ufds, u64 n, const struct k_timespec *timeout, struct k_
 	}
 	if (timeout) {
 		w.timed = true;
+		w.left = left;
 		*w.ts = *timeout;
 	}
 	ret = poller_wait(&w);
@@ -957,6 +959,7 @@ static long do_select(int n, const u64 uset[3], const struct k_timespec *timeout
 	w.n = used;
 	if (timeout) {
 		w.timed = true;
+		w.left = left;
 		*w.ts = *timeout;
 	}
 	ret = poller_wait(&w);
