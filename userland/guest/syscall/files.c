@@ -526,8 +526,7 @@ static long change_dir(u64 nr, struct rs_frame *f)
 			return cwd_is(procfs_open_dir(&pn));
 		if (pn.kind != PROC_HOST || pn.object)
 			return -ENOTDIR;
-		rs_stats()->forwarded++;
-		ret = host_call1(nr, gpa_of(path));
+		ret = host_call_intr(nr, gpa_of(path), 0, 0, 0, 0, 0);
 		return ret ? ret : cwd_take();
 	}
 	if (fd_lookup(files(), a[0]) && procfs_dir(fd_lookup(files(), a[0]), NULL))
