@@ -14,6 +14,7 @@
 #include "../../userland/guest/lib/string.h"
 #include "../../userland/guest/mm/kmalloc.h"
 #include "../../userland/guest/mm/page_alloc.h"
+#include "../../userland/guest/mm/peek.h"
 #include "../../userland/guest/mm/uaccess.h"
 #include "../../userland/guest/proc/exec.h"
 #include "../../userland/guest/proc/proc.h"
@@ -287,6 +288,11 @@ struct vma *mm_find(struct mm *m, u64 a)
 	v.flags = floor_shared_at(a) ? VM_SHARED : 0;
 	return copyin(&c, a, 1) ? NULL : &v;
 }
+size_t mm_peek(struct mm *m, void *dst, u64 va, size_t n)
+{
+	(void)m;
+	return copyin(dst, va, n) ? 0 : n;
+}
 void mm_maps(struct mm *m, struct textbuf *t)
 {
 	(void)m;
@@ -466,6 +472,10 @@ long mm_lock(struct mm *mm, u64 addr, u64 len)
 }
 
 /* The floor keeps no page tables. */
+void file_map_drop_spare(void)
+{
+}
+
 void pgtable_drop_spare(void)
 {
 }

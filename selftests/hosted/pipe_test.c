@@ -748,8 +748,6 @@ static void counter_round(void)
 	CHECK(!K(close, (u64)c.fd));
 }
 
-/* --- the sandbox ------------------------------------------------------------------------------ */
-
 static u32 open_descriptors(void)
 {
 	u32 n = 0;
@@ -758,6 +756,65 @@ static u32 open_descriptors(void)
 		n += host_syscall(__NR_fcntl, fd, F_GETFD, 0) >= 0;
 	return n;
 }
+
+/* --- memory that is not there ----------------------------------------------------------------- */
+
+/* Makes, fills, enlarges, waits and moves, all in one; the first thing that fails is its result. */
+static long everything(void)
+{
+	struct {
+		s32 fd;
+		u16 events, revents;
+	} p = { -1, POLLIN, 0 };
+	static u8 buf[70000];
+	s32 fd[2] = { -1, -1 }, e = -1;
+	struct user_vec v[20] = { { P(buf), 1 } };
+	long ret;
+
+	(void)((ret = K(pipe2, P(fd), 0)) < 0 ||
+	       (ret = K(fcntl, (u64)fd[1], F_SETFL, O_NONBLOCK)) < 0 ||
+	       (ret = K(write, (u64)fd[1], P(buf), 65536)) < 0 ||
+	       (ret = K(read, (u64)fd[0], P(buf), 5000)) < 0 ||
+	       (ret = K(write, (u64)fd[1], P(buf), 5000)) < 0 ||
+	       (ret = K(fcntl, (u64)fd[0], F_SETPIPE_SZ, 1 << 18)) < 0 ||
+	       (ret = K(writev, (u64)fd[1], P(v), 20)) < 0 ||
+	       (ret = K(eventfd2, 0, 0)) < 0);
+	if (ret >= 0) {
+		e = (s32)ret;
+		p.fd = e;
+		(void)((ret = K(poll, P(&p), 1, 1)) < 0 ||
+		       (ret = fd_host(current_proc()->files, (u64)e)) < 0 ||
+		       (ret = fd_host(current_proc()->files, (u64)fd[0])) < 0);
+	}
+	floor_fail_in = -1;
+	if (e >= 0)
+		K(close, (u64)e);
+	if (fd[0] >= 0) {
+		K(close, (u64)fd[0]);
+		K(close, (u64)fd[1]);
+	}
+	return ret;
+}
+
+static void no_memory(void)
+{
+	long objects = live_objects, n, ret, failed = 0;
+	u32 fds = open_descriptors();
+
+	for (n = 0;; n++) {
+		floor_fail_in = n;
+		ret = everything();
+		CHECK(ret >= 0 || ret == -ENOMEM);
+		CHECK(live_objects == objects && !floor_pages() && open_descriptors() == fds);
+		failed += ret < 0;
+		if (ret >= 0 && n > 200)
+			break;
+	}
+	CHECK(failed >= 20);
+	printf("ok 2 - no memory from allocation N on, N up to %ld: %ld calls failed\n", n, failed);
+}
+
+/* --- the sandbox ------------------------------------------------------------------------------ */
 
 static void all_rounds(void)
 {
@@ -788,10 +845,12 @@ void floor_user(struct thread *t)
 	program fn = (program)t->frame->rbx;
 	int ret = 0;
 
-	if (fn)
+	if (fn) {
 		ret = fn(t->frame->rbp);
-	else
+	} else {
 		all_rounds();
+		no_memory();
+	}
 	K(exit, (u64)ret);
 	abort();
 }
@@ -807,7 +866,7 @@ int main(int argc, char **argv)
 	seed0 = argc > 1 ? strtoul(argv[1], NULL, 0) : 1;
 	seed = seed0;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("TAP version 13\n1..1\n");
+	printf("TAP version 13\n1..2\n");
 	floor_init();
 	floor_boot.flags = RS_BOOT_DEBUG;
 	floor_boot.nslots = NSLOTS;

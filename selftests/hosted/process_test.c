@@ -38,6 +38,7 @@ long syscall(long nr, ...);
 int fork(void);
 int waitpid(int pid, int *status, int options);
 void _exit(int status) __noreturn;
+char *strchrnul(const char *s, int c);
 char *getcwd(char *buf, size_t size);
 int chdir(const char *path);
 
@@ -1579,9 +1580,9 @@ static int changes_things(u64 arg)
 
 	(void)arg;
 	EQ(K(umask, 077), 022);
-	EQ(K(chdir, P("/proc")), 0);
-	EQ(K(stat, P("self"), P(here)), 0);	/* relative to it */
-	CHECK(getcwd(here, sizeof(here)) && !strcmp(here, "/proc"));
+	EQ(K(chdir, P("/usr")), 0);
+	EQ(K(stat, P("lib"), P(here)), 0);	/* relative to it */
+	CHECK(getcwd(here, sizeof(here)) && !strcmp(here, "/usr"));
 	EQ(K(close, fds[0]), 0);
 	EQ(K(dup2, fds[1], 9), 9);
 	sleep_ms(5);
@@ -1624,6 +1625,251 @@ static void t_what_is_inherited(void)
 	EQ(K(fcntl, fds[0], F_GETFD), -EBADF);
 	EQ(process_first()->files->refs, 1);
 	EQ(K(close, fds[1]), 0);
+}
+
+/* --- /proc ------------------------------------------------------------------------------------ */
+
+/* What is in the file, as text; NULL when it cannot be opened. */
+static const char *slurp(const char *path)
+{
+	static char text[65536];
+	long fd = K(openat, (u64)AT_FDCWD, P(path), O_RDONLY), n, all = 0;
+
+	if (fd < 0)
+		return NULL;
+	while ((n = K(read, (u64)fd, P(text + all), sizeof(text) - 1 - (u64)all)) > 0)
+		all += n;
+	text[all] = 0;
+	EQ(K(close, (u64)fd), 0);
+	return text;
+}
+
+static const char *slurp_of(long pid, const char *name)
+{
+	char path[64];
+
+	rs_snprintf(path, sizeof(path), "/proc/%ld/%s", pid, name);
+	return slurp(path);
+}
+
+/* Field @n (from 1) of a process's stat; the second one has no blanks here. */
+static const char *field(long pid, int n)
+{
+	static char text[4][64];
+	static int turn;
+	const char *s = slurp_of(pid, "stat");
+	char *to = text[turn++ % 4];
+
+	while (s && --n)
+		s = strchr(s, ' ') ? strchr(s, ' ') + 1 : NULL;
+	rs_snprintf(to, 64, "%.*s", s ? (int)(strchrnul(s, ' ') - s) : 0, s ? s : "");
+	return to;
+}
+
+#define FIELD(pid, n, want) CHECK(!strcmp(field(pid, n), want))
+
+/* The names in a directory, each followed by a blank, in order, read in pieces of @piece bytes. */
+static const char *list_dir(const char *path, u64 piece)
+{
+	static char names[65536];
+	long fd = K(openat, (u64)AT_FDCWD, P(path), O_RDONLY | O_DIRECTORY), n, at;
+	size_t len = 0;
+	u8 buf[4096];
+	s64 off = 0;
+
+	names[0] = 0;
+	if (fd < 0)
+		return NULL;
+	while ((n = K(getdents64, (u64)fd, P(buf), piece)) > 0)
+		for (at = 0; at < n; at += *(u16 *)(buf + at + 16)) {
+			CHECK(*(s64 *)(buf + at + 8) > off);
+			off = *(s64 *)(buf + at + 8);
+			len += (size_t)rs_snprintf(names + len, sizeof(names) - len, "%s ",
+						   (char *)buf + at + 19);
+		}
+	EQ(n, 0);
+	EQ(K(lseek, (u64)fd, 0, 0), 0);
+	EQ(K(getdents64, (u64)fd, P(buf), 16), -EINVAL);
+	EQ(K(getdents64, (u64)fd, 64, piece), -EFAULT);
+	CHECK(K(getdents64, (u64)fd, P(buf), piece) > 0);
+	EQ(K(read, (u64)fd, P(buf), 1), -EISDIR);
+	EQ(K(close, (u64)fd), 0);
+	return names;
+}
+
+static int has_descriptors(u64 arg)
+{
+	(void)arg;
+	EQ(K(dup2, 0, 20), 20);
+	EQ(K(chdir, P("/usr")), 0);
+	K(prctl, PR_SET_NAME, P("a-name"));
+	spawn_thread(sleeps_for_ever, 0, &tids[0]);
+	set_action(10, P(handler), 0, 0);
+	set_action(12, SIG_IGN, 0, 0);
+	set_blocked(SIGBIT(14));
+	sleep_ms(1000);
+	return 0;
+}
+
+static void t_proc_files(void)
+{
+	long self = K(getpid), a, b, z;
+	char want[128], link[256];
+	const char *s;
+	int status;
+	u8 st[144];
+	u32 i;
+
+	a = spawn(has_descriptors, 0);
+	b = spawn(stops_itself, SIGSTOP);
+	z = spawn(exits_with, 5);
+	sleep_ms(10);
+	/* all of them are there, and nobody else is */
+	rs_snprintf(want, sizeof(want), "%ld %ld %ld %ld ", self, a, b, z);
+	for (i = 32; i < 4096; i *= 2) {
+		s = list_dir("/proc", i);
+		CHECK(s && !strncmp(s, ". .. ", 5) && strstr(s, " self ") && strstr(s, " meminfo "));
+		CHECK(s && strstr(s, want) && strlen(strstr(s, want)) == strlen(want));
+	}
+	EQ(K(open, P("/proc/1/stat"), 0), -ENOENT);
+	EQ(K(open, P("/proc/1"), 0), -ENOENT);
+	EQ(K(open, P("/proc/99999/stat"), 0), -ENOENT);
+	EQ(K(stat, P("/proc/2"), P(st)), -ENOENT);
+	EQ(K(open, P("/proc/4711x/stat"), 0), -ENOENT);
+	EQ(K(open, P("/proc/../proc/./1//stat"), 0), -ENOENT);
+	EQ(K(open, P("/proc/self/root/../proc/1/stat"), 0), -ENOENT);
+	/* states, relations */
+	FIELD(self, 3, "R");
+	FIELD(a, 3, "S");
+	FIELD(b, 3, "T");
+	FIELD(z, 3, "Z");
+	FIELD(a, 4, "4711");
+	FIELD(a, 5, "4711");
+	FIELD(a, 6, "1");
+	FIELD(a, 38, "17");
+	FIELD(z, 52, "1280\n");
+	CHECK(!strcmp(slurp_of(a, "comm"), "a-name\n"));
+	s = slurp_of(a, "status");
+	CHECK(strstr(s, "Name:\ta-name\n") && strstr(s, "State:\tS (sleeping)\n"));
+	CHECK(strstr(s, "PPid:\t4711\n") && strstr(s, "Threads:\t2\n"));
+	CHECK(strstr(s, "SigBlk:\t0000000000002000\n"));
+	CHECK(strstr(s, "SigIgn:\t0000000000000800\n"));
+	CHECK(strstr(s, "SigCgt:\t0000000000000200\n"));
+	CHECK(strstr(slurp_of(z, "status"), "State:\tZ (zombie)\n"));
+	EQ(*slurp_of(z, "cmdline"), 0);
+	EQ(*slurp_of(z, "maps"), 0);
+	rs_snprintf(want, sizeof(want), "%ld %ld %ld ", a, b, z);
+	rs_snprintf(link, sizeof(link), "task/%ld/children", self);
+	CHECK(!strcmp(slurp_of(self, link), want));
+	/* descriptors, directory, threads of another process */
+	rs_snprintf(want, sizeof(want), "/proc/%ld/fd", a);
+	CHECK(!strcmp(list_dir(want, 1000), ". .. 0 1 2 20 "));
+	rs_snprintf(want, sizeof(want), "/proc/%ld/cwd", a);
+	EQ(K(readlink, P(want), P(link), sizeof(link)), 4);
+	CHECK(!memcmp(link, "/usr", 4));
+	EQ(K(access, P("."), 0), 0);	/* and we are still where we were */
+	rs_snprintf(want, sizeof(want), "/proc/%ld/cwd/lib", a);
+	EQ(K(stat, P(want), P(st)), 0);
+	EQ(*(u32 *)(st + 24) & 0170000, 0040000);
+	rs_snprintf(want, sizeof(want), "/proc/%ld/task", a);
+	rs_snprintf(link, sizeof(link), ". .. %ld %u ", a, tids[0]);
+	CHECK(!strcmp(list_dir(want, 100), link));
+	rs_snprintf(link, sizeof(link), "task/%u/status", tids[0]);
+	rs_snprintf(want, sizeof(want), "Tgid:\t%ld\nNgid:\t0\nPid:\t%u\n", a, tids[0]);
+	CHECK(strstr(slurp_of(a, link), want));
+	rs_snprintf(link, sizeof(link), "task/%ld/stat", b);
+	CHECK(!slurp_of(a, link));
+	/* metadata, links */
+	rs_snprintf(want, sizeof(want), "/proc/%ld", a);
+	EQ(K(stat, P(want), P(st)), 0);
+	EQ(*(u32 *)(st + 24), 0040555);
+	EQ(*(u32 *)(st + 28), 1000);
+	EQ(K(lstat, P("/proc/self"), P(st)), 0);
+	EQ(*(u32 *)(st + 24), 0120777);
+	EQ(K(stat, P("/proc/self"), P(st)), 0);
+	EQ(*(u32 *)(st + 24), 0040555);
+	EQ(K(readlink, P("/proc/self"), P(link), sizeof(link)), 4);
+	CHECK(!memcmp(link, "4711", 4));
+	EQ(K(readlink, P("/proc/self/stat"), P(link), sizeof(link)), -EINVAL);
+	EQ(K(open, P("/proc/self/stat/x"), 0), -ENOTDIR);
+	EQ(K(open, P("/proc/self/stat/"), 0), -ENOTDIR);
+	EQ(K(open, P("/proc/self/stat"), O_DIRECTORY), -ENOTDIR);
+	EQ(K(open, P("/proc/self"), O_RDWR), -EISDIR);
+	EQ(K(open, P("/proc/self"), O_NOFOLLOW), -ELOOP);
+	EQ(K(access, P("/proc/self/stat"), 4), 0);
+	EQ(K(access, P("/proc/self/stat"), 2), -EACCES);
+	EQ(K(access, P("/proc/self/nothing"), 0), -ENOENT);
+	/* a place to be, and names relative to it */
+	EQ(K(chdir, P("/proc/self/fd/..")), 0);
+	EQ(K(getcwd, P(link), sizeof(link)), 11);
+	CHECK(!strcmp(link, "/proc/4711"));
+	EQ(K(getcwd, P(link), 5), -ERANGE);
+	CHECK(slurp("stat") && slurp("../self/stat") && slurp("./task/4711/stat"));
+	EQ(K(mkdir, P("x"), 0777), -ENOENT);
+	EQ(K(chdir, P("..")), 0);
+	EQ(K(stat, P("self/status"), P(st)), 0);
+	EQ(K(chdir, P("../usr")), 0);
+	EQ(K(stat, P("lib"), P(st)), 0);
+	status = (int)K(open, P("/proc"), O_RDONLY | O_DIRECTORY);
+	EQ(K(newfstatat, (u64)status, P("self/stat"), P(st), 0), 0);
+	EQ(K(openat, (u64)status, P("1/stat"), O_RDONLY), -ENOENT);
+	EQ(K(newfstatat, (u64)status, P(""), P(st), AT_EMPTY_PATH), 0);
+	EQ(*(u32 *)(st + 24), 0040555);
+	EQ(K(fstat, (u64)status, P(st)), 0);
+	EQ(*(u32 *)(st + 24), 0040555);
+	EQ(K(fchdir, (u64)status), 0);
+	EQ(K(stat, P("uptime"), P(st)), 0);
+	EQ(K(close, (u64)status), 0);
+	EQ(K(chdir, P("/")), 0);
+	/* the machine's */
+	CHECK(slurp("/proc/uptime") && strchr(slurp("/proc/uptime"), '.'));
+	CHECK(strstr(slurp("/proc/meminfo"), "MemTotal:"));
+	CHECK(strstr(slurp("/proc/stat"), "btime ") && strstr(slurp("/proc/loadavg"), "/4 "));
+	CHECK(!strncmp(slurp("/proc/version"), "Linux version ", 14));
+	K(kill, (u64)-1l, SIGKILL);
+	for (i = 0; i < 3; i++)
+		CHECK(wait_for(-1, &status) > 0);
+	EQ(K(open, P("/proc/4712"), 0), -ENOENT);
+}
+
+/* Names made of parts that mean something, in all orders: nothing but an answer may come of it. */
+static void t_proc_names(void)
+{
+	static const char *const parts[] = {
+		"/", "//", ".", "..", "proc", "self", "4711", "1", "fd", "0", "77", "task", "stat",
+		"cwd", "root", "exe", "thread-self", "mounts", "nothing", "usr", "00", "-1",
+		"18446744073709551617",
+	};
+	char path[512];
+	u64 x = 1, i;
+	u8 st[256];
+	size_t n;
+
+	K(chdir, P("/proc"));
+	for (i = 0; i < 200000; i++) {
+		path[0] = 0;
+		for (n = 0; n < sizeof(path) - 40;) {
+			x = x * 6364136223846793005ull + 1442695040888963407ull;
+			n += (size_t)rs_snprintf(path + n, sizeof(path) - n, "%s%s",
+						 n || x >> 63 ? "/" : "",
+						 parts[(x >> 33) % ARRAY_SIZE(parts)]);
+			if ((x >> 25) % 6 == 0)
+				break;
+		}
+		switch (i % 4) {
+		case 0: K(stat, P(path), P(st)); break;
+		case 1: K(lstat, P(path), P(st)); break;
+		case 2: K(readlink, P(path), P(st), sizeof(st)); break;
+		case 3: {
+			long fd = i % 32 == 3 ? K(open, P(path), O_RDONLY | O_NONBLOCK) : -1;
+
+			if (fd >= 0)
+				K(close, (u64)fd);
+			break;
+		}
+		}
+	}
+	K(chdir, P("/"));
 }
 
 /* --- calls by helpers ------------------------------------------------------------------------- */
@@ -1764,7 +2010,7 @@ static const struct {
 	T(wait_selection), T(wait_interrupted), T(realtime_queue), T(thread_signals),
 	T(stop_and_continue), T(groups), T(futex_wake), T(futex_requeue), T(futex_wake_op),
 	T(futex_between_processes), T(robust_list), T(timers), T(timer_order), T(pid_wrap),
-	T(pids_limit), T(many), T(what_is_inherited), T(helpers), T(no_memory), T(end_with_others),
+	T(pids_limit), T(many), T(what_is_inherited), T(proc_files), T(proc_names), T(helpers), T(no_memory), T(end_with_others),
 };
 
 static u32 number;
@@ -1834,7 +2080,7 @@ static int sandbox(u32 n)
 	return status;
 }
 
-/* With a name: that test only, in this process, for a debugger. */
+/* With a-name: that test only, in this process, for a debugger. */
 int main(int argc, char **argv)
 {
 	bool failed = false;

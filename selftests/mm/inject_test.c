@@ -31,8 +31,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -133,6 +135,37 @@ static int o_exec_shared_files(void)
 	if (!pid) {
 		execve(self, argv, environ);
 		_exit(errno);
+	}
+	return child_end(pid);
+}
+
+static void *executes(void *arg)
+{
+	char *const argv[] = { self, "nop", NULL };
+
+	(void)arg;
+	execve(self, argv, environ);
+	_exit(errno);
+}
+
+/* The other threads go, and only then is it certain. */
+static int o_exec_from_thread(void)
+{
+	static char stack[64 * 1024] __attribute__((aligned(4096)));
+	pthread_attr_t attr;
+	pthread_t t;
+	pid_t pid = fork();
+	int err;
+
+	CALL(pid);
+	if (!pid) {
+		pthread_attr_init(&attr);
+		pthread_attr_setstack(&attr, stack, sizeof(stack));
+		err = pthread_create(&t, &attr, executes, NULL);
+		if (err)
+			_exit(err);
+		pause();
+		_exit(255);
 	}
 	return child_end(pid);
 }
@@ -579,6 +612,113 @@ static int o_pipe(void)
 	return ret;
 }
 
+static char bulk[100 * 1024], bulk_back[sizeof(bulk)];
+
+/* What a pipe takes it gives back, in order, however much that is. */
+static int o_pipe_bulk(void)
+{
+	int fd[2], ret = 0;
+	ssize_t n, m;
+
+	for (size_t i = 0; i < sizeof(bulk); i++)
+		bulk[i] = (char)(i * 13 + (i >> 10));
+	CALL(pipe2(fd, O_NONBLOCK));
+	if (fcntl(fd[0], F_SETPIPE_SZ, 256 * 1024) < 0)
+		ret = errno;
+	n = write(fd[1], bulk, sizeof(bulk));
+	if (n < 0) {
+		ret = errno;
+	} else {
+		for (ssize_t done = 0; done < n; done += m) {
+			m = read(fd[0], bulk_back + done, n - done);
+			if (m < 0 && errno == ENOMEM)
+				m = 0, ret = ENOMEM;
+			else if (m <= 0)
+				FAIL();
+		}
+		if (memcmp(bulk, bulk_back, n))
+			FAIL();
+	}
+	close(fd[0]), close(fd[1]);
+	return ret;
+}
+
+/* A pipe that the host is needed for takes along what is in it; when it cannot, that stays. */
+static int o_pipe_to_host(void)
+{
+	int fd[2], file = open(self, O_RDONLY), ret = 0;
+	char text[6000], back[10000];
+	ssize_t n = 0, m, all;
+	off_t at = 0;
+
+	CALL(file);
+	if (pipe(fd)) {
+		ret = errno;
+		close(file);
+		return ret;
+	}
+	memset(text, 'p', sizeof(text));
+	m = write(fd[1], text, sizeof(text));
+	if (m < 0)
+		ret = errno;
+	else
+		n = m;
+	if (!ret) {
+		m = sendfile(fd[1], file, &at, 4);
+		if (m < 0)
+			ret = errno;
+		all = n + (m < 0 ? 0 : m);
+		for (ssize_t done = 0; done < all; done += m) {
+			m = read(fd[0], back + done, sizeof(back) - done);
+			if (m < 0 && errno == ENOMEM)
+				m = 0, ret = ENOMEM;
+			else if (m <= 0)
+				FAIL();
+		}
+		if (memcmp(back, text, n) || memcmp(back + n, "\177ELF", all - n))
+			FAIL();
+	}
+	close(fd[0]), close(fd[1]), close(file);
+	return ret;
+}
+
+static int o_eventfd(void)
+{
+	int fd = eventfd(3, 0), ret = 0;
+	uint64_t v;
+
+	CALL(fd);
+	if (read(fd, &v, 8) != 8)
+		ret = errno;
+	else if (v != 3)
+		ret = WRONG;
+	close(fd);
+	return ret;
+}
+
+static int o_poll_mixed(void)
+{
+	struct pollfd p[3];
+	int fd[2], s[2], ret = 0, n;
+
+	CALL(pipe(fd));
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, s)) {
+		ret = errno;
+		close(fd[0]), close(fd[1]);
+		return ret;
+	}
+	p[0] = (struct pollfd){ .fd = fd[0], .events = POLLIN };
+	p[1] = (struct pollfd){ .fd = s[0], .events = POLLIN };
+	p[2] = (struct pollfd){ .fd = fd[1], .events = POLLOUT };
+	n = poll(p, 3, 1000);
+	if (n < 0)
+		ret = errno;
+	else if (n != 1 || !(p[2].revents & POLLOUT))
+		ret = WRONG;
+	close(fd[0]), close(fd[1]), close(s[0]), close(s[1]);
+	return ret;
+}
+
 static int o_socketpair(void)
 {
 	int fd[2], ret;
@@ -762,11 +902,12 @@ static int o_futex_shared(void)
 
 static const struct { const char *name; int (*run)(void); } ops[] = {
 #define O(f) { #f, o_##f }
-	O(fork), O(fork_raw), O(vfork_exec), O(fork_exec_script), O(exec_shared_files), O(exec_many_args), O(posix_spawn), O(pthread),
+	O(fork), O(fork_raw), O(vfork_exec), O(fork_exec_script), O(exec_shared_files), O(exec_many_args), O(exec_from_thread), O(posix_spawn), O(pthread),
 	O(pthread_own_stack), O(mmap_anon), O(mmap_populate), O(mmap_shared), O(mmap_file_private), O(mmap_file_shared),
 	O(mmap_fixed_over), O(munmap_hole), O(mprotect_split), O(mremap), O(mremap_fixed), O(mremap_file), O(mremap_dontunmap), O(mlock),
 	O(fork_with_reader), O(madvise), O(fork_marks), O(brk), O(cow_fault),
-	O(zero_fill), O(stack_growth), O(shared_fault), O(read_untouched), O(pipe), O(socketpair), O(open), O(open_maps), O(dup_growth),
+	O(zero_fill), O(stack_growth), O(shared_fault), O(read_untouched), O(pipe), O(pipe_bulk),
+	O(pipe_to_host), O(eventfd), O(poll_mixed), O(socketpair), O(open), O(open_maps), O(dup_growth),
 	O(names), O(readv), O(poll), O(epoll), O(sigaction), O(altstack), O(rt_queue), O(timer), O(futex_shared),
 };
 

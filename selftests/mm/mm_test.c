@@ -7,7 +7,7 @@
  * another when it is their turn through pipes, never by time.
  *
  * Each case is a process of its own, so that none sees what another one has mapped. Prints TAP.
- * usage: rs-mm-test [CASE] | rs-mm-test exhaust | rs-mm-test outside-writer FILE (natively, see in-vm)
+ * usage: rs-mm-test [CASE] | rs-mm-test exhaust | rs-mm-test exhaust-forks | rs-mm-test outside-writer FILE (natively, see in-vm)
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -1146,6 +1146,54 @@ static int exhaust(void)
 	return 0;
 }
 
+/* Forks until that fails, or until it dies of its own next write. The children live until their end of the pipe says that it is over. */
+static void fork_without_end(volatile unsigned int *made, struct turn *t)
+{
+	for (;;) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			char c;
+
+			close(t->fd[1]);
+			_exit(read(t->fd[0], &c, 1) ? 1 : 0);
+		}
+		if (pid < 0)
+			_exit(errno == ENOMEM || errno == EAGAIN ? 0 : 1);
+		++*made;
+	}
+}
+
+/* Twice: the second time there must be as much room as the first time. */
+static int exhaust_forks(void)
+{
+	volatile unsigned int *made = (unsigned int *)map(1, RW, SHARED);
+	unsigned int died = 0, first = 0;
+	int status;
+
+	made[0] = 0;
+	for (int n = 0; n < 2; n++) {
+		struct turn t;
+		pid_t pid;
+
+		first = made[0];
+		made[0] = 0;
+		turn_init(&t);
+		pid = start();
+		if (!pid)
+			fork_without_end(made, &t);
+		close(t.fd[0]), close(t.fd[1]);
+		/* the one that forks, then its children, whose parent we are now */
+		while (waitpid(-1, &status, 0) > 0) {
+			CHECK(!status || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+			died += !!status;
+		}
+	}
+	CHECK(made[0] > 100 && made[0] >= first - 10 && made[0] <= first + 10);
+	printf("made %u and %u, died %u\n", first, made[0], died);
+	return 0;
+}
+
 /* ------------------------------------------------------------------------------------------------------------------------ */
 
 static const struct { const char *name; void (*run)(void); } cases[] = {
@@ -1169,6 +1217,8 @@ int main(int argc, char **argv)
 		return outside(argv[2], !strcmp(argv[1], "outside-reader"));
 	if (argc == 2 && !strcmp(argv[1], "exhaust"))
 		return exhaust();
+	if (argc == 2 && !strcmp(argv[1], "exhaust-forks"))
+		return exhaust_forks();
 	printf("TAP version 13\n");
 	if (argc == 1)
 		printf("1..%zu\n", n);

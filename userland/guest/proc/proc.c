@@ -292,6 +292,7 @@ struct process *process_create(void)
 	p->umask = rs_boot->umask;
 	p->dumpable = true;
 	p->start_ns = clock_monotonic();
+	p->start_tsc = rdtsc();
 	p->exit_signal = 17;
 	last_pid = rs_boot->pid;
 	/* Outside the sandbox, yet no number of ours. */
@@ -316,7 +317,7 @@ static struct process *process_copy(struct process *old, const struct fork_args 
 	p->dumpable = old->dumpable;
 	p->no_new_privs = old->no_new_privs;
 	p->exit_signal = a->exit_signal;
-	p->start_ns = old->start_ns;
+	p->start_tsc = rdtsc();
 	if (a->flags & CLONE_VM) {
 		p->mm = old->mm;
 		__atomic_add_fetch(&p->mm->refs, 1, __ATOMIC_RELAXED);
@@ -649,6 +650,7 @@ static void __noreturn sandbox_end(int wait_status)
 	syscall_drop_spare();
 	thread_drop_spare();
 	pgtable_drop_spare();
+	file_map_drop_spare();
 	kmalloc_drop_spare();
 	page_alloc_check();
 	rs_printf("guest kernel: %lu of %lu pages and %lu objects are the kernel's at the end\n",

@@ -62,7 +62,8 @@ struct process {
 	struct refstr *exe;		/* absolute or as given: the path that was executed */
 	struct list threads;
 	u32 nthreads;
-	u64 start_ns;			/* CLOCK_MONOTONIC */
+	u64 start_ns;			/* CLOCK_MONOTONIC; of the first only, see start_tsc */
+	u64 start_tsc;			/* when it was made */
 	bool dumpable, no_new_privs;
 	struct fd_table *files;
 	struct signal_process *signals;

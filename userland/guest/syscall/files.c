@@ -14,6 +14,7 @@
 #include <linux/poll.h>
 #include "procfs.h"
 #include "signal.h"
+#include "stat.h"
 #include "syscall.h"
 #include "table.h"
 #include "../lib/string.h"
@@ -26,32 +27,81 @@ static struct fd_table *files(void)
 	return current_proc()->files;
 }
 
+/*
+ * path_in_dir() - a path that may be relative to @dirfd or, AT_FDCWD, to the working directory
+ * Where that is a directory of procfs.c, the path becomes absolute.
+ */
+static long path_in_dir(char *path, u64 upath, u64 dirfd)
+{
+	struct file *dir;
+	long n;
+
+	if (!path)
+		return -ENOMEM;
+	n = copyinstr(path, upath, PATH_SIZE);
+	if (n < 0)
+		return n;
+	if (*path == '/')
+		return 0;
+	if ((int)dirfd != AT_FDCWD)
+		dir = fd_lookup(files(), dirfd);
+	else
+		dir = current_proc()->cwd;
+	if (n && dir && unlikely(dir->ops))
+		return procfs_relative(dir, path);
+	if ((int)dirfd == AT_FDCWD)
+		cwd_enter();
+	return 0;
+}
+
 /* --- open ------------------------------------------------------------------------------------- */
+
+static long open_dir(const struct proc_name *pn, u32 flags)
+{
+	struct file *f;
+	long fd;
+
+	if ((flags & O_ACCMODE) != O_RDONLY || flags & O_CREAT)
+		return -EISDIR;
+	f = procfs_open_dir(pn);
+	if (!f)
+		return -ENOMEM;
+	fd = fd_install(files(), f, 0, flags & O_CLOEXEC);
+	if (fd < 0)
+		file_put(f);
+	return fd;
+}
 
 static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 {
 	char *path = path_buffer(0);
 	struct refstr *name;
-	long dir = host_dirfd(dirfd), ret = path_in(path, upath);
+	long dir = AT_FDCWD, ret = path_in_dir(path, upath, dirfd);
 	struct proc_name pn;
 
 	if (ret)
 		return ret;
-	if (dir < 0 && dir != AT_FDCWD) {
-		/* The descriptor does not matter for an absolute path. */
-		if (path[0] != '/')
+	/* The descriptor does not matter for an absolute path. */
+	if (path[0] != '/') {
+		dir = host_dirfd(dirfd);
+		if (dir < 0 && dir != AT_FDCWD)
 			return dir;
-		dir = AT_FDCWD;
 	}
-	ret = procfs_resolve(path, &pn);
+	ret = procfs_resolve(path, !(flags & O_NOFOLLOW), &pn);
 	if (!ret)
 		ret = procfs_to_host(path, &pn);
 	if (ret < 0)
 		return ret;
-	if (pn.text) {
+	if (pn.kind == PROC_DIR)
+		return open_dir(&pn, flags);
+	if (pn.kind == PROC_LINK)
+		return -ELOOP;
+	if (pn.kind == PROC_TEXT) {
 		if ((flags & O_ACCMODE) != O_RDONLY)
 			return -EACCES;
-		ret = procfs_open(&pn);
+		if (flags & O_DIRECTORY)
+			return -ENOTDIR;
+		ret = procfs_open_text(&pn);
 	} else {
 		/*
 		 * The terminal of the sandbox is not a program's to take. The host's descriptors
@@ -60,6 +110,9 @@ static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 		ret = host_call_intr(__NR_openat, dir, gpa_of(path),
 				     flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY),
 				     mode & ~current_proc()->umask, 0, 0);
+		if ((ret == -EACCES || ret == -ENOENT) && pn.node &&
+		    (flags & O_ACCMODE) == O_RDONLY)
+			ret = procfs_open_text(&pn);
 	}
 	if (ret < 0)
 		return ret;
@@ -86,6 +139,95 @@ long sys_creat(struct rs_frame *f)
 
 /* --- names that may lie below /proc/self ------------------------------------------------------ */
 
+static bool follows(u64 nr, const u64 a[6])
+{
+	switch (nr) {
+	case __NR_lstat:
+	case __NR_readlink:
+	case __NR_readlinkat: return false;
+	case __NR_newfstatat:
+	case __NR_faccessat2: return !(a[3] & AT_SYMLINK_NOFOLLOW);
+	case __NR_statx: return !(a[2] & AT_SYMLINK_NOFOLLOW);
+	}
+	return true;
+}
+
+static bool empty_path_ok(u64 nr, const u64 a[6])
+{
+	return (nr == __NR_newfstatat && a[3] & AT_EMPTY_PATH) ||
+	       (nr == __NR_statx && a[2] & AT_EMPTY_PATH);
+}
+
+static long put_stat(bool extended, u64 va, const struct k_stat *st)
+{
+	struct k_statx x;
+
+	if (!extended)
+		return copyout(va, st, sizeof(*st)) ? -EFAULT : 0;
+	x = (struct k_statx){
+		.mask = 0x7ff & ~0x800u, .blksize = (u32)st->blksize, .nlink = (u32)st->nlink,
+		.uid = st->uid, .gid = st->gid, .mode = (u16)st->mode, .ino = st->ino,
+		.size = (u64)st->size, .blocks = (u64)st->blocks,
+		.atime = { .sec = (s64)st->atime[0], .nsec = (u32)st->atime[1] },
+		.mtime = { .sec = (s64)st->mtime[0], .nsec = (u32)st->mtime[1] },
+		.ctime = { .sec = (s64)st->ctime[0], .nsec = (u32)st->ctime[1] },
+		.dev_major = (u32)(st->dev >> 8 & 0xfff), .dev_minor = (u32)(st->dev & 0xff),
+	};
+	return copyout(va, &x, sizeof(x)) ? -EFAULT : 0;
+}
+
+static long put_link(const struct proc_name *pn, u64 va, u64 size)
+{
+	char *buf = path_buffer(1);
+	long n;
+
+	if ((int)size <= 0 || pn->kind != PROC_LINK)
+		return -EINVAL;
+	n = procfs_readlink(pn, buf);
+	if (n <= 0)
+		return n;
+	n = min(n, (long)(int)size);
+	return copyout(va, buf, (size_t)n) ? -EFAULT : n;
+}
+
+static long check_access(const struct proc_name *pn, u32 want)
+{
+	struct k_stat st;
+
+	if (want & ~7u)
+		return -EINVAL;
+	procfs_stat(pn, &st);
+	return want & ~(st.mode >> 6) & 7 ? -EACCES : 0;
+}
+
+/* Names and objects that are answered here: true with the result. @path is what @pn was made of. */
+static bool answer(u64 nr, const u64 a[6], int i, const struct proc_name *pn, long *ret)
+{
+	struct k_stat st;
+
+	if (pn->kind == PROC_HOST && !pn->object && !pn->node)
+		return false;
+	switch (nr) {
+	case __NR_readlink:
+	case __NR_readlinkat:
+		*ret = put_link(pn, a[i + 1], a[i + 2]);
+		return true;
+	case __NR_access:
+	case __NR_faccessat:
+	case __NR_faccessat2:
+		if (pn->kind == PROC_HOST)
+			return false;
+		*ret = check_access(pn, (u32)a[i + 1]);
+		return true;
+	}
+	if (pn->node)
+		procfs_stat(pn, &st);
+	else if (!object_stat(pn->object, &st))
+		return false;
+	*ret = put_stat(nr == __NR_statx, nr == __NR_statx ? a[4] : a[i + 1], &st);
+	return true;
+}
+
 /*
  * forward_path() - forwards call @nr whose path is argument @i, after the path was looked at
  * The rewritten path goes through the kernel's buffer, which forward() cannot know; so the call is
@@ -103,44 +245,22 @@ static long forward_path(u64 nr, const u64 a[6], int i, int out, u32 size)
 	long ret;
 	int k;
 
-	ret = path_in(path, a[i]);
+	ret = path_in_dir(path, a[i], i ? a[0] : (u64)AT_FDCWD);
 	if (ret)
 		return ret;
-	if (nr == __NR_newfstatat && !*path && a[3] & AT_EMPTY_PATH) {
-		struct file *file = fd_lookup(files(), a[0]);
-
-		if (file && file->ops && object_stat(file, a[2], &ret))
+	if (i == 1 && !*path && empty_path_ok(nr, a)) {
+		pn = (struct proc_name){ .object = fd_lookup(files(), a[0]) };
+		if (pn.object && pn.object->ops && answer(nr, a, i, &pn, &ret))
 			return ret;
 	}
-	ret = procfs_resolve(path, &pn);
+	ret = procfs_resolve(path, follows(nr, a), &pn);
 	if (ret < 0)
 		return ret;
-	if (pn.object && (nr == __NR_readlink || nr == __NR_readlinkat) && pipe_of(pn.object)) {
-		if ((int)a[i + 2] <= 0)
-			return -EINVAL;
-		rs_snprintf(path, PATH_SIZE, "pipe:[%lu]",
-			    (unsigned long)pipe_ino(pipe_of(pn.object)));
-		n = min(strlen(path), (size_t)a[i + 2]);
-		return copyout(a[i + 1], path, n) ? -EFAULT : (long)n;
-	}
+	if (answer(nr, a, i, &pn, &ret))
+		return ret;
 	ret = procfs_to_host(path, &pn);
 	if (ret < 0)
 		return ret;
-	if (pn.text || pn.exe) {
-		if (nr == __NR_readlink || nr == __NR_readlinkat) {
-			const char *exe = refstr_text(current_proc()->exe);
-
-			if (!pn.exe || !*exe)
-				return -EINVAL;
-			if ((int)a[i + 2] <= 0)
-				return -EINVAL;
-			n = min(strlen(path), (size_t)a[i + 2]);
-			return copyout(a[i + 1], path, n) ? -EFAULT : (long)n;
-		}
-		if (pn.text)
-			rs_strlcpy(path, "/proc/self/stat",
-				   PATH_SIZE); /* any plain file of procfs looks the same */
-	}
 	memcpy(h, a, sizeof(h));
 	h[i] = gpa_of(path);
 	if (i == 1) {
@@ -376,12 +496,41 @@ static long cwd_take(void)
 	return 0;
 }
 
+/* A directory that the guest kernel makes, whose reference is taken over; NULL without memory. */
+static long cwd_is(struct file *dir)
+{
+	struct process *p = current_proc();
+
+	if (!dir)
+		return -ENOMEM;
+	file_put(p->cwd);
+	p->cwd = dir;
+	return 0;
+}
+
 static long change_dir(u64 nr, struct rs_frame *f)
 {
 	u64 a[6] = { ARG0(f) };
+	struct proc_name pn;
 	long ret;
 
-	cwd_enter();
+	if (nr == __NR_chdir) {
+		char *path = path_buffer(0);
+
+		ret = path_in_dir(path, a[0], AT_FDCWD);
+		if (!ret)
+			ret = procfs_resolve(path, true, &pn);
+		if (ret)
+			return ret;
+		if (pn.kind == PROC_DIR)
+			return cwd_is(procfs_open_dir(&pn));
+		if (pn.kind != PROC_HOST || pn.object)
+			return -ENOTDIR;
+		ret = host_call_intr(nr, gpa_of(path), 0, 0, 0, 0, 0);
+		return ret ? ret : cwd_take();
+	}
+	if (fd_lookup(files(), a[0]) && procfs_dir(fd_lookup(files(), a[0]), NULL))
+		return cwd_is(file_get(fd_lookup(files(), a[0])));
 	ret = forward(nr, a);
 	return ret ? ret : cwd_take();
 }
@@ -399,7 +548,14 @@ long sys_fchdir(struct rs_frame *f)
 long sys_getcwd(struct rs_frame *f)
 {
 	u64 a[6] = { ARG0(f), ARG1(f) };
+	struct file *cwd = current_proc()->cwd;
+	size_t n = strlen(refstr_text(cwd->name)) + 1;
 
+	if (unlikely(cwd->ops)) {
+		if (n > ARG1(f))
+			return -ERANGE;
+		return copyout(ARG0(f), refstr_text(cwd->name), n) ? -EFAULT : (long)n;
+	}
 	cwd_enter();
 	return forward(__NR_getcwd, a);
 }
@@ -415,6 +571,12 @@ static bool is_tty(int host)
 	while ((ret = host_call3(__NR_ioctl, host, TCGETS, gpa_of(termios))) == -EINTR)
 		host_events();
 	return !ret;
+}
+
+/* The terminal is that of the session the sandbox was started in; who has left it has none. */
+static bool is_own_tty(const struct file *file)
+{
+	return current_proc()->sid == rs_boot->sid && is_tty(file->host_fd);
 }
 
 long sys_ioctl(struct rs_frame *f)
@@ -434,10 +596,10 @@ long sys_ioctl(struct rs_frame *f)
 		return ret;
 	switch ((u32)ARG1(f)) {
 	case TIOCGPGRP:
-		return is_tty(file->host_fd) ? put_user_u32(ARG2(f), tty_foreground) : -ENOTTY;
-	case TIOCGSID: return is_tty(file->host_fd) ? put_user_u32(ARG2(f), p->sid) : -ENOTTY;
+		return is_own_tty(file) ? put_user_u32(ARG2(f), tty_foreground) : -ENOTTY;
+	case TIOCGSID: return is_own_tty(file) ? put_user_u32(ARG2(f), p->sid) : -ENOTTY;
 	case TIOCSPGRP:
-		if (!is_tty(file->host_fd))
+		if (!is_own_tty(file))
 			return -ENOTTY;
 		if (get_user_u32(&pgid, ARG2(f)))
 			return -EFAULT;
@@ -470,11 +632,12 @@ struct k_timespec {
  * and the others become the host's, too.
  *
  * @file: NULL for numbers that are to be ignored and for bad ones (counted in @bad, whose answer is
- * there at once). @ts and @pfd are one piece of memory as the host needs it.
+ * there at once). @timed: @ts is the timeout; @left: and the rest of it afterwards. @ts and @pfd are
+ * one piece of memory as the host needs it.
  */
 struct poller {
 	u32 n, bad, at_host;
-	bool timed;
+	bool timed, left;
 	struct k_timespec *ts;
 	struct file **file;
 	struct k_pollfd *pfd;
@@ -615,7 +778,7 @@ static long poller_wait_here(struct poller *w)
 	if (w->timed)
 		deadline = clock_monotonic() + timeout;
 	ret = poller_sleep(w, deadline);
-	if (w->timed) {
+	if (w->timed && (w->left || w->at_host)) {
 		now = clock_monotonic();
 		timeout = deadline > now && ret != -ETIMEDOUT ? deadline - now : 0;
 		w->ts->sec = (s64)(timeout / 1000000000);
@@ -665,6 +828,7 @@ static long do_poll(u64 ufds, u64 n, const struct k_timespec *timeout, struct k_
 	}
 	if (timeout) {
 		w.timed = true;
+		w.left = left;
 		*w.ts = *timeout;
 	}
 	ret = poller_wait(&w);
@@ -794,6 +958,7 @@ static long do_select(int n, const u64 uset[3], const struct k_timespec *timeout
 	w.n = used;
 	if (timeout) {
 		w.timed = true;
+		w.left = left;
 		*w.ts = *timeout;
 	}
 	ret = poller_wait(&w);

@@ -224,14 +224,14 @@ static struct file *host_cwd[RS_NR_CPUS]; /* of the thread that runs this CPU; o
 
 int process_cwd(const struct process *p)
 {
-	return p->cwd->host_fd;
+	return p->cwd->ops ? AT_FDCWD : p->cwd->host_fd;
 }
 
 void cwd_enter(void)
 {
 	struct file **at = &host_cwd[this_cpu()->id], *want = current_proc()->cwd;
 
-	if (likely(*at == want))
+	if (likely(*at == want) || unlikely(want->ops))
 		return;
 	rs_stats()->forwarded++;
 	if (host_call1(__NR_fchdir, want->host_fd))
@@ -268,8 +268,12 @@ long path_in(char *buf, u64 va)
 	n = copyinstr(buf, va, PATH_SIZE);
 	if (n < 0)
 		return n;
-	if (*buf != '/')
-		cwd_enter();
+	if (*buf == '/')
+		return 0;
+	/* Nothing can be made or changed in a directory that is none of the host's. */
+	if (unlikely(current_proc()->cwd->ops))
+		return -ENOENT;
+	cwd_enter();
 	return 0;
 }
 
@@ -365,7 +369,7 @@ static int host_at(u64 nr, u64 fd)
 
 	if (unlikely(!file))
 		return -EBADF;
-	if (unlikely(file->host_fd < 0) && object_call(nr, file, &ret))
+	if (unlikely(file->host_fd < 0) && object_call(nr, file, NULL, &ret))
 		return (int)ret;
 	return file_host(file);
 }
@@ -847,7 +851,7 @@ static noinline long forward_general(struct rs_frame *f)
 		if (RS_ARG_KIND(rs_sysrows[nr].arg[i]) != RS_A_FD)
 			continue;
 		file = fd_lookup(current_proc()->files, a[i]);
-		if (unlikely(file && file->host_fd < 0) && object_call(nr, file, &ret))
+		if (unlikely(file && file->host_fd < 0) && object_call(nr, file, a, &ret))
 			return ret;
 	}
 	return forward(nr, a);

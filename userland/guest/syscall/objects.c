@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * objects.c - calls on objects of the guest: pipes and counters (fs/)
+ * objects.c - calls on objects of the guest: pipes, counters (fs/), directories of procfs.c
  *
  * What is answered here is what programs do with pipes in the ordinary course of things, and what
  * they ask any descriptor to find out what it is. All other calls need no code: they look for a
@@ -9,6 +9,8 @@
 #include <asm/ioctls.h>
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
+#include "procfs.h"
+#include "stat.h"
 #include "syscall.h"
 #include "../fs/eventfd.h"
 #include "../fs/pipe.h"
@@ -165,8 +167,26 @@ long sys_eventfd2(struct rs_frame *f)
 
 /* --- asking them ------------------------------------------------------------------------------ */
 
-bool object_call(u64 nr, const struct file *f, long *ret)
+/* Directories below /proc: what is not here answers with an error of its own (procfs.c). */
+static bool dir_call(u64 nr, struct file *f, const u64 *a, long *ret)
 {
+	switch (nr) {
+	case __NR_lseek: *ret = procfs_seek(f, (s64)a[1], (u32)a[2]); return true;
+	case __NR_pread64:
+	case __NR_preadv: *ret = -EISDIR; return true;
+	case __NR_pwrite64:
+	case __NR_pwritev: *ret = -EBADF; return true;
+	case __NR_fsync:
+	case __NR_fdatasync:
+	case __NR_ftruncate: *ret = -EINVAL; return true;
+	}
+	return false;
+}
+
+bool object_call(u64 nr, struct file *f, const u64 *a, long *ret)
+{
+	if (procfs_dir(f, NULL))
+		return dir_call(nr, f, a, ret);
 	if (!pipe_of(f))
 		return false;
 	switch (nr) {
@@ -228,48 +248,49 @@ bool object_ioctl(struct file *f, u32 cmd, u64 arg, long *ret)
 	return true;
 }
 
-struct k_stat {
-	u64 dev, ino, nlink;
-	u32 mode, uid, gid, pad0;
-	u64 rdev;
-	s64 size, blksize, blocks;
-	u64 atime[2], mtime[2], ctime[2];
-	s64 unused[3];
-};
-
-_Static_assert(sizeof(struct k_stat) == 144, "struct stat");
-
 #define PIPE_DEV	0xfffffu	/* a device that the host has not: the inode numbers are ours */
 
-bool object_stat(const struct file *f, u64 va, long *ret)
+bool object_stat(const struct file *f, struct k_stat *st)
 {
 	struct pipe *p = pipe_of(f);
 	u64 *now = host_bounce();
-	struct k_stat st = {
-		.dev = PIPE_DEV, .nlink = 1, .mode = 0010600, .blksize = PAGE_SIZE,
-		.uid = current_proc()->fsuid, .gid = current_proc()->fsgid,
-	};
+	struct proc_name pn;
 
+	if (procfs_dir(f, &pn)) {
+		procfs_stat(&pn, st);
+		return true;
+	}
 	if (!p)
 		return false;
-	st.ino = pipe_ino(p);
+	*st = (struct k_stat){
+		.dev = PIPE_DEV, .ino = pipe_ino(p), .nlink = 1, .mode = 0010600,
+		.blksize = PAGE_SIZE, .uid = current_proc()->fsuid, .gid = current_proc()->fsgid,
+	};
 	/* As for a pipe that is in use all the time. */
 	rs_stats()->forwarded++;
 	if (!host_call2(__NR_clock_gettime, 0, gpa_of(now))) {
-		memcpy(st.atime, now, 16);
-		memcpy(st.mtime, now, 16);
-		memcpy(st.ctime, now, 16);
+		memcpy(st->atime, now, 16);
+		memcpy(st->mtime, now, 16);
+		memcpy(st->ctime, now, 16);
 	}
-	*ret = copyout(va, &st, sizeof(st)) ? -EFAULT : 0;
 	return true;
 }
 
 long sys_fstat(struct rs_frame *f)
 {
 	struct file *file = fd_lookup(current_proc()->files, ARG0(f));
-	long ret;
+	struct k_stat st;
 
-	if (unlikely(file && file->ops) && object_stat(file, ARG1(f), &ret))
-		return ret;
+	if (unlikely(file && file->ops) && object_stat(file, &st))
+		return copyout(ARG1(f), &st, sizeof(st)) ? -EFAULT : 0;
+	return sys_forward(f);
+}
+
+long sys_getdents64(struct rs_frame *f)
+{
+	struct file *file = fd_lookup(current_proc()->files, ARG0(f));
+
+	if (unlikely(file && file->ops))
+		return procfs_dir(file, NULL) ? procfs_getdents(file, ARG1(f), ARG2(f)) : -ENOTDIR;
 	return sys_forward(f);
 }

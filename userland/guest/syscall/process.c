@@ -573,9 +573,13 @@ static long exec(struct rs_frame *f, int dirfd, char *path, u64 argv, u64 envp)
 {
 	struct exec_args args;
 	struct proc_name pn;
-	long err = procfs_resolve(path, &pn); /* /proc/self/fd/N: how fexecve() does it */
+	char comm[16];
+	long err;
 
-	if (!err && (pn.text || pn.object))
+	/* As Linux names it: by the name given, not by where /proc/self/exe leads. */
+	rs_strlcpy(comm, strrchr(path, '/') ? strrchr(path, '/') + 1 : path, sizeof(comm));
+	err = procfs_resolve(path, true, &pn); /* /proc/self/fd/N: how fexecve() does it */
+	if (!err && (pn.kind != PROC_HOST || pn.object))
 		err = -EACCES;
 	if (err)
 		return err;
@@ -584,6 +588,8 @@ static long exec(struct rs_frame *f, int dirfd, char *path, u64 argv, u64 envp)
 	if (!err)
 		err = proc_exec(current_proc(), dirfd, path, &args, f);
 	exec_args_free(&args);
+	if (!err)
+		memcpy(current_proc()->comm, comm, sizeof(comm));
 	return err;
 }
 
@@ -718,7 +724,7 @@ struct rusage_k {
 
 _Static_assert(sizeof(struct rusage_k) == 144, "struct rusage");
 
-static u64 tsc_to_us(u64 tsc)
+u64 tsc_to_us(u64 tsc)
 {
 	u64 khz = rs_boot->tsc_khz ? rs_boot->tsc_khz : 1000000;
 

@@ -110,15 +110,16 @@ void forget_host_writes(void);
 /** object_rw() - read() or write() of @f, an object of the guest */
 long object_rw(struct file *f, u64 va, u64 len, bool write);
 /**
- * object_call() - what call @nr is for @f, an object of the guest, in all cases; false when the host
+ * object_call() - what call @nr(@a) does on @f, an object of the guest; false when the host
  * has to be asked
  */
-bool object_call(u64 nr, const struct file *f, long *ret);
+bool object_call(u64 nr, struct file *f, const u64 *a, long *ret);
 /** object_fcntl(), object_ioctl() - the same for one command and its argument */
 bool object_fcntl(struct file *f, u32 cmd, u64 arg, long *ret);
 bool object_ioctl(struct file *f, u32 cmd, u64 arg, long *ret);
-/** object_stat() - the same for fstat() into @va */
-bool object_stat(const struct file *f, u64 va, long *ret);
+struct k_stat;
+/** object_stat() - what fstat() says of @f; false when the host has to be asked */
+bool object_stat(const struct file *f, struct k_stat *st);
 
 /* time.c */
 /** clock_seconds_since_boot() - of the host */
@@ -135,6 +136,8 @@ long deadline_in(u64 va, bool absolute, int clock, u64 *deadline);
 long sleep_for_signal(u64 timeout_va);
 
 /* process.c */
+/** tsc_to_us() - a time in ticks of the TSC as microseconds */
+u64 tsc_to_us(u64 tsc);
 /** pid_is_self() - @pid (0 included) names the calling process */
 bool pid_is_self(int pid);
 
