@@ -526,8 +526,7 @@ static long change_dir(u64 nr, struct rs_frame *f)
 			return cwd_is(procfs_open_dir(&pn));
 		if (pn.kind != PROC_HOST || pn.object)
 			return -ENOTDIR;
-		rs_stats()->forwarded++;
-		ret = host_call1(nr, gpa_of(path));
+		ret = host_call_intr(nr, gpa_of(path), 0, 0, 0, 0, 0);
 		return ret ? ret : cwd_take();
 	}
 	if (fd_lookup(files(), a[0]) && procfs_dir(fd_lookup(files(), a[0]), NULL))
@@ -574,6 +573,12 @@ static bool is_tty(int host)
 	return !ret;
 }
 
+/* The terminal is that of the session the sandbox was started in; who has left it has none. */
+static bool is_own_tty(const struct file *file)
+{
+	return current_proc()->sid == rs_boot->sid && is_tty(file->host_fd);
+}
+
 long sys_ioctl(struct rs_frame *f)
 {
 	struct file *file = fd_lookup(files(), ARG0(f));
@@ -591,10 +596,10 @@ long sys_ioctl(struct rs_frame *f)
 		return ret;
 	switch ((u32)ARG1(f)) {
 	case TIOCGPGRP:
-		return is_tty(file->host_fd) ? put_user_u32(ARG2(f), tty_foreground) : -ENOTTY;
-	case TIOCGSID: return is_tty(file->host_fd) ? put_user_u32(ARG2(f), p->sid) : -ENOTTY;
+		return is_own_tty(file) ? put_user_u32(ARG2(f), tty_foreground) : -ENOTTY;
+	case TIOCGSID: return is_own_tty(file) ? put_user_u32(ARG2(f), p->sid) : -ENOTTY;
 	case TIOCSPGRP:
-		if (!is_tty(file->host_fd))
+		if (!is_own_tty(file))
 			return -ENOTTY;
 		if (get_user_u32(&pgid, ARG2(f)))
 			return -EFAULT;

@@ -472,11 +472,10 @@ static long dir_path(struct file *dir, char *buf)
 		rs_strlcpy(buf, refstr_text(dir->name), PATH_SIZE);
 		return (long)strlen(buf);
 	}
-	rs_stats()->forwarded += 2;
-	if (host_call1(__NR_fchdir, dir->host_fd))
+	if (file_host_call(__NR_fchdir, (u64)dir->host_fd, 0, 0))
 		return -EACCES;
 	cwd_now(dir);
-	n = host_call2(__NR_getcwd, gpa_of(buf), PATH_SIZE);
+	n = file_host_call(__NR_getcwd, gpa_of(buf), PATH_SIZE, 0);
 	return n > 0 ? n - 1 : n ? n : -ENOENT;
 }
 
@@ -488,8 +487,7 @@ static long unnamed(const struct file *f, char *buf)
 	struct k_stat *st = host_bounce();
 	unsigned long major, minor;
 
-	rs_stats()->forwarded++;
-	if (host_call2(__NR_fstat, f->host_fd, gpa_of(st)))
+	if (file_host_call(__NR_fstat, (u64)f->host_fd, gpa_of(st), 0))
 		return -EACCES;
 	major = st->rdev >> 8 & 0xfff;
 	minor = (st->rdev & 0xff) | (st->rdev >> 12 & 0xfff00);
@@ -535,8 +533,7 @@ static long fd_path(struct file *f, char *buf)
 		return rs_snprintf(buf, PATH_SIZE, "anon_inode:[eventfd]");
 	}
 	rs_snprintf(link, sizeof(link), "/proc/self/fd/%d", f->host_fd);
-	rs_stats()->forwarded++;
-	n = host_call3(__NR_readlink, gpa_of(link), gpa_of(buf), PATH_SIZE - 1);
+	n = file_host_call(__NR_readlink, gpa_of(link), gpa_of(buf), PATH_SIZE - 1);
 	if (n > 0)
 		return n;
 	name = f->name ? refstr_text(f->name) : "";
@@ -610,8 +607,7 @@ void procfs_stat(const struct proc_name *pn, struct k_stat *st)
 		st->uid = w.p->euid;
 		st->gid = w.p->egid;
 	}
-	rs_stats()->forwarded++;
-	if (!host_call2(__NR_clock_gettime, 0, gpa_of(now))) {
+	if (!file_host_call(__NR_clock_gettime, 0, gpa_of(now), 0)) {
 		memcpy(st->atime, now, 16);
 		memcpy(st->mtime, now, 16);
 		memcpy(st->ctime, now, 16);
@@ -623,7 +619,7 @@ void procfs_stat(const struct proc_name *pn, struct k_stat *st)
 long procfs_open_text(const struct proc_name *pn)
 {
 	struct textbuf t = { .size = TEXT_ROOM };
-	char *name = host_bounce();
+	static const char name[] = "proc";
 	struct proc_whose w;
 	long fd, ret = 0;
 	size_t done = 0;
@@ -636,9 +632,7 @@ long procfs_open_text(const struct proc_name *pn)
 	if (!t.buf)
 		return -ENOMEM;
 	pn->node->text(&t, &w);
-	rs_strlcpy(name, "proc", HOST_BOUNCE_SIZE);
-	rs_stats()->forwarded++;
-	fd = host_call2(__NR_memfd_create, gpa_of(name), 1);
+	fd = file_host_call(__NR_memfd_create, gpa_of(name), 1, 0);
 	if (fd < 0) {
 		kfree(t.buf);
 		return fd;
@@ -647,6 +641,11 @@ long procfs_open_text(const struct proc_name *pn)
 	while (done < t.len && ret >= 0) {
 		rs_stats()->forwarded++;
 		ret = host_call4(__NR_pwrite64, fd, gpa_of(t.buf + done), t.len - done, done);
+		if (ret == -EINTR) {
+			host_events();
+			ret = 0;
+			continue;
+		}
 		if (!ret)
 			ret = -EIO;
 		if (ret > 0)

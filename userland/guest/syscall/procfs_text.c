@@ -55,24 +55,23 @@ static const char *state_name(char state)
 
 /*
  * The terminal of a process: that of its session. The sandbox has one at most, which belongs to the
- * session of the first process; it is found at one of the process's own descriptors.
+ * session it was started in; it is found at one of the process's own descriptors.
  */
 static u32 tty_of(const struct process *p)
 {
 	struct k_stat *st = host_bounce();
 	u32 fd;
 
-	if (p->sid != process_first()->sid || !p->files)
+	if (p->sid != rs_boot->sid || !p->files)
 		return 0;
 	for (fd = 0; fd < 3; fd++) {
 		const struct file *f = fd_lookup(p->files, fd);
 
 		if (!f || f->host_fd < 0)
 			continue;
-		rs_stats()->forwarded += 2;
-		if (host_call3(__NR_ioctl, f->host_fd, TCGETS, gpa_of(st)))
+		if (file_host_call(__NR_ioctl, (u64)f->host_fd, TCGETS, gpa_of(st)))
 			continue;
-		if (!host_call2(__NR_fstat, f->host_fd, gpa_of(st)))
+		if (!file_host_call(__NR_fstat, (u64)f->host_fd, gpa_of(st), 0))
 			return (u32)st->rdev;
 	}
 	return 0;
@@ -336,8 +335,7 @@ static u64 host_seconds(int clock, u64 *nsec)
 {
 	u64 *ts = host_bounce();
 
-	rs_stats()->forwarded++;
-	if (host_call2(__NR_clock_gettime, clock, gpa_of(ts)))
+	if (file_host_call(__NR_clock_gettime, (u64)clock, gpa_of(ts), 0))
 		return 0;
 	if (nsec)
 		*nsec = ts[1];
@@ -419,8 +417,7 @@ void proc_text_version(struct textbuf *t, const struct proc_whose *w)
 	u32 i;
 
 	(void)w;
-	rs_stats()->forwarded++;
-	if (host_call1(__NR_uname, gpa_of(uts)))
+	if (file_host_call(__NR_uname, gpa_of(uts), 0, 0))
 		return;
 	for (i = 0; i < 5; i++)
 		uts[i * UTS_FIELD + UTS_FIELD - 1] = 0;
