@@ -81,7 +81,23 @@
  * second time at the other place. 0; -EINVAL also when the first is no shared mapping.
  */
 #define RS_CALL_MAP_MORE	(RS_CALL_BASE + 15)
-#define RS_CALL_END		(RS_CALL_BASE + 16)
+/*
+ * (host fd, gpa of struct rs_file_id): which file it is. 0; 1: it is that file, but a mapping through this descriptor may show an older one
+ * (overlay file systems), so it is not to be given to others who have the same numbers; -EBADF and -EACCES as of a private mmap of it;
+ * -ENODEV when it is no regular file; what fstat answers.
+ */
+#define RS_CALL_FILE_ID		(RS_CALL_BASE + 16)
+/*
+ * (host directory fd or AT_FDCWD, gpa of a path, gpa of struct rs_program_file): opens a program to be executed, as the forwarded openat would
+ * with O_RDONLY | O_CLOEXEC | O_NONBLOCK, and says what exec has to know of it. A new descriptor, or what openat and fstat answer.
+ */
+#define RS_CALL_OPEN_PROGRAM	(RS_CALL_BASE + 17)
+/*
+ * (host fd, gpa of 4096 bytes): the path of a file that the guest has opened, canonical, with its NUL. Its length; -EACCES when it does not lie
+ * in what the guest may read, or when the host has no /proc.
+ */
+#define RS_CALL_FILE_NAME	(RS_CALL_BASE + 18)
+#define RS_CALL_END		(RS_CALL_BASE + 19)
 
 #define RS_TICK_NS		10000000
 
@@ -145,6 +161,26 @@ struct rs_vcpu_shared {
 	__u64 short_calls;	/* the guest kernel's: system calls answered without it; part of rs_guest_stats.syscalls in the end */
 	__u64 reserved[52];
 	__u8  bounce[3584];	/* for small arguments of calls; contents have no meaning outside a call */
+};
+
+/**
+ * struct rs_file_id - an open file's identity and its state: equal numbers of two descriptors, one of them still open or mapped, mean that
+ * mappings of both show the same. What fstat says.
+ */
+struct rs_file_id {
+	__u64 dev, ino, size;
+	__u64 mtime, mtime_ns;
+	__u64 ctime, ctime_ns;
+};
+
+/** struct rs_program_file - the answer of RS_CALL_OPEN_PROGRAM */
+struct rs_program_file {
+	struct rs_file_id id;
+	__u32 mode;		/* st_mode */
+	__s32 access;		/* 0, or -errno: may it be executed? */
+	__s32 head_len;		/* bytes in @head, the first ones of the file; or -errno. 0 unless it is a regular file */
+	__u32 unsure;		/* not 0: as the answer 1 of RS_CALL_FILE_ID */
+	__u8  head[952];
 };
 
 /** struct rs_guest_stats - what the guest kernel counts, exactly; the host reads it when the sandbox ends */

@@ -128,10 +128,23 @@ __attribute__((weak)) void tlb_load_root(u64 gpa)
 	(void)gpa;
 }
 
-/* The file's byte at offset o of page p is p + 1 in every 8-byte word. */
+struct rs_file_id core_file_ids[FILES];
+bool core_files_known;
+long core_file_answer;
+
+static long file_id(int fd, struct rs_file_id *to)
+{
+	if (fd < FILE_FD || fd >= FILE_FD + (int)FILES)
+		return -EBADF;
+	if (!core_files_known || core_file_answer < 0)
+		return core_files_known ? core_file_answer : -ENODEV;
+	*to = core_file_ids[fd - FILE_FD];
+	return core_file_answer;
+}
+
 static long map_file(int fd, u64 off, u64 len, u64 gpa)
 {
-	if (fd != FILE_FD)
+	if (fd < FILE_FD || fd >= FILE_FD + (int)FILES)
 		return -EBADF;
 	if (host_map_fails)
 		return -ENOMEM;
@@ -139,7 +152,8 @@ static long map_file(int fd, u64 off, u64 len, u64 gpa)
 	for (u64 i = 0; i < len; i += PAGE_SIZE) {
 		u64 page = (off + i) / PAGE_SIZE;
 
-		*(u64 *)gpa_ptr(gpa + i) = page < FILE_PAGES ? page + 1 : 0;
+		*(u64 *)gpa_ptr(gpa + i) =
+			page < FILE_PAGES ? page + 1 + (u64)(fd - FILE_FD) * 0x10000 : 0;
 	}
 	window_maps++;
 	return 0;
@@ -158,6 +172,8 @@ long host_call(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 		return 0;
 	case RS_CALL_MAP_FILE:
 		return map_file(a0, a1, a2, a3);
+	case RS_CALL_FILE_ID:
+		return file_id(a0, gpa_ptr(a1));
 	case RS_CALL_UNMAP_FILE:
 		CHECK(window_maps--);
 		memset(gpa_ptr(a0), 0xee, a1);

@@ -21,8 +21,14 @@
 #define ARENA_SIZE	(64ull << 20)
 #define WINDOW_GPA	(64ull << 20)
 #define WINDOW_SIZE	(16ull << 20)
-#define FILE_PAGES	64u	/* the host's only file is so long; descriptor 7 */
+/*
+ * The host's files are so long, and are descriptors FILE_FD + N. Word 0 of page P of file N is
+ * P + 1 + N * 0x10000. @core_file_ids answers RS_CALL_FILE_ID; while @core_files_known is not set,
+ * the host will not tell.
+ */
+#define FILE_PAGES	64u
 #define FILE_FD		7
+#define FILES		128u
 
 /**
  * core_init() - fresh guest physical memory; free memory begins at @free_gpa. May be called again.
@@ -34,6 +40,9 @@ void core_cpu(unsigned int n);
 extern struct rs_boot core_boot;
 extern u64 host_releases, host_released_bytes;	/* RS_CALL_RELEASE so far */
 extern u64 window_maps;				/* pieces mapped at the moment */
+extern struct rs_file_id core_file_ids[FILES];
+extern bool core_files_known;
+extern long core_file_answer;			/* of RS_CALL_FILE_ID */
 extern bool host_map_fails;
 extern u64 tlb_flushes;				/* invalidations asked for */
 

@@ -472,6 +472,10 @@ long mm_lock(struct mm *mm, u64 addr, u64 len)
 }
 
 /* The floor keeps no page tables. */
+void file_map_drop_spare(void)
+{
+}
+
 void pgtable_drop_spare(void)
 {
 }

@@ -888,6 +888,7 @@ static void test_random(u64 rounds)
 	u64 used = pages_used(), objects = kmalloc_in_use(), maps = window_maps, i;
 	u64 copies = core_boot.stats.cow_copies, tables = core_boot.stats.table_copies;
 
+	core_files_known = true;
 	procs[0].mm = mm_create();
 	CHECK(procs[0].mm);
 	run(&procs[0]);
@@ -906,6 +907,8 @@ static void test_random(u64 rounds)
 			op_exit(&procs[k]);
 			check_references();
 		}
+	core_files_known = false;
+	file_map_drop_spare();
 	CHECK(pages_used() == used, "%lu pages instead of %lu", pages_used(), used);
 	CHECK(kmalloc_in_use() == objects && window_maps == maps);
 	printf("# %lu forks (the host writing during %lu), %lu exits, %lu marks, %lu failed "

@@ -129,13 +129,22 @@ static int prog_chain(int argc, char **argv)
 	return 1;
 }
 
+/* Constant and, for the compiler, not: what is printed is what the file has. */
+static const volatile char marker[] = "the marker of this program: 0";
+
+static int prog_marker(int argc, char **argv)
+{
+	printf("%s", (const char *)marker);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } programs[] = {
 	{ "@args", prog_args }, { "@count", prog_count }, { "@fds", prog_fds }, { "@signals", prog_signals },
 	{ "@ids", prog_ids }, { "@mapped", prog_mapped }, { "@auxv", prog_auxv }, { "@exit", prog_exit },
-	{ "@echo", prog_echo }, { "@chain", prog_chain },
+	{ "@echo", prog_echo }, { "@chain", prog_chain }, { "@marker", prog_marker },
 };
 
 /* Runs before main, and never comes back when a program was asked for. */
@@ -523,6 +532,150 @@ TEST(vfork_then_exec)
 		EXITS(pid, 6);
 	}
 	EXPECT_EQ(touched, 20);
+}
+
+/* --- files that change ----------------------------------------------------------------------------------------------- */
+
+/* A copy of this program at @path; returns where its marker's last character lies in the file. */
+static off_t copy_self(const char *path)
+{
+	int in = SYS(open(self_path(), O_RDONLY | O_CLOEXEC)), to = SYS(open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0755));
+	size_t size = SYS(lseek(in, 0, SEEK_END)), done = 0, n = sizeof(marker) - 2;
+	char *p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, in, 0), *at;
+
+	ASSERT(p != MAP_FAILED);
+	while (done < size)
+		done += SYS(write(to, p + done, size - done));
+	at = memmem(p, size, (const void *)marker, n);
+	ASSERT(at);
+	done = at - p + n;
+	munmap(p, size);
+	close(in);
+	close(to);
+	return done;
+}
+
+static void put_char(const char *path, off_t at, char c)
+{
+	int fd = SYS(open(path, O_WRONLY | O_CLOEXEC));
+
+	EXPECT_EQ(pwrite(fd, &c, 1, at), 1);
+	close(fd);
+}
+
+static void expect_marker(const char *path, char c)
+{
+	char *argv[] = { "x", "@marker", NULL }, want[sizeof(marker)];
+
+	memcpy(want, (const void *)marker, sizeof(marker));
+	want[sizeof(marker) - 2] = c;
+	EXPECT_EQ(RUN(execv(path, argv)), 0);
+	EXPECT(!strcmp(out, want));
+}
+
+/* What is executed is the file as it is now, however often it was executed before. */
+TEST(exec_of_changed_files)
+{
+	char *argv[] = { "x", "@marker", NULL };
+	off_t at = copy_self("changing");
+	int fd;
+
+	copy_self("other");
+	put_char("other", at, 'B');
+	for (int i = 0; i < 4; i++) {
+		expect_marker("./changing", '0');
+		/* in place, in what may be one tick of the file system's clock */
+		put_char("changing", at, '1');
+		expect_marker("./changing", '1');
+		/* another file under the name */
+		SYS(rename("other", "changing"));
+		expect_marker("./changing", 'B');
+		SYS(unlink("changing"));
+		EXPECT_ERRNO(execv("./changing", argv), ENOENT);
+		/* and perhaps the inode number of one that was there before */
+		copy_self("changing");
+		expect_marker("./changing", '0');
+		copy_self("other");
+		put_char("other", at, 'B');
+	}
+	/* shorter, longer again, not executable, executable again */
+	SYS(truncate("changing", 64));
+	EXPECT_ERRNO(execv("./changing", argv), ENOEXEC);
+	SYS(truncate("changing", 0));
+	EXPECT_ERRNO(execv("./changing", argv), ENOEXEC);
+	copy_self("changing");
+	expect_marker("./changing", '0');
+	SYS(chmod("changing", 0600));
+	EXPECT_ERRNO(execv("./changing", argv), EACCES);
+	SYS(chmod("changing", 0700));
+	expect_marker("./changing", '0');
+	/* by another name, and by descriptor after the last name has gone */
+	SYS(link("changing", "linked"));
+	expect_marker("./linked", '0');
+	fd = SYS(open("changing", O_RDONLY | O_CLOEXEC));
+	SYS(unlink("changing"));
+	SYS(unlink("linked"));
+	EXPECT_EQ(RUN(fexecve(fd, argv, environ)), 0);
+	EXPECT(strstr(out, ": 0"));
+	close(fd);
+	SYS(unlink("other"));
+}
+
+static char first_of(const char *path, int flags, off_t page)
+{
+	int fd = SYS(open(path, flags | O_CLOEXEC));
+	char *p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, page * PAGE), c;
+
+	ASSERT(p != MAP_FAILED);
+	c = *p;
+	munmap(p, PAGE);
+	close(fd);
+	return c;
+}
+
+TEST(mapping_of_changed_files)
+{
+	int fd = SYS(open("mapped", O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600)), path_fd;
+	char *p, *q;
+
+	SYS(ftruncate(fd, 3 * PAGE));
+	for (char c = 'a'; c < 'f'; c++) {
+		EXPECT_EQ(pwrite(fd, &c, 1, PAGE), 1);
+		EXPECT_EQ(first_of("mapped", O_RDONLY, 1), c);
+		EXPECT_EQ(first_of("mapped", O_RDWR, 0), 0);
+	}
+	/* who has it mapped sees what others write, but not what they write into their own mapping */
+	p = mmap(NULL, 3 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	q = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, PAGE);
+	ASSERT(p != MAP_FAILED && q != MAP_FAILED);
+	EXPECT_EQ(p[PAGE], 'e');
+	EXPECT_EQ(q[0], 'e');
+	q[0] = 'X';
+	EXPECT_EQ(p[PAGE], 'e');
+	EXPECT_EQ(first_of("mapped", O_RDONLY, 1), 'e');
+	EXPECT_EQ(pwrite(fd, "Y", 1, PAGE), 1);
+	EXPECT_EQ(p[PAGE], 'Y');
+	EXPECT_EQ(q[0], 'X');
+	/* what is cut off is gone for a mapping from before and for one from after */
+	SYS(ftruncate(fd, PAGE));
+	EXPECT_EQ(p[0], 0);
+	DIES(CHILD({ EXPECT_EQ(*(volatile char *)(p + PAGE), 0); }), SIGBUS);
+	DIES(CHILD({ first_of("mapped", O_RDONLY, 1); }), SIGBUS);
+	SYS(ftruncate(fd, 3 * PAGE));
+	EXPECT_EQ(first_of("mapped", O_RDONLY, 1), 0);
+	EXPECT_EQ(p[PAGE], 0);
+	munmap(p, 3 * PAGE);
+	munmap(q, 2 * PAGE);
+	/* that others have it mapped is no right to it */
+	EXPECT_EQ(first_of("mapped", O_RDONLY, 1), 0);
+	path_fd = SYS(open("mapped", O_WRONLY | O_CLOEXEC));
+	EXPECT_ERRNO((long)mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, path_fd, 0), EACCES);
+	close(path_fd);
+	path_fd = SYS(open("mapped", O_PATH | O_CLOEXEC));
+	EXPECT_ERRNO((long)mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, path_fd, 0), EBADF);
+	close(path_fd);
+	close(fd);
+	SYS(unlink("mapped"));
 }
 
 TEST(spawn)

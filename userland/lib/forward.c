@@ -29,12 +29,15 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/socket.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
 
 #include "raw.h"
 #include "sandbox.h"
@@ -854,10 +857,11 @@ static inline long forward_plain(struct rs_caller *by, uint64_t nr)
 		       RS_READ_ONCE(call->args[5]));
 }
 
-static __attribute__((noinline)) long forward(struct rs_caller *by, uint64_t nr,
-					      const struct rs_call_row *row)
+/* Call @nr with arguments @in, which nobody changes any more. */
+static __attribute__((noinline)) long forward_args(struct rs_caller *by, uint64_t nr,
+						   const uint64_t in[6])
 {
-	struct rs_call *call = &by->shared->call;
+	const struct rs_call_row *row = &rs_call_table[nr];
 	struct rs_sandbox *sb = by->sb;
 	struct check c;
 	unsigned int i;
@@ -869,7 +873,7 @@ static __attribute__((noinline)) long forward(struct rs_caller *by, uint64_t nr,
 	c.nr = nr;
 	c.post = 0;
 	for (i = 0; i < row->nargs; i++)
-		c.in[i] = RS_READ_ONCE(call->args[i]);
+		c.in[i] = in[i];
 	for (; i < 6; i++)
 		c.in[i] = 0;
 	if (row->policy == RS_P_NET && !sb->net_host) {
@@ -912,6 +916,116 @@ static __attribute__((noinline)) long forward(struct rs_caller *by, uint64_t nr,
 		rs_fd_set_owned(sb, ret);
 	}
 	return ret;
+}
+
+static __attribute__((noinline)) long forward(struct rs_caller *by, uint64_t nr)
+{
+	struct rs_call *call = &by->shared->call;
+	uint64_t in[6];
+	unsigned int i;
+
+	for (i = 0; i < 6; i++)
+		in[i] = RS_READ_ONCE(call->args[i]);
+	return forward_args(by, nr, in);
+}
+
+/*
+ * A file of an overlay has the numbers of the upper file once it was written to, but a descriptor
+ * from before maps the lower one for ever. *@same: a mapping of @fd is certain to show what
+ * the numbers stand for. Not there, unless @fd was opened just now and the file is older than that.
+ */
+static long identify(long fd, bool fresh, struct rs_file_id *id, uint32_t *mode, bool *same)
+{
+	struct statfs fs;
+	struct timespec now;
+	struct stat st;
+	long ret = rs_raw3(__NR_fstat, fd, (long)&st, 0);
+
+	if (!ret)
+		ret = rs_raw3(__NR_fstatfs, fd, (long)&fs, 0);
+	if (ret)
+		return ret;
+	*same = fs.f_type != OVERLAYFS_SUPER_MAGIC;
+	if (!*same && fresh && !rs_raw3(__NR_clock_gettime, CLOCK_REALTIME, (long)&now, 0))
+		*same = st.st_ctim.tv_sec < now.tv_sec - 2;
+	id->dev = st.st_dev;
+	id->ino = st.st_ino;
+	id->size = st.st_size;
+	id->mtime = st.st_mtim.tv_sec;
+	id->mtime_ns = st.st_mtim.tv_nsec;
+	id->ctime = st.st_ctim.tv_sec;
+	id->ctime_ns = st.st_ctim.tv_nsec;
+	*mode = st.st_mode;
+	return 0;
+}
+
+/* Only of what the guest could map now: with the identity it may get a mapping that is there. */
+static long file_id(struct rs_caller *by, uint64_t in, uint64_t gpa)
+{
+	void *to = rs_gpa(&by->sb->mem, gpa, sizeof(struct rs_file_id));
+	struct rs_file_id id;
+	uint32_t mode;
+	long fd, ret;
+	bool same;
+
+	if (!gpa || !to)
+		return -EFAULT;
+	ret = check_fd(by, in, &fd);
+	if (ret)
+		return ret;
+	ret = rs_raw3(__NR_fcntl, fd, F_GETFL, 0);
+	if (ret < 0)
+		return ret;
+	if (ret & O_PATH)
+		return -EBADF;
+	if ((ret & O_ACCMODE) != O_RDONLY && (ret & O_ACCMODE) != O_RDWR)
+		return -EACCES;
+	ret = identify(fd, false, &id, &mode, &same);
+	if (!ret && !S_ISREG(mode))
+		ret = -ENODEV;
+	if (!ret)
+		ret = rs_copy_to_guest(to, &id, sizeof(id));
+	return ret ? ret : !same;
+}
+
+/*
+ * The steps of opening a program in one request. The open goes the way of any other; the rest is
+ * about the descriptor, so it needs no policy: who may read a file may know whether it can be
+ * executed.
+ */
+static long open_program(struct rs_caller *by, const uint64_t a[6])
+{
+	const uint64_t in[6] = { a[0], a[1], O_RDONLY | O_CLOEXEC | O_NONBLOCK };
+	struct rs_program_file p;
+	uint8_t *to = rs_gpa(&by->sb->mem, a[2], sizeof(p));	/* need not be aligned */
+	bool same = false;
+	long fd, ret;
+
+	if (!a[2] || !to)
+		return -EFAULT;
+	fd = forward_args(by, __NR_openat, in);
+	if (fd < 0)
+		return fd;
+	/* From here on until the end the number is held. */
+	if (!use_fd(by, fd))
+		return -EBADF;
+	p.head_len = 0;
+	ret = identify(fd, true, &p.id, &p.mode, &same);
+	p.unsure = !same;
+	if (!ret) {
+		p.access = rs_raw4(__NR_faccessat2, fd, (long)"", 1 /* X_OK */, AT_EMPTY_PATH);
+		if (S_ISREG(p.mode))
+			p.head_len = rs_raw4(__NR_pread64, fd, (long)(to + offsetof(struct rs_program_file, head)),
+					      sizeof(p.head), 0);
+		ret = rs_copy_to_guest(to, &p, offsetof(struct rs_program_file, head));
+	}
+	if (ret) {
+		const uint64_t close[6] = { fd };
+
+		forward_args(by, __NR_close, close);
+		return ret;
+	}
+	return fd;
 }
 
 /*
@@ -1005,6 +1119,7 @@ static __attribute__((noinline)) long request(struct rs_caller *by, uint64_t nr)
 	struct rs_call *call = &by->shared->call;
 	struct rs_slow_call s;
 	unsigned int i;
+	long fd, ret;
 
 	/* What concerns the vCPU or the whole sandbox does not go through a slot. */
 	if (by->helper && nr != RS_CALL_MAP_FILE && nr != RS_CALL_SYNC_FILE)
@@ -1016,6 +1131,16 @@ static __attribute__((noinline)) long request(struct rs_caller *by, uint64_t nr)
 		return map_file(by, s.in);
 	case RS_CALL_UNMAP_FILE:
 		return unmap_file(by->sb, s.in[0], s.in[1]);
+	case RS_CALL_FILE_ID:
+		return file_id(by, s.in[0], s.in[1]);
+	case RS_CALL_OPEN_PROGRAM:
+		return open_program(by, s.in);
+	case RS_CALL_FILE_NAME:
+		ret = check_fd(by, s.in[0], &fd);
+		if (ret)
+			return ret;
+		s.in[0] = fd;
+		break;
 	case RS_CALL_MAP_MORE:
 		return map_more(by->sb, s.in[0], s.in[1], s.in[2]);
 	case RS_CALL_RELEASE:
@@ -1042,7 +1167,7 @@ static __attribute__((noinline)) long dispatch_other(struct rs_caller *by, uint6
 		row = &rs_call_table[nr];
 		if (row->class != RS_CLASS_FORWARD)
 			return row->class == RS_CLASS_REFUSE ? -EPERM : -ENOSYS;
-		ret = forward(by, nr, row);
+		ret = forward(by, nr);
 	}
 	if (by->nheld)
 		release_fds(by);

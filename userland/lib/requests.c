@@ -147,6 +147,26 @@ static long request_console(struct rs_sandbox *sb, uint64_t gpa, uint64_t len, u
 	return 0;
 }
 
+/* A path that the guest could open is one it may know. */
+static long request_name(struct rs_sandbox *sb, int fd, uint64_t gpa)
+{
+	void *to = rs_gpa(&sb->mem, gpa, RS_PATH_MAX);
+	char path[RS_PATH_MAX];
+	size_t len;
+	long ret;
+
+	if (!gpa || !to)
+		return -EFAULT;
+	ret = rs_path_of(sb, fd, path);
+	if (ret)
+		return ret;
+	if (path[0] != '/' || !rs_root_for(sb, path, RS_ROOT_READ))
+		return -EACCES;
+	len = strlen(path);
+	ret = rs_copy_to_guest(to, path, len + 1);
+	return ret ? ret : (long)len;
+}
+
 long rs_request_slow(void *arg)
 {
 	struct rs_slow_call *s = arg;
@@ -157,6 +177,8 @@ long rs_request_slow(void *arg)
 		return request_exit(sb, s->in[0], s->in[1]);
 	case RS_CALL_CONSOLE:
 		return request_console(sb, s->in[0], s->in[1], s->in[2]);
+	case RS_CALL_FILE_NAME:
+		return request_name(sb, (int)s->in[0], s->in[1]);
 	case RS_CALL_STOP:
 		return rs_signals_stop(s->in[0] < 65 ? (int)s->in[0] : 0);
 	case RS_CALL_EXPLAIN:

@@ -99,16 +99,26 @@ static void page_fault(struct rs_frame *f)
 
 /*
  * Address of the process for a GPA of the file window, for CPUs that do not tell the address
- * accessed.
+ * accessed. A file may be mapped at several: one whose page is present, where the access has been.
  */
 static u64 window_to_user(struct mm *mm, u64 gpa)
 {
 	struct vma *v;
 
-	list_for_each(v, &mm->vma_list, list)
-		if (v->file && gpa >= v->file->gpa + v->file_off &&
-		    gpa - (v->file->gpa + v->file_off) < v->end - v->start)
-			return v->start + (gpa - (v->file->gpa + v->file_off));
+	list_for_each(v, &mm->vma_list, list) {
+		u64 off, at;
+		pte_t *slot;
+
+		if (!v->file || gpa < v->file->gpa + v->file_off)
+			continue;
+		off = gpa - (v->file->gpa + v->file_off);
+		if (off >= v->end - v->start)
+			continue;
+		at = v->start + off;
+		slot = pgtable_lookup(&mm->pt, at, NULL);
+		if (slot && *slot & PTE_P && (*slot & PTE_ADDR) == (gpa & PAGE_MASK))
+			return at;
+	}
 	return 0;
 }
 

@@ -27,8 +27,9 @@
 #include "../mm/mm_internal.h"
 #include "../mm/uaccess.h"
 
+#define ARG_LONGEST	131072ul	/* bytes of one argument with its NUL, as on Linux: E2BIG above */
 #define MAX_SCRIPTS	4		/* interpreters of interpreters: ELOOP above */
-#define HEAD_SIZE	PAGE_SIZE
+#define HEAD_SIZE	sizeof(((struct rs_program_file *)NULL)->head)
 #define PIE_BASE	0x555555554000ul /* two thirds of the address space, as in Linux */
 #define STACK_VMA	(132ul << 10)	/* what the stack's VMA has at first */
 #define STACK_RANDOM	(16ul << 30)	/* the stack's top lies so far below the end at most */
@@ -39,10 +40,10 @@
 /** struct binary - an opened executable */
 struct binary {
 	int fd;
-	u64 size;
 	struct refstr *name;
 	struct elf_image img;
-	u8 *head;		/* its first bytes, HEAD_SIZE buffer */
+	struct rs_program_file *file; /* what the host says of it */
+	u8 *head;		/* its first bytes, in @file */
 	size_t head_len;
 };
 
@@ -129,9 +130,11 @@ static long copyin_vector(struct exec_args *a, u64 array, u32 *count)
 			return -E2BIG;
 		n = args_grow(a, 256);
 		while (!n) {
-			n = copyinstr(a->data + a->len, ptr, a->size - a->len);
+			n = copyinstr(a->data + a->len, ptr, min(a->size - a->len, ARG_LONGEST));
 			if (n != -ENAMETOOLONG)
 				break;
+			if (a->size - a->len >= ARG_LONGEST)
+				return -E2BIG;
 			n = args_grow(a, a->size - a->len + 1);
 		}
 		if (n < 0)
@@ -182,53 +185,48 @@ static void binary_close(struct binary *b)
 	if (b->fd >= 0)
 		host_call1(__NR_close, b->fd);
 	refstr_put(b->name);
-	kfree(b->head);
+	kfree(b->file);
 	*b = (struct binary){ .fd = -1 };
 }
 
 static long read_file(const struct binary *b, void *buf, size_t n, u64 off)
 {
+	if (off <= b->head_len && n <= b->head_len - off) {
+		memcpy(buf, b->head + off, n);
+		return n;
+	}
 	return host_call4(__NR_pread64, b->fd, gpa_of(buf), n, off);
 }
 
-/* Opens @path for execution and reads its beginning. */
+/* Opens @path for execution and reads its beginning; one request to the host. */
 static long binary_open(struct loader *l, struct binary *b, const char *path)
 {
-	struct stat *st = host_bounce();
-	long ret;
-
+	b->name = refstr_new(path);
+	b->file = kmalloc(sizeof(*b->file));
+	if (!b->name || !b->file)
+		return -ENOMEM;
 	/*
 	 * What is announced to this CPU brings the call back; no signal interrupts an exec, so it is
 	 * made again. A FIFO would have it wait for ever.
 	 */
 	do {
 		host_events();
-		b->fd = host_call4(__NR_openat, l->dirfd, gpa_of(path),
-				   O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+		b->fd = host_call3(RS_CALL_OPEN_PROGRAM, l->dirfd, gpa_of(path), gpa_of(b->file));
 	} while (b->fd == -EINTR);
 	if (b->fd < 0)
 		return b->fd;
-	ret = host_call2(__NR_fstat, b->fd, gpa_of(st));
-	if (ret)
-		return ret;
-	if (!S_ISREG_MODE(st->st_mode)) {
+	if (!S_ISREG_MODE(b->file->mode)) {
 		l->why = "not a regular file";
 		return -EACCES;
 	}
-	b->size = st->st_size;
-	if (!(st->st_mode & 0111) || host_call3(__NR_faccessat, l->dirfd, gpa_of(path),
-						1) == -EACCES) {
+	if (!(b->file->mode & 0111) || b->file->access == -EACCES) {
 		l->why = "not executable (permissions)";
 		return -EACCES;
 	}
-	b->name = refstr_new(path);
-	b->head = kmalloc(HEAD_SIZE);
-	if (!b->name || !b->head)
-		return -ENOMEM;
-	ret = read_file(b, b->head, HEAD_SIZE, 0);
-	if (ret < 0)
-		return ret;
-	b->head_len = ret;
+	if (b->file->head_len < 0)
+		return b->file->head_len;
+	b->head = b->file->head;
+	b->head_len = b->file->head_len;
 	return 0;
 }
 
@@ -238,18 +236,19 @@ static long binary_parse(struct loader *l, struct binary *b)
 	void *ph;
 	long ret;
 
-	ret = elf_parse_header(&b->img, b->head, b->head_len, b->size, &l->why);
+	ret = elf_parse_header(&b->img, b->head, b->head_len, b->file->id.size, &l->why);
 	if (ret)
 		return ret;
 	n = b->img.phnum * sizeof(Elf64_Phdr);
 	if (b->img.phoff + n <= b->head_len)
-		return elf_parse_phdrs(&b->img, b->head + b->img.phoff, b->size, &l->why);
+		return elf_parse_phdrs(&b->img, b->head + b->img.phoff, b->file->id.size,
+				       &l->why);
 	ph = kmalloc(n);
 	if (!ph)
 		return -ENOMEM;
 	ret = read_file(b, ph, n, b->img.phoff);
 	if (ret == (long)n)
-		ret = elf_parse_phdrs(&b->img, ph, b->size, &l->why);
+		ret = elf_parse_phdrs(&b->img, ph, b->file->id.size, &l->why);
 	else if (ret >= 0)
 		ret = -ENOEXEC;
 	kfree(ph);
@@ -311,19 +310,15 @@ static long script(struct loader *l)
  */
 static void absolute_name(struct loader *l)
 {
-	char link[32], *buf;
 	struct refstr *name;
-	long n;
+	char *buf;
 
 	if (l->path[0] == '/')
 		return;
 	buf = kmalloc(PATH_SIZE);
 	if (!buf)
 		return;
-	rs_snprintf(link, sizeof(link), "/proc/self/fd/%d", l->prog.fd);
-	n = host_call3(__NR_readlink, gpa_of(link), gpa_of(buf), PATH_SIZE - 1);
-	if (n > 0 && n < (long)PATH_SIZE && buf[0] == '/') {
-		buf[n] = 0;
+	if (host_call2(RS_CALL_FILE_NAME, l->prog.fd, gpa_of(buf)) > 0) {
 		name = refstr_new(buf);
 		if (name) {
 			refstr_put(l->prog.name);
@@ -398,20 +393,30 @@ static long open_interp(struct loader *l)
 
 /* --- the new address space -------------------------------------------------------------------- */
 
-/* Random bytes: the host's, except for the first program, whose come with the boot page. */
+/*
+ * Random bytes, the host's: what comes with the boot page is the first program's, then several
+ * programs' worth is fetched at once (of 256 bytes Linux gives all or none). Nothing of it is used
+ * twice or stays where it was.
+ */
 static void fill_random(struct loader *l)
 {
+	static u64 kept[4][8];
+	static u32 left;
 	static bool boot_used;
 	u64 *r = (u64 *)rs_boot->random;
 	long n = 0;
 
-	while (boot_used && (n = host_call3(__NR_getrandom, gpa_of(l->rnd), sizeof(l->rnd), 0)) ==
-				    -EINTR)
+	while (boot_used && !left && (n = host_call3(__NR_getrandom, gpa_of(kept), sizeof(kept),
+						     0)) == -EINTR)
 		host_events();
-	if (n != sizeof(l->rnd)) {
-		memcpy(l->rnd, r, sizeof(l->rnd));
-		boot_used = true;
-	}
+	if (n == sizeof(kept))
+		left = ARRAY_SIZE(kept);
+	if (left)
+		r = kept[--left];
+	memcpy(l->rnd, r, sizeof(l->rnd));
+	if (r != (u64 *)rs_boot->random)
+		memset(r, 0, sizeof(l->rnd));
+	boot_used = true;
 }
 
 /* A page-aligned random distance below @range; 0 when addresses are not to be randomised. */
@@ -501,7 +506,7 @@ static long map_binary(struct loader *l, struct binary *b, u64 bias)
 		l->why = "ELF file with nothing in it to load";
 		return -ENOEXEC;
 	}
-	file = file_map_create(b->fd, lo, hi - lo, 0, b->name);
+	file = file_map_known(b->fd, &b->file->id, !b->file->unsure, lo, hi - lo, b->name);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	for (i = 0; i < img->nloads && !err; i++)

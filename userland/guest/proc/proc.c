@@ -650,6 +650,7 @@ static void __noreturn sandbox_end(int wait_status)
 	syscall_drop_spare();
 	thread_drop_spare();
 	pgtable_drop_spare();
+	file_map_drop_spare();
 	kmalloc_drop_spare();
 	page_alloc_check();
 	rs_printf("guest kernel: %lu of %lu pages and %lu objects are the kernel's at the end\n",

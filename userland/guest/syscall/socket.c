@@ -8,9 +8,15 @@
  * outgoing numbers become the host's, incoming ones get numbers of the process. No other kind of
  * control data holds any.
  *
+ * A socket that is bound to a name is a file that is made, and the program's umask applies to it;
+ * the host process has none. Linux takes the file's mode from the socket's own, less the umask: so the
+ * socket has the mode that the file shall have while it is bound. No moment at which the file has
+ * more.
+ *
  * An address could name a socket outside the sandbox, so it needs --net host; a socket pair has no
  * use for one.
  */
+#include <asm/stat.h>
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
 #include "pieces.h"
@@ -42,6 +48,9 @@ struct k_cmsghdr {
 };
 
 _Static_assert(sizeof(struct k_msghdr) == 56, "struct msghdr");
+
+#define AF_UNIX		 1
+#define S_IFSOCK	 0140000
 
 /* What the host is given. */
 struct message {
@@ -99,6 +108,43 @@ static bool net_allowed(u64 nr)
 		return true;
 	host_explain((int)nr, EPERM, NULL);
 	return false;
+}
+
+/* Does bind() of this address make a file? An abstract name, or none, does not. */
+static bool makes_file(u64 addr, u64 len)
+{
+	struct {
+		u16 family;
+		char first;
+	} __attribute__((packed)) a;
+
+	return len >= sizeof(a) && !copyin(&a, addr, sizeof(a)) && a.family == AF_UNIX && a.first;
+}
+
+long sys_bind(struct rs_frame *f)
+{
+	u64 a[6] = { ARG0(f), ARG1(f), (u32)ARG2(f) };
+	struct file *file = fd_lookup(current_proc()->files, a[0]);
+	struct stat *st = host_bounce();
+	u32 mode, mask = current_proc()->umask;
+	int host;
+	long ret;
+
+	if (!file || file->host_fd < 0 || !mask || !(rs_boot->flags & RS_BOOT_NET_HOST) ||
+	    !makes_file(a[1], a[2]))
+		return forward(__NR_bind, a);
+	host = file->host_fd;
+	if (host_call2(__NR_fstat, host, gpa_of(st)) || (st->st_mode & 0170000) != S_IFSOCK)
+		return forward(__NR_bind, a);	/* the host says what is wrong with it */
+	mode = st->st_mode & 07777;
+	ret = host_call2(__NR_fchmod, host, mode & ~mask);
+	if (ret)
+		return ret;
+	file_get(file);
+	ret = forward(__NR_bind, a);
+	host_call2(__NR_fchmod, host, mode);
+	file_put(file);
+	return ret;
 }
 
 static long gather(struct pieces *p, u64 uiov, u64 n, bool write)
