@@ -785,7 +785,8 @@ long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 
 		if (new_addr & ~PAGE_MASK ||
 		    new_addr > USER_TOP - new_len)
 			return -EINVAL;
-		if (new_addr < old + old_len && old < new_addr + new_len)
+		/* With an old length of 0 the source is as long as the duplicate. */
+		if (new_addr < old + (old_len ? old_len : new_len) && old < new_addr + new_len)
 			return -EINVAL;
 		if (new_addr < MMAP_MIN)
 			return -EPERM;

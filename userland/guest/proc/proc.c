@@ -290,6 +290,7 @@ struct process *process_create(void)
 	p->gid = rs_boot->gid;
 	p->egid = p->sgid = p->fsgid = rs_boot->egid;
 	p->umask = rs_boot->umask;
+	p->core_hard_limit = ~0ull;
 	p->dumpable = true;
 	p->start_ns = clock_monotonic();
 	p->start_tsc = rdtsc();

@@ -57,6 +57,7 @@ struct process {
 	u32 pid, ppid, pgid, sid;
 	u32 uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
 	u32 umask;
+	u64 core_limit, core_hard_limit;	/* RLIMIT_CORE: kept, there are no core files */
 	struct file *cwd;		/* working directory; fs/ */
 	char comm[16];			/* PR_SET_NAME; set by exec */
 	struct refstr *exe;		/* absolute or as given: the path that was executed */

@@ -276,7 +276,10 @@ static long limit_get(u32 which, struct rlimit64_k *r)
 	case RLIMIT_STACK: r->cur = p->mm->limit_stack; return 0;
 	case RLIMIT_AS: r->cur = p->mm->limit_as; return 0;
 	case RLIMIT_DATA: r->cur = p->mm->limit_data; return 0;
-	case RLIMIT_CORE: r->cur = r->max = 0; return 0;
+	case RLIMIT_CORE:
+		r->cur = p->core_limit;
+		r->max = p->core_hard_limit;
+		return 0;
 	case RLIMIT_NICE:
 	case RLIMIT_RTPRIO: r->cur = r->max = 0; return 0;
 	}
@@ -307,6 +310,10 @@ static long limit_set(u32 which, const struct rlimit64_k *r)
 	case RLIMIT_STACK: p->mm->limit_stack = r->cur; break;
 	case RLIMIT_AS: p->mm->limit_as = r->cur; break;
 	case RLIMIT_DATA: p->mm->limit_data = r->cur; break;
+	case RLIMIT_CORE:
+		p->core_limit = r->cur;
+		p->core_hard_limit = r->max;
+		break;
 	}
 	return 0;
 }
