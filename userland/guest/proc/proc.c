@@ -230,6 +230,7 @@ static void thread_remove(struct thread *t)
 	if (--p->nthreads)
 		count--;
 	p->used.user_tsc += sched_now_used(t);
+	p->used.faults += t->faults;
 	pid_put(t->tid);
 }
 
@@ -289,7 +290,6 @@ struct process *process_create(void)
 	p->euid = p->suid = p->fsuid = rs_boot->euid;
 	p->gid = rs_boot->gid;
 	p->egid = p->sgid = p->fsgid = rs_boot->egid;
-	p->umask = rs_boot->umask;
 	p->core_hard_limit = ~0ull;
 	p->dumpable = true;
 	p->start_ns = clock_monotonic();
@@ -312,8 +312,8 @@ static struct process *process_copy(struct process *old, const struct fork_args 
 
 	if (!p)
 		return NULL;
-	memcpy(&p->ppid, &old->ppid, offsetof(struct process, cwd) - offsetof(struct process, ppid));
-	memcpy(p->comm, old->comm, sizeof(p->comm));
+	memcpy(&p->ppid, &old->ppid, offsetof(struct process, fs) - offsetof(struct process, ppid));
+	memcpy(p->comm, thread_comm(current()), sizeof(p->comm));
 	p->exe = refstr_get(old->exe);
 	p->dumpable = old->dumpable;
 	p->no_new_privs = old->no_new_privs;
@@ -403,6 +403,7 @@ static void thread_copy_state(struct thread *t, const struct fork_args *a,
 		t->sched.fs_base = a->tls;
 	if (a->flags & CLONE_CHILD_CLEARTID)
 		t->clear_child_tid = a->child_tid;
+	memcpy(t->comm, thread_comm(old), sizeof(t->comm));
 	if (!(a->flags & CLONE_VM)) {
 		t->robust_list = old->robust_list;
 		t->robust_len = old->robust_len;
@@ -573,6 +574,7 @@ static void give_children_away(struct process *p)
 		c->parent = to;
 		c->ppid = to->pid;
 		list_add_tail(&to->children, &c->sibling);
+		signal_parent_ended(c, p);
 		if (c->state != PROCESS_ZOMBIE)
 			continue;
 		/* It was nobody's business yet: the new parent's, unless it wants no zombies. */
@@ -600,8 +602,10 @@ struct usage process_usage(const struct process *p)
 	struct usage u = p->used;
 	struct thread *t;
 
-	list_for_each(t, &p->threads, list)
+	list_for_each(t, &p->threads, list) {
 		u.user_tsc += sched_now_used(t);
+		u.faults += t->faults;
+	}
 	if (p->mm)
 		u.max_pages = max(u.max_pages, p->mm->pt.mapped);
 	return u;
@@ -714,6 +718,7 @@ static void process_end(struct process *p)
 	give_children_away(p);
 	p->state = PROCESS_ZOMBIE;
 	p->stopped = false;
+	signal_orphaned(p, p->parent);
 	parent_ignores = signal_ignores_children(p->parent);
 	signal_child(p, p->wait_status & 0x7f ? CLD_KILLED : CLD_EXITED,
 		     p->wait_status & 0x7f ? p->wait_status & 0x7f : p->wait_status >> 8);

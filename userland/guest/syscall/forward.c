@@ -224,12 +224,12 @@ static struct file *host_cwd[RS_NR_CPUS]; /* of the thread that runs this CPU; o
 
 int process_cwd(const struct process *p)
 {
-	return p->cwd->ops ? AT_FDCWD : p->cwd->host_fd;
+	return p->fs->cwd->ops ? AT_FDCWD : p->fs->cwd->host_fd;
 }
 
 void cwd_enter(void)
 {
-	struct file **at = &host_cwd[this_cpu()->id], *want = current_proc()->cwd;
+	struct file **at = &host_cwd[this_cpu()->id], *want = current_proc()->fs->cwd;
 
 	if (likely(*at == want) || unlikely(want->ops))
 		return;
@@ -271,7 +271,7 @@ long path_in(char *buf, u64 va)
 	if (*buf == '/')
 		return 0;
 	/* Nothing can be made or changed in a directory that is none of the host's. */
-	if (unlikely(current_proc()->cwd->ops))
+	if (unlikely(current_proc()->fs->cwd->ops))
 		return -ENOENT;
 	cwd_enter();
 	return 0;
@@ -762,7 +762,7 @@ static void check_broken_pipe(u64 nr, long ret)
 /* The host process's own mask is 0. */
 static void apply_umask(u64 nr, u64 a[6])
 {
-	u32 mask = current_proc()->umask;
+	u32 mask = current_proc()->fs->umask;
 
 	if (nr == __NR_mkdir || nr == __NR_mknod)
 		a[1] &= ~(u64)mask;
