@@ -12,6 +12,7 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/poll.h>
+#include "locks.h"
 #include "procfs.h"
 #include "signal.h"
 #include "stat.h"
@@ -328,7 +329,7 @@ long sys_close(struct rs_frame *f)
 	struct file *file = fd_remove(files(), (u32)ARG0(f));
 
 	/* As on Linux the number is free whatever the close of the file says. */
-	return file ? file_put(file) : -EBADF;
+	return file ? fd_close_file(files(), file) : -EBADF;
 }
 
 long sys_close_range(struct rs_frame *f)
@@ -343,7 +344,7 @@ long sys_close_range(struct rs_frame *f)
 		if (flags & 4)
 			fd_set_cloexec(files(), fd, true);
 		else
-			file_put(fd_remove(files(), fd));
+			fd_close_file(files(), fd_remove(files(), fd));
 	}
 	return 0;
 }
@@ -455,6 +456,8 @@ long sys_fcntl(struct rs_frame *f)
 	case F_SETFD: return fd_set_cloexec(files(), (u32)ARG0(f), ARG2(f) & FD_CLOEXEC);
 	case F_GETOWN: return 0;
 	}
+	if (locks_fcntl(file, cmd, ARG2(f), &ret))
+		return ret;
 	if (file->ops && object_fcntl(file, cmd, ARG2(f), &ret))
 		return ret;
 	return forward_bycmd(__NR_fcntl, RS_A_FCNTL, f, -EINVAL);
