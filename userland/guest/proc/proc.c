@@ -412,42 +412,55 @@ static void thread_copy_state(struct thread *t, const struct fork_args *a,
 	}
 }
 
-/*
- * The number into the child's memory; it is not the current one unless shared. As on Linux a bad
- * address is no error; but a child that does not learn who it is for want of memory is.
- */
-static long set_child_tid(struct thread *t, const struct fork_args *a)
+/* As on Linux a bad address is no error; but a number that is lost for want of memory is. */
+static long put_tid(u64 addr, u32 tid)
+{
+	current()->no_memory = false;
+	return put_user_u32(addr, tid) && current()->no_memory ? -ENOMEM : 0;
+}
+
+/* The child's memory is not the current one unless it is shared. */
+static long put_tids(struct thread *t, const struct fork_args *a)
 {
 	struct mm *mine = current_mm();
-	long err;
+	long err = 0;
 
-	if (!(a->flags & CLONE_CHILD_SETTID))
-		return 0;
+	if (a->flags & CLONE_PARENT_SETTID)
+		err = put_tid(a->parent_tid, t->tid);
+	if (err || !(a->flags & CLONE_CHILD_SETTID))
+		return err;
 	if (t->proc->mm != mine)
 		mm_activate(t->proc->mm);
-	current()->no_memory = false;
-	err = put_user_u32(a->child_tid, t->tid) && current()->no_memory ? -ENOMEM : 0;
+	err = put_tid(a->child_tid, t->tid);
 	if (t->proc->mm != mine)
 		mm_activate(mine);
 	return err;
 }
 
-static void vfork_wait(struct process *child)
+/* Each side lets go before it can be freed: the parent when it is killed, the child at its end. */
+static void vfork_wait(struct thread *child)
 {
 	struct thread *t = current();
 
-	while (child->vfork_parent == t)
+	child->vfork_parent = t;
+	t->vfork_child = child;
+	while (t->vfork_child)
 		if (thread_sleep(NO_DEADLINE, SLEEP_KILL) == -EINTR)
 			break;
+	if (t->vfork_child)
+		t->vfork_child->vfork_parent = NULL;
+	t->vfork_child = NULL;
 }
 
-static void vfork_done(struct process *p)
+static void vfork_done(struct thread *t)
 {
-	struct thread *t = p->vfork_parent;
+	struct thread *parent = t->vfork_parent;
 
-	p->vfork_parent = NULL;
-	if (t)
-		thread_wake(t);
+	if (likely(!parent))
+		return;
+	t->vfork_parent = NULL;
+	parent->vfork_child = NULL;
+	thread_wake(parent);
 }
 
 /* --pids, and the numbers must last. */
@@ -466,7 +479,8 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 	u32 tid;
 	long ret = -ENOMEM;
 
-	if (count >= max_pids())
+	/* Who was told to go leaves nobody behind who was not told. */
+	if (count >= max_pids() || current()->work & THREAD_WORK_EXIT)
 		return -EAGAIN;
 	tid = pid_new();
 	if (!tid)
@@ -492,21 +506,17 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 	ret = syscall_fork(t, current(), a->flags);
 	if (!ret && private && !for_host_writes(old, p->mm, mm_fork_keep))
 		ret = -ENOMEM;
-	if (!ret && a->flags & CLONE_PARENT_SETTID && put_user_u32(a->parent_tid, tid))
-		ret = -EFAULT;
 	if (!ret)
-		ret = set_child_tid(t, a);
+		ret = put_tids(t, a);
 	if (ret)
 		goto undo;
 	if (new_process) {
 		list_add_tail(&p->parent->children, &p->sibling);
 		rs_stats()->forks++;
 	}
-	if (a->flags & CLONE_VFORK)
-		p->vfork_parent = current();
 	sched_start(t);
 	if (a->flags & CLONE_VFORK)
-		vfork_wait(p);
+		vfork_wait(t);
 	return tid;
 
 undo:
@@ -708,7 +718,7 @@ static void process_end(struct process *p)
 	p->exiting = true;
 	syscall_process_end(p);
 	leave_memory(p);
-	vfork_done(p);
+	vfork_done(current());
 	if (p == first)
 		sandbox_end(p->wait_status);
 	give_children_away(p);
@@ -737,6 +747,7 @@ void thread_exit(int wait_status)
 		process_end(p);
 	} else {
 		thread_remove(t);
+		vfork_done(t);
 		if (exec && p->nthreads == 1)
 			thread_wake(exec);
 	}
@@ -791,10 +802,10 @@ long process_single_thread(void)
 	return 0;
 }
 
-void process_exec_done(struct process *p)
+void process_exec_done(void)
 {
-	p->execed = true;
-	vfork_done(p);
+	current_proc()->execed = true;
+	vfork_done(current());
 }
 
 /* --- stop and continue ------------------------------------------------------------------------ */
