@@ -16,6 +16,7 @@
 #include "proc.h"
 #include "report.h"
 #include "../lib/assert.h"
+#include "../lib/signo.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../mm/page_alloc.h"
@@ -24,11 +25,6 @@
 #define PID_MAX		32768u
 #define FIRST_REUSED	300u		/* lower numbers are given once */
 #define HASH_SIZE	256u
-
-#define CLD_EXITED	1
-#define CLD_KILLED	2
-#define CLD_STOPPED	5
-#define CLD_CONTINUED	6
 
 static struct list all = LIST_INIT(all);
 static struct list process_hash[HASH_SIZE], thread_hash[HASH_SIZE];
@@ -294,7 +290,7 @@ struct process *process_create(void)
 	p->dumpable = true;
 	p->start_ns = clock_monotonic();
 	p->start_tsc = rdtsc();
-	p->exit_signal = 17;
+	p->exit_signal = SIGCHLD;
 	last_pid = rs_boot->pid;
 	/* Outside the sandbox, yet no number of ours. */
 	pid_get(p->ppid);
@@ -582,6 +578,7 @@ static void give_children_away(struct process *p)
 		list_del(&c->sibling);
 		c->parent = to;
 		c->ppid = to->pid;
+		c->exit_signal = SIGCHLD;	/* what another wanted is nothing to the new one */
 		list_add_tail(&to->children, &c->sibling);
 		if (c->state != PROCESS_ZOMBIE)
 			continue;
@@ -645,7 +642,6 @@ static void leave_memory(struct process *p)
 static void __noreturn sandbox_end(int wait_status)
 {
 	struct process *p, *next;
-
 	u32 i;
 
 	page_alloc_stats_update();
@@ -669,35 +665,36 @@ static void __noreturn sandbox_end(int wait_status)
 	host_exit(wait_status, 0);
 }
 
-/* With --debug the others end before the first one does, so that what is left is a leak. */
-static void end_others(void)
+static bool tell_others_to_go(void)
 {
 	struct process *p;
+	bool alive = false;
+
+	list_for_each(p, &all, all) {
+		if (p == first || p->state == PROCESS_ZOMBIE)
+			continue;
+		alive = true;
+		p->exiting = true;
+		tell_threads_to_go(p);
+	}
+	return alive;
+}
+
+/*
+ * With --debug the others end before the first one does, so that what is left is a leak. Each that
+ * becomes a zombie tells so: first->child_event.
+ */
+static void end_others(void)
+{
+	struct wait_entry e;
 
 	if (!(rs_boot->flags & RS_BOOT_DEBUG))
 		return;
-	for (;;) {
-		bool alive = false;
-		struct wait_entry e;
-
-		list_for_each(p, &all, all) {
-			struct thread *t;
-
-			if (p == first || p->state == PROCESS_ZOMBIE)
-				continue;
-			alive = true;
-			p->exiting = true;
-			list_for_each(t, &p->threads, list) {
-				t->work |= THREAD_WORK_EXIT;
-				thread_wake(t);
-			}
-		}
-		if (!alive)
-			return;
-		wait_enter(&first->child_event, &e);
-		thread_sleep(clock_monotonic() + 10000000, SLEEP_ALWAYS);
-		wait_leave(&e);
-	}
+	first->exiting = true;
+	wait_enter(&first->child_event, &e);
+	while (tell_others_to_go())
+		thread_sleep(NO_DEADLINE, SLEEP_ALWAYS);
+	wait_leave(&e);
 }
 
 /* The last thread of the process: from here on it is a zombie. */
@@ -728,7 +725,9 @@ static void process_end(struct process *p)
 	signal_child(p, p->wait_status & 0x7f ? CLD_KILLED : CLD_EXITED,
 		     p->wait_status & 0x7f ? p->wait_status & 0x7f : p->wait_status >> 8);
 	wait_wake(&p->parent->child_event);
-	if (parent_ignores && p->exit_signal == 17)
+	if (unlikely(first->exiting))
+		wait_wake(&first->child_event);
+	if (parent_ignores && p->exit_signal == SIGCHLD)
 		reap(p);
 }
 
@@ -844,7 +843,7 @@ void process_continue(struct process *p)
 	list_for_each(t, &p->threads, list)
 		thread_wake(t);
 	if (p->parent) {
-		signal_child(p, CLD_CONTINUED, 18);
+		signal_child(p, CLD_CONTINUED, SIGCONT);
 		wait_wake(&p->parent->child_event);
 	}
 }
@@ -861,7 +860,7 @@ void thread_park(void)
 
 static bool is_meant(const struct process *c, s64 id, u32 options)
 {
-	bool clone_child = c->exit_signal != 17;
+	bool clone_child = c->exit_signal != SIGCHLD;
 
 	if (!(options & WAIT_ALL) && clone_child != !!(options & WAIT_CLONE))
 		return false;
