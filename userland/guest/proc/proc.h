@@ -84,7 +84,6 @@ struct process {
 	bool stopped, stop_reported, continued;
 	int stop_signal;
 	struct wait_list child_event;	/* its threads in process_wait() */
-	struct thread *vfork_parent;	/* sleeps until this one executes or ends */
 	struct thread *exec_thread;	/* waits to be the last thread */
 	struct usage used, children_used;
 };
@@ -122,6 +121,8 @@ struct thread {
 	u64 faults;
 	char comm[16];			/* see thread_comm() */
 	char *paths;			/* room for paths of the present call; syscall/ */
+	/* The first sleeps until the second executes or ends; they lead to each other or nowhere. */
+	struct thread *vfork_parent, *vfork_child;
 	struct list hash;		/* by tid */
 	struct sched_thread sched;
 	/* ranges of its memory that the host may be writing to now (syscall/forward.c) */
@@ -205,8 +206,8 @@ void thread_drop_spare(void);
  * caller gets the process's own number. -EINTR: somebody else ends or executes first.
  */
 long process_single_thread(void);
-/** process_exec_done() - a parent in vfork goes on */
-void process_exec_done(struct process *p);
+/** process_exec_done() - the current process has a new program: a parent in vfork goes on */
+void process_exec_done(void);
 
 /**
  * process_die() - the default action of a deadly signal for the current process. Prints a death

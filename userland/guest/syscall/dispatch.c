@@ -472,5 +472,5 @@ void syscall_exec_done(struct process *p)
 	t->clear_child_tid = 0;
 	t->robust_list = 0;
 	t->robust_len = 0;
-	process_exec_done(p);
+	process_exec_done();
 }

@@ -855,16 +855,16 @@ long sys_waitid(struct rs_frame *f)
 		info.pid = (s32)r.pid;
 		info.uid = r.uid;
 		if (r.status == 0xffff) {
-			info.code = 6; /* CLD_CONTINUED */
+			info.code = CLD_CONTINUED;
 			info.value = SIGCONT;
 		} else if ((r.status & 0xff) == 0x7f) {
-			info.code = 5; /* CLD_STOPPED */
+			info.code = CLD_STOPPED;
 			info.value = (u32)r.status >> 8 & 0xff;
 		} else if (r.status & 0x7f) {
-			info.code = 2; /* CLD_KILLED */
+			info.code = CLD_KILLED;
 			info.value = (u32)r.status & 0x7f;
 		} else {
-			info.code = 1; /* CLD_EXITED */
+			info.code = CLD_EXITED;
 			info.value = (u32)r.status >> 8 & 0xff;
 		}
 		ru = to_rusage(&r.used);

@@ -40,6 +40,7 @@ static char state_of(const struct proc_whose *w)
 	if (w->p->stopped)
 		return 'T';
 	switch (w->t->sched.state) {
+	case THREAD_NEW:
 	case THREAD_RUNNING:
 	case THREAD_READY: return 'R';
 	case THREAD_SLEEPING: return 'S';
