@@ -290,6 +290,7 @@ TEST(clocks_of_cpu_time)
 	struct gate go = gate_make();
 	struct timespec ts;
 	clockid_t clock;
+	int tries = 0;
 	pthread_t t;
 	pid_t pid;
 
@@ -297,14 +298,16 @@ TEST(clocks_of_cpu_time)
 	used = read_clock(CLOCK_PROCESS_CPUTIME_ID) - used;
 	if (used < 0.049 || used > now() - begin + 0.01)
 		FAIL("used %f s in %f s", used, now() - begin);
-	/* a thread that sleeps meanwhile */
-	mine = read_clock(CLOCK_THREAD_CPUTIME_ID);
-	SYS(pthread_create(&t, NULL, burns, &seconds));
-	EXPECT_EQ(pthread_getcpuclockid(t, &clock), 0);
-	EXPECT(read_clock(clock) < now() - begin);
-	SYS(pthread_join(t, NULL));
-	mine = read_clock(CLOCK_THREAD_CPUTIME_ID) - mine;
-	if (mine > 0.04)
+	/* a thread that sleeps meanwhile; an emulator that is kept from running charges it now and then */
+	do {
+		mine = read_clock(CLOCK_THREAD_CPUTIME_ID);
+		SYS(pthread_create(&t, NULL, burns, &seconds));
+		EXPECT_EQ(pthread_getcpuclockid(t, &clock), 0);
+		EXPECT(read_clock(clock) < now() - begin);
+		SYS(pthread_join(t, NULL));
+		mine = read_clock(CLOCK_THREAD_CPUTIME_ID) - mine;
+	} while (mine > 0.04 && ++tries < 20);
+	if (tries == 20)
 		FAIL("%f s for making a thread and waiting for it", mine);
 	EXPECT(read_clock(CLOCK_PROCESS_CPUTIME_ID) >= 0.098);
 	/* other processes */
