@@ -2,11 +2,42 @@
 /*
  * ringside_app.h - what the guest kernel offers to programs beyond Linux's system calls
  *
- * Programs reach it with the SYSCALL instruction and numbers that Linux does not use. Outside the ring the kernel answers ENOSYS, which is
- * how a program finds out that it has to do without.
+ * Programs reach it with the SYSCALL instruction and numbers that Linux does not use. Results are as of a Linux call: 0 or more, or -errno.
+ * Outside the ring the kernel answers ENOSYS. Without a call a program knows by its auxiliary vector (AT_RINGSIDE). <ringside/app.h> has
+ * functions for all this.
+ *
+ * Traps. What the guest kernel resolves by itself (a page that is touched for the first time, a copy after fork) no program sees. Any other
+ * exception becomes a signal, unless its vector is one of those the process takes itself (RS_SYS_UPCALL) and the thread has a stack for
+ * traps (RS_SYS_UPCALL_STACK): then the guest kernel writes a struct rs_trap_frame to that stack and the thread goes on at the process's
+ * upcall, with rsp at the frame and all other registers as they were, rflags without DF, TF, RF and AC. Returning takes no call: either the
+ * registers from the frame, then IRETQ with rsp at its @rip; or by the word below the interrupted stack's red zone, at @rsp - 136, which is
+ * never part of the frame: @rip is written there, registers and flags are loaded, and RET $128 is executed with rsp at that word. The thread's vector and x87
+ * registers are not touched by any of this: an upcall that uses them saves them.
+ *
+ * Where the frame goes: below the stack's top; below the interrupted rsp and its red zone when that is on the trap stack already, which is
+ * how traps nest; and below what was in use there when a signal handler on another stack is interrupted. The process dies, with a report
+ * that says which, when the frame and @room bytes below it do not fit, when the stack is not writable memory of the process, and when the
+ * upcall lies outside its memory or traps at its first instruction.
+ *
+ * A call that finds an address it may not use answers EFAULT as ever; that is no trap. Signals arrive as ever, also during an upcall; their
+ * frames go to the stack that was interrupted, or the alternate one.
+ *
+ * fork: the child has the upcall and its thread the trap stack, at the same addresses. vfork (CLONE_VM and CLONE_VFORK): the same, and what
+ * is in use of the stack stays. Other clones (threads): the upcall, and no trap stack. exec: neither.
  */
 #ifndef _UAPI_RINGSIDE_APP_H
 #define _UAPI_RINGSIDE_APP_H
+
+#ifndef __ASSEMBLER__
+#include <linux/types.h>
+#endif
+
+/* Type of the auxiliary vector's entry: RS_APP_ABI in the upper half of its value, features (RS_APP_*) in the lower. */
+#define AT_RINGSIDE		0x5253
+#define RS_APP_ABI		1
+#define RS_APP_UPCALL		(1u << 0)	/* RS_SYS_UPCALL and the two that follow */
+#define RS_APP_PAGES		(1u << 1)	/* RS_SYS_PROTECT and the two that follow */
+#define RS_APP_PAGE_TABLES	(1u << 2)	/* the process reads its page tables: RS_PT_BASE */
 
 #define RS_SYS_BASE		0x52530000
 
@@ -31,5 +62,140 @@
  * ENOSYS without --debug.
  */
 #define RS_SYS_INJECT		(RS_SYS_BASE + 2)
+
+/*
+ * long RS_SYS_UPCALL(entry, vectors, room): the process takes the exceptions of the set @vectors (bit N: vector N) at @entry, from now on and
+ * in all threads that have a trap stack; an empty set ends that. @room: bytes the upcall needs below a frame, to be there whenever one is
+ * made. EINVAL: a vector that is not one of RS_UPCALL_VECTORS, @room above RS_UPCALL_ROOM_MAX. @entry is not looked at before a trap.
+ */
+#define RS_SYS_UPCALL		(RS_SYS_BASE + 16)
+/* #DE #DB #BP #OF #BR #UD #NP #SS #GP #PF #MF #AC #XM */
+#define RS_UPCALL_VECTORS	0x000b787bu
+#define RS_UPCALL_ROOM_MAX	(1u << 20)
+
+/*
+ * long RS_SYS_UPCALL_STACK(base, size): [base, base + size) is the calling thread's stack for traps, and nothing on it is in use unless the
+ * thread is on it; size 0: it has none. EINVAL: it wraps, or @size is not 0 and below RS_UPCALL_STACK_MIN. It is not looked at before a trap.
+ */
+#define RS_SYS_UPCALL_STACK	(RS_SYS_BASE + 17)
+#define RS_UPCALL_STACK_MIN	1024
+
+/*
+ * long RS_SYS_TRAP_SIGNAL(frame): the upcall does not want this trap: the thread gets the registers of @frame, and the signal that the
+ * exception means without an upcall: its handler, or the end of the process. Comes back only with EFAULT, or EINVAL when @frame is not of a
+ * trap.
+ */
+#define RS_SYS_TRAP_SIGNAL	(RS_SYS_BASE + 18)
+
+/*
+ * Pages. A mapping has rights (mmap, mprotect); each page of it has these, or fewer: what RS_SYS_PROTECT has taken from it. An access that
+ * only this forbids is as any other that is not allowed: a trap or SIGSEGV, EFAULT from a call. What is taken stays with the page until it
+ * is given back: mprotect changes the mapping alone, mremap moves it along, a child of fork has it, and unmapping or dropping the page
+ * (MADV_DONTNEED) ends it. So nothing here gives more than mmap and mprotect do, writable and executable memory included.
+ */
+
+/*
+ * long RS_SYS_PROTECT(addr, len, rights): the pages of [addr, addr + len) have RS_PAGE_NONE, RS_PAGE_READ (and to execute where the mapping
+ * allows it), or RS_PAGE_WRITE: all rights of the mapping. EINVAL: not whole pages, none, other rights; ENOMEM: not mapped throughout, or no
+ * memory; EACCES: a right that the mapping does not have; EPERM: the vDSO.
+ */
+#define RS_SYS_PROTECT		(RS_SYS_BASE + 24)
+#define RS_PAGE_NONE		0
+#define RS_PAGE_READ		1
+#define RS_PAGE_WRITE		3
+
+/*
+ * long RS_SYS_PAGES(ops, n): does the @n operations struct rs_page_op at @ops in order, up to the first that fails; how many have been
+ * done. The result of each that was tried is written to it. EINVAL: n above RS_PAGE_OPS_MAX; EFAULT: when nothing has been done yet.
+ */
+#define RS_SYS_PAGES		(RS_SYS_BASE + 25)
+#define RS_PAGE_OPS_MAX		4096
+
+#define RS_OP_PROTECT		1	/* RS_SYS_PROTECT(addr, len, arg) */
+#define RS_OP_MAP		2	/* new memory at @to (0: anywhere), zero; @arg: PROT_*, RS_PAGES_*. EEXIST: something is there */
+#define RS_OP_UNMAP		3	/* as munmap(addr, len) */
+/*
+ * The memory at @addr, which must be of one mapping that is shared (RS_PAGES_SHARED, mmap's MAP_SHARED), at @to (0: anywhere) as well, with the
+ * rights @arg (PROT_*) there. EINVAL: it is not shared; EEXIST: something is at @to; EACCES: a file that may not be written, or to execute
+ * what may be written (--allow-wx).
+ */
+#define RS_OP_MAP2		4
+#define RS_PAGES_SHARED		0x100	/* RS_OP_MAP: can be mapped twice, and is shared with children */
+#define RS_PAGES_NOW		0x200	/* RS_OP_MAP: the pages are there at once */
+
+/*
+ * long RS_SYS_DIRTY(addr, len, bitmap, flags): writes a bit for each page of [addr, addr + len) to @bitmap (whole 64-bit words, the first
+ * page in bit 0 of the first): it has been written since it was there or since RS_DIRTY_CLEAR took the bit. How many there are. A page that is
+ * unmapped or dropped loses its bit. Below tables that fork has shared, the bits are those from before the fork, and accessed bits are set by
+ * whoever shares them. EINVAL: not whole pages, none, unknown flags; EFAULT; ENOMEM: nothing has been cleared then. Memory that is not
+ * mapped is not dirty.
+ */
+#define RS_SYS_DIRTY		(RS_SYS_BASE + 26)
+#define RS_DIRTY_CLEAR		(1u << 0)
+#define RS_DIRTY_ACCESSED	(1u << 1)	/* accessed, not dirty bits */
+
+/*
+ * The process's own page tables, for it to read (RS_APP_PAGE_TABLES). The entry of level 4 for an address is always there, that of the next
+ * lower level is when its entry is present and, from level 3 on, not large; otherwise reading it is a fault. Entries are the CPU's, bits 9 to
+ * 11 the guest kernel's. An access needs its right in the entries of all levels: fork shares tables and takes the write bit at the top.
+ * Other threads may change any of it at any time. These addresses are no arguments for calls (EFAULT).
+ */
+#define RS_PT_BASE		0xfffff80000000000
+#define RS_PT_INDEX(va, level)	(((__u64)(va) & 0xffffffffffff) >> (9 * (level) + 3) << 3)
+#define RS_PT_ENTRY(va, level)	/* level 1 (4 KiB) to 4 */ \
+	(*(const volatile __u64 *)(RS_PT_TABLES(level) + RS_PT_INDEX(va, level)))
+/* 496 in each of the upper @level groups of 9 bits */
+#define RS_PT_TABLES(level) \
+	((level) == 1 ? 0xfffff80000000000ul : (level) == 2 ? 0xfffff87c00000000ul : (level) == 3 ? 0xfffff87c3e000000ul : 0xfffff87c3e1f0000ul)
+#define RS_PTE_P		(1ul << 0)
+#define RS_PTE_W		(1ul << 1)
+#define RS_PTE_U		(1ul << 2)
+#define RS_PTE_A		(1ul << 5)
+#define RS_PTE_D		(1ul << 6)
+#define RS_PTE_LARGE		(1ul << 7)	/* level 2 and 3: a page, not a table */
+#define RS_PTE_NO_WRITE		(1ul << 10)	/* RS_SYS_PROTECT has taken it */
+#define RS_PTE_NO_ACCESS	(1ul << 11)
+#define RS_PTE_ADDR		0x000ffffffffff000ul
+#define RS_PTE_NX		(1ul << 63)
+
+/* rs_trap_frame.cause of a page fault; other exceptions have RS_CAUSE_EXCEPTION */
+#define RS_CAUSE_UNMAPPED	1	/* nothing is mapped there */
+#define RS_CAUSE_NO_ADDRESS	2	/* no process has anything there: not canonical, or the kernel's */
+#define RS_CAUSE_GUARD		3	/* memory that may not be accessed, and looks like the guard below a stack */
+#define RS_CAUSE_STACK_LIMIT	4	/* the stack may not grow so far */
+#define RS_CAUSE_READ		5	/* memory that may not be accessed */
+#define RS_CAUSE_WRITE		6	/* memory that may not be written */
+#define RS_CAUSE_EXEC		7	/* memory that may not be executed */
+#define RS_CAUSE_BEYOND_FILE	9	/* a mapped file beyond its end */
+#define RS_CAUSE_EXCEPTION	10
+
+#ifndef __ASSEMBLER__
+/**
+ * struct rs_page_op - one of RS_SYS_PAGES
+ * @op:     RS_OP_*
+ * @result: 0, or -errno
+ * @to:     RS_OP_MAP, RS_OP_MAP2: where the mapping is, afterwards; 0 for the others
+ */
+struct rs_page_op {
+	__u32 op;
+	__s32 result;
+	__u64 addr, len, arg, to;
+};
+
+/**
+ * struct rs_trap_frame - what the upcall finds at rsp, aligned to 64; from @rip on what IRETQ takes
+ * @addr:   the address accessed of a page fault (0 where the CPU does not tell); otherwise rip, or 0
+ * @cause:  RS_CAUSE_*
+ * @vector: 0 to 31
+ * @error:  the CPU's error code, 0 for vectors without one
+ */
+struct rs_trap_frame {
+	__u64 addr, cause;
+	__u64 r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8;
+	__u64 rax, rcx, rdx, rsi, rdi;
+	__u64 vector, error;
+	__u64 rip, cs, rflags, rsp, ss;
+};
+#endif
 
 #endif /* _UAPI_RINGSIDE_APP_H */

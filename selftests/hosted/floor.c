@@ -123,6 +123,19 @@ long clearout(u64 dst, size_t n)
 	return n > sizeof(zero) ? -EFAULT : copyout(dst, zero, n);
 }
 
+u64 floor_cr2;
+u64 read_cr2(void)
+{
+	return floor_cr2;
+}
+
+u64 copyout_trap(u64 dst, const struct rs_frame *f, u64 addr, u64 cause)
+{
+	u64 head[2] = { addr, cause };
+
+	return copyout(dst, head, sizeof(head)) ? 1 : copyout(dst + sizeof(head), f, sizeof(*f));
+}
+
 long copyinstr(char *dst, u64 src, size_t size)
 {
 	size_t i;
@@ -258,6 +271,31 @@ long mm_mremap(struct mm *m, u64 o, u64 ol, u64 nl, u32 f, u64 n)
 	(void)m, (void)o, (void)ol, (void)nl, (void)f, (void)n;
 	return 0;
 }
+/* No page tables here: what mm/pages.c does is tested with them (pages_test.c). */
+long mm_pages_protect(struct mm *m, u64 a, u64 l, u64 r)
+{
+	return -ENOSYS;
+}
+
+long mm_pages_bits_begin(struct mm *m, u64 a, u64 l, bool accessed, bool clear)
+{
+	return -ENOSYS;
+}
+
+u64 mm_pages_bits(struct mm *m, u64 a, u64 n, bool accessed, bool clear, u64 *bits)
+{
+	return 0;
+}
+
+void mm_pages_bits_end(void)
+{
+}
+
+long mm_map2(struct mm *m, u64 a, u64 l, u64 to, u64 prot)
+{
+	return -ENOSYS;
+}
+
 long mm_brk(struct mm *m, u64 a)
 {
 	(void)m;

@@ -30,6 +30,7 @@ extern long floor_fail_in;
 extern u8 floor_restored[832];		/* the last extended state that was loaded */
 extern char floor_console[65536];
 extern size_t floor_console_len;
+extern u64 floor_cr2;
 extern int floor_reported;		/* signal of the last death report */
 
 /** floor_share() - [p, p + len) is a shared mapping from now on, and nothing else is */

@@ -23,6 +23,7 @@
 #include "../../userland/guest/mm/fault.h"
 #include "../../userland/guest/mm/kmalloc.h"
 #include "../../userland/guest/mm/mm_internal.h"
+#include "../../userland/guest/mm/pages.h"
 
 #define NPROCS		10u
 #define STRETCH		64u
@@ -46,6 +47,7 @@ struct cell {
 	bool dontfork, wipe;
 	bool beyond;	/* of the file, not written yet */
 	u8 prot;
+	u8 taken;	/* from this page alone: 1 to write, 2 all rights */
 	u32 slot;	/* shared: where the value is */
 	u64 value;	/* private: both the first and the last word, if not the file's */
 };
@@ -59,7 +61,7 @@ static struct proc procs[NPROCS];
 static struct proc *cur;
 static struct { u64 value; u32 refs; } slots[NSLOTS];
 static u64 stamp = 1ull << 32;	/* no page of the file has such a value */
-static u64 failures, forks, exits, huge_maps, marks, host_writes;
+static u64 failures, forks, exits, huge_maps, marks, host_writes, takes;
 
 static u64 va(u32 i)
 {
@@ -330,7 +332,7 @@ static void touch(u32 i, bool write)
 		CHECK(r == FAULT_NO_VMA, "page %u: %d", i, r);
 		return;
 	}
-	if (!c->prot || (write && !(c->prot & PROT_WRITE))) {
+	if (!c->prot || (write && !(c->prot & PROT_WRITE)) || c->taken > !write) {
 		CHECK(r == FAULT_GUARD || r == (write ? FAULT_WRITE_DENIED : FAULT_READ_DENIED),
 		      "page %u: %d", i, r);
 		return;
@@ -464,7 +466,52 @@ static void op_madvise(u32 from, u32 to)
 		v = mm_find(cur->mm, va(i));
 		if (v && !(v->flags & VM_SHARED))
 			cur->cell[i].value = 0;
+		/* of shared anonymous memory nothing is dropped */
+		if (v && (v->file || !(v->flags & VM_SHARED)))
+			cur->cell[i].taken = 0;
 	}
+}
+
+static u8 taken_of(u32 i)
+{
+	pte_t *slot = pgtable_lookup(&cur->mm->pt, va(i), NULL);
+
+	return !slot ? 0 : *slot & PTE_NO_ACCESS ? 2 : *slot & PTE_NO_WRITE ? 1 : 0;
+}
+
+/* Rights of single pages. Of memory without any right it is not known what has been touched. */
+static void op_take(u32 from, u32 to)
+{
+	static const u32 some[] = { 0, VM_READ, VM_READ | VM_WRITE };
+	u32 rights = some[rnd_below(ARRAY_SIZE(some))], i;
+	u8 taken = !rights ? 2 : rights == VM_READ;
+	long ret, want = 0;
+	bool failed;
+
+	for (i = from; i < to && !want; i++) {
+		struct cell *c = &cur->cell[i];
+
+		if (!c->mapped)
+			want = -ENOMEM;
+		else if ((rights & VM_WRITE && !(c->prot & PROT_WRITE)) || (rights && !c->prot))
+			want = -EACCES;
+	}
+	injection_on();
+	ret = mm_pages_protect(cur->mm, va(from), (u64)(to - from) * PAGE_SIZE, rights);
+	failed = injection_off();
+	CHECK(ret == want || (failed && ret == -ENOMEM), "%ld, not %ld", ret, want);
+	for (i = from; i < to && !want; i++) {
+		struct cell *c = &cur->cell[i];
+
+		if (ret || !c->prot) {
+			CHECK(taken_of(i) == c->taken || taken_of(i) == taken);
+			c->taken = taken_of(i);
+		} else {
+			c->taken = taken;
+			CHECK(taken_of(i) == taken, "page %u", i);
+		}
+	}
+	takes += !ret;
 }
 
 /* What children shall have. */
@@ -598,7 +645,7 @@ static void cells_fork(struct proc *child)
 		if (c->mapped && c->dontfork)
 			*c = (struct cell){ 0 };
 		else if (c->wipe)
-			c->value = 0;
+			c->value = c->taken = 0;
 		if (c->mapped && c->shared)
 			slots[c->slot].refs++;
 	}
@@ -617,7 +664,7 @@ static u32 pin_some(void)
 		u32 i = rnd_below(NCELLS);
 		struct cell *c = &cur->cell[i];
 
-		if (!n && (!c->mapped || c->shared || c->beyond || !(c->prot & PROT_WRITE) ||
+		if (!n && (!c->mapped || c->shared || c->taken || c->beyond || !(c->prot & PROT_WRITE) ||
 			   access(va(i), true, &gpa)))
 			return 0;
 		pins[n].cell = i;
@@ -859,6 +906,9 @@ static void step(void)
 	case 6:
 		op_mremap(from, to);
 		break;
+	case 12:
+		op_take(from, to);
+		break;
 	case 7:
 		op_fork();
 		break;
@@ -917,7 +967,7 @@ static void test_random(u64 rounds)
 	       (u64)core_boot.stats.cow_copies - copies,
 	       (u64)core_boot.stats.table_copies - tables);
 	CHECK(forks > rounds / 1000 && exits > rounds / 1000 && failures > rounds / 1000 &&
-	      huge_maps && marks > rounds / 1000 && host_writes > rounds / 10000 && core_boot.stats.cow_copies > copies &&
+	      huge_maps && marks > rounds / 1000 && takes > rounds / 1000 && host_writes > rounds / 10000 && core_boot.stats.cow_copies > copies &&
 	      core_boot.stats.table_copies > tables);
 	PASS("fork tree: %lu random operations as the model says, nothing leaked", i);
 }

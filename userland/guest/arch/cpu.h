@@ -229,6 +229,7 @@ static inline void set_user_gs_base(u64 v)
 		asm volatile("wrgsbase %0" : : "r"(v));
 }
 #else
+u64 read_cr2(void);
 /* A CPU is a thread there, and there may be fewer real ones than that. */
 int sched_yield(void);
 static inline void cpu_relax(void)

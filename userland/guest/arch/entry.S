@@ -194,6 +194,15 @@ trap_common:
 	testb	$3, FRAME_CS(%rsp)
 	jz	trap_kernel
 	xor	%ebp, %ebp
+	/*
+	 * A thread that may want this trap itself is asked first. If so there is nothing to look at
+	 * on the way back: no code has run that makes work, and what the host announces
+	 * meanwhile comes with an interrupt of its own. The upcall's address has been checked.
+	 */
+	mov	FRAME_SIZE - KSTACK_SIZE + KSTACK_THREAD(%rsp), %rax
+	cmpq	$0, THREAD_UPCALL(%rax)
+	jne	trap_upcall
+trap_user:
 	call	rs_trap
 trap_return:
 	IF_WORK	trap_work, %rax, FRAME_SIZE
@@ -205,9 +214,17 @@ iret_user:
 	mov	FRAME_RIP(%rsp), %rax
 	shr	$47, %rax
 	jnz	trap_bad_rip
+iret_restore:
 	RESTORE_REGS
 	add	$16, %rsp
 	iretq
+
+trap_upcall:
+	call	upcall_fast
+	test	%al, %al
+	jnz	iret_restore
+	mov	%rsp, %rdi
+	jmp	trap_user
 
 trap_work:
 	mov	%rsp, %rdi

@@ -21,12 +21,18 @@ typedef u64 pte_t;
 #define PTE_PS		(1ul << 7)	/* levels 2 and 3: maps a page of 2 MiB, 1 GiB */
 #define PTE_G		(1ul << 8)
 #define PTE_OWNED	(1ul << 9)	/* ours: holds a reference on the arena page it maps */
+/* ours: rights of this page that the process has taken from itself (mm/pages.c) */
+#define PTE_NO_WRITE	(1ul << 10)
+#define PTE_NO_ACCESS	(1ul << 11)
+#define PTE_TAKEN	(PTE_NO_WRITE | PTE_NO_ACCESS)
 #define PTE_NX		(1ul << 63)
 #define PTE_ADDR	0x000ffffffffff000ul
 
 #define PT_LEVELS	4
 #define PT_ENTRIES	512
 #define PT_KERNEL_FIRST	256		/* first PML4 entry of the kernel's half */
+/* The PML4 entry that leads back to the PML4 itself: ring 3 reads its tables there (pgtable.c). */
+#define PT_SELF		496
 
 /** pt_shift() - log2 of what one entry of @level maps */
 static inline unsigned int pt_shift(int level)
@@ -42,6 +48,14 @@ static inline u64 pt_size(int level)
 static inline unsigned int pt_index(u64 va, int level)
 {
 	return va >> pt_shift(level) & (PT_ENTRIES - 1);
+}
+
+/** pt_self() - where ring 3 sees the entry of @level for @va */
+static inline u64 pt_self(u64 va, int level)
+{
+	while (level--)
+		va = (va >> 9 & ((1ul << 39) - 1)) | (u64)PT_SELF << 39;
+	return (va & ~7ull) | 0xffffull << 48;
 }
 
 #endif

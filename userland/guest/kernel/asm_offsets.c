@@ -26,6 +26,7 @@ void asm_offsets(void)
 	DEFINE(KSTACK_SHARED, offsetof(struct kstack, shared));
 	DEFINE(KSTACK_THREAD, offsetof(struct kstack, thread));
 	DEFINE(THREAD_PROC, offsetof(struct thread, proc));
+	DEFINE(THREAD_UPCALL, offsetof(struct thread, upcall_stack.first));
 	DEFINE(THREAD_WORK, offsetof(struct thread, work));
 	DEFINE(CPU_SIZE, sizeof(struct cpu));
 	DEFINE(CPU_KSTACK_TOP, offsetof(struct cpu, kstack_top));

@@ -11,6 +11,7 @@
  *	none, write	new page of zeros		new page, copied	window, writable
  *	no write bit	last owner: write bit back, otherwise a copy		write bit
  *	no P bit	rights as they are now (it was PROT_NONE for a while)
+ *	taken		not allowed: the process has closed the page (pages.c)
  *
  * "Write bit" is that of all levels: below tables shared by fork there is none, and pgtable_leaf()
  * makes them our own (pgtable.c, fork.c).
@@ -54,6 +55,11 @@ const char *fault_cause_text(enum fault_cause c)
 		[FAULT_NO_MEMORY] = "out of memory: the sandbox's memory is used up (see --memory)",
 		[FAULT_BEYOND_FILE] = "access to a mapped file beyond its end",
 		[FAULT_OTHER] = "exception",
+		[FAULT_UPCALL_ADDRESS] = "its upcall is at an address no process can have",
+		[FAULT_UPCALL_ENTRY] = "its upcall traps at its first instruction",
+		[FAULT_UPCALL_OVERFLOW] = "trap stack overflow: no room for another trap",
+		[FAULT_UPCALL_STACK_ADDRESS] = "its trap stack is at an address no process can have",
+		[FAULT_UPCALL_STACK] = "its trap stack is not writable memory",
 	};
 
 	return (size_t)c < ARRAY_SIZE(text) ? text[c] : "unknown";
@@ -198,12 +204,6 @@ static enum fault_cause fill(struct mm *mm, struct vma *v, u64 addr, u32 access,
 	return FAULT_OK;
 }
 
-/* Pairs with the release in page_put(): whoever else had it has finished with it. */
-static bool last_owner(u64 gpa)
-{
-	return __atomic_load_n(&gpa_page(gpa)->refs, __ATOMIC_ACQUIRE) == 1;
-}
-
 /* Something is there, with fewer rights than the VMA gives. */
 static enum fault_cause upgrade(struct mm *mm, const struct vma *v, u64 addr, u32 access,
 				pte_t *slot)
@@ -212,10 +212,16 @@ static enum fault_cause upgrade(struct mm *mm, const struct vma *v, u64 addr, u3
 	enum fault_cause c;
 	struct page *p;
 
+	if (unlikely(old & PTE_TAKEN)) {
+		if (access & FAULT_WRITE)
+			return FAULT_WRITE_DENIED;
+		if (old & PTE_NO_ACCESS)
+			return access & FAULT_EXEC ? FAULT_EXEC_DENIED : FAULT_READ_DENIED;
+	}
 	if (access & FAULT_WRITE && !(old & PTE_W)) {
 		u64 gpa = old & PTE_ADDR;
 
-		if (!(v->flags & VM_SHARED) && !(old & PTE_OWNED && last_owner(gpa))) {
+		if (!(v->flags & VM_SHARED) && !(old & PTE_OWNED && page_last_owner(gpa))) {
 			c = own_copy(gpa, &p);
 			if (c)
 				return c;

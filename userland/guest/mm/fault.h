@@ -23,6 +23,12 @@ enum fault_cause {
 	FAULT_NO_MEMORY,	/* the arena is used up */
 	FAULT_BEYOND_FILE,	/* file mapping beyond the end of the file, or I/O error */
 	FAULT_OTHER,		/* not a memory access: see thread.fault.vector */
+	/* why an exception could not be delivered to a process that takes it itself */
+	FAULT_UPCALL_ADDRESS,	/* the upcall is at an address no process has */
+	FAULT_UPCALL_ENTRY,	/* its first instruction traps */
+	FAULT_UPCALL_OVERFLOW,	/* no room on the trap stack */
+	FAULT_UPCALL_STACK_ADDRESS,	/* the trap stack is at an address no process has */
+	FAULT_UPCALL_STACK,	/* it is not writable memory */
 };
 
 /** fault_init() - boot, once the page allocator works */

@@ -138,7 +138,8 @@ no_memory:
 
 /*
  * Can the host be writing to the page at @addr? Such a page is private, there, and the parent's alone
- * (but for the host's reference), since its own write would have made it so.
+ * (but for the host's reference), since its own write would have made it so. A page that may not be
+ * written any more, by its mapping or for itself, is treated as any.
  */
 static bool may_be_written(struct mm *mm, u64 addr)
 {
@@ -148,7 +149,7 @@ static bool may_be_written(struct mm *mm, u64 addr)
 	if (!v || v->flags & VM_SHARED || !(v->flags & VM_WRITE))
 		return false;
 	slot = pgtable_lookup(&mm->pt, addr & PAGE_MASK, NULL);
-	return slot && *slot & PTE_OWNED;
+	return slot && *slot & PTE_OWNED && !(*slot & PTE_TAKEN);
 }
 
 /* The parent's alone, whatever the caller says: then giving back its write bit is right. */

@@ -97,6 +97,12 @@ static inline void *page_ptr(const struct page *p)
 	return gpa_ptr(page_gpa(p));
 }
 
+/** page_last_owner() - nobody else has a reference. Pairs with the release in page_put(). */
+static inline bool page_last_owner(u64 gpa)
+{
+	return __atomic_load_n(&gpa_page(gpa)->refs, __ATOMIC_ACQUIRE) == 1;
+}
+
 /** gpa_is_arena() - there is a struct page for it (the file window has none) */
 static inline bool gpa_is_arena(u64 gpa)
 {

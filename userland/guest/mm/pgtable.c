@@ -41,7 +41,13 @@
  * copied table needs no flush, as no writable translation of it can exist. A copied table is
  * flushed before the reference on the original goes: the CPU may hold a pointer to it. Getting a
  * write bit back needs none.
+ *
+ * Self-map. Entry PT_SELF of each top-level table leads to that table, for ring 3 to read and not to
+ * write: there all tables of the lower half are pages of memory, found by pt_self(). Those of the
+ * kernel's half are not for ring 3 by their own entries. To the TLB this is one more way to a table:
+ * where a table is replaced, its page there is flushed as well; where one goes, everything is.
  */
+#include <ringside_app.h>
 #include "pgtable.h"
 #include "../arch/tlb.h"
 #include "../lib/assert.h"
@@ -49,6 +55,9 @@
 
 #define TABLE_RIGHTS	(PTE_P | PTE_W | PTE_U | PTE_A)
 #define GATHER_MAX	64
+_Static_assert(((u64)PT_SELF << 39 | 0xffffull << 48) == RS_PT_BASE && PTE_NO_WRITE == RS_PTE_NO_WRITE &&
+	       PTE_NO_ACCESS == RS_PTE_NO_ACCESS, "programs read it");
+
 #define FLUSH_EACH_MAX	16	/* so many pages are flushed one by one, more all at once */
 
 static u64 kernel_root;
@@ -209,6 +218,7 @@ static struct page *root_new(void)
 			       (pte_t *)gpa_ptr(kernel_root) + PT_KERNEL_FIRST,
 			       (PT_ENTRIES - PT_KERNEL_FIRST) * sizeof(pte_t));
 	}
+	((pte_t *)page_ptr(p))[PT_SELF] = page_gpa(p) | PTE_P | PTE_U | PTE_A | PTE_NX;
 	p->flags = PG_TABLE;
 	p->priv = 0;
 	return p;
@@ -341,6 +351,7 @@ static noinline pte_t *table_own(struct pgtable *pt, u64 va, pte_t *slot, int le
 	p->priv = old->priv;
 	*slot = page_gpa(p) | TABLE_RIGHTS;
 	rs_stats()->table_copies++;
+	tlb_flush_page_here(pt_self(va, level));
 	tlb_flush_page(va);
 	table_put(old, level);
 	return page_ptr(p);
@@ -403,8 +414,10 @@ static pte_t *split(struct pgtable *pt, u64 va, pte_t *slot)
 		table[i] = (old & ~PTE_PS) + (i << PAGE_SHIFT);
 	table_page(table)->priv = PT_ENTRIES;
 	*slot = gpa_of(table) | TABLE_RIGHTS;
-	if (old & PTE_P)
+	if (old & PTE_P) {
+		tlb_flush_page_here(pt_self(va, 1));
 		tlb_flush_page(va);
+	}
 	return table;
 }
 
@@ -821,6 +834,64 @@ bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t 
 	}
 	gather_flush(&g);
 	return true;
+}
+
+bool pgtable_bits_prepare(struct pgtable *pt, u64 start, u64 end, pte_t bit)
+{
+	return own_range(pt, start, end, bit, 0);
+}
+
+/* The same for @n entries of one table, 8 at a time while none has it. */
+static u64 table_bits(pte_t *slot, u32 n, pte_t bit, bool clear)
+{
+	u64 word = 0;
+	u32 i = 0;
+
+	while (i < n) {
+		if (n - i >= 8 && !((slot[i] | slot[i + 1] | slot[i + 2] | slot[i + 3] |
+				     slot[i + 4] | slot[i + 5] | slot[i + 6] | slot[i + 7]) & bit)) {
+			i += 8;
+			continue;
+		}
+		if (slot[i] & bit) {
+			word |= 1ull << i;
+			/* another CPU may set others meanwhile */
+			if (clear)
+				__atomic_and_fetch(&slot[i], ~bit, __ATOMIC_RELAXED);
+		}
+		i++;
+	}
+	return word;
+}
+
+u64 pgtable_bits(struct pgtable *pt, u64 va, u32 n, pte_t bit, bool clear)
+{
+	u64 word = 0, run;
+	u32 i;
+
+	for (i = 0; i < n; i += run, va += run << PAGE_SHIFT) {
+		pte_t *table = gpa_ptr(pt->root), *slot;
+		int l;
+
+		for (l = PT_LEVELS; ; l--) {
+			slot = &table[pt_index(va, l)];
+			if (l == 1 || !*slot || is_leaf(*slot, l))
+				break;
+			table = table_of(*slot);
+		}
+		run = l == 1 ? PT_ENTRIES - pt_index(va, 1) :
+		      (pt_size(l) - (va & (pt_size(l) - 1))) >> PAGE_SHIFT;
+		run = min(run, (u64)(n - i));
+		if (l == 1) {
+			word |= table_bits(slot, (u32)run, bit, clear) << i;
+		} else if (*slot & bit) {
+			/* one bit for all pages of a large one */
+			word |= (run == 64 ? ~0ull : (1ull << run) - 1) << i;
+			if (clear)
+				__atomic_and_fetch(slot, ~bit, __ATOMIC_RELAXED);
+		}
+	}
+	return word;
 }
 
 /*

@@ -79,6 +79,20 @@ pte_t *pgtable_leaf(struct pgtable *pt, u64 va);
  * may be shared: not to be changed, and its write bit is not the whole truth.
  */
 pte_t *pgtable_lookup(const struct pgtable *pt, u64 va, int *level);
+/** pgtable_peek() - the entry of level 1 for @va as it is now; 0 when there is no such table */
+static always_inline pte_t pgtable_peek(const struct pgtable *pt, u64 va)
+{
+	pte_t e = pt->root | PTE_P;
+	int l;
+
+#pragma GCC unroll 4
+	for (l = PT_LEVELS; l; l--) {
+		if (unlikely((e & (PTE_P | PTE_PS)) != PTE_P))
+			return 0;
+		e = ((pte_t *)gpa_ptr(e & PTE_ADDR))[pt_index(va, l)];
+	}
+	return e;
+}
 /**
  * pgtable_present() - the leaf entry of @va and its level, if an access with the rights @want
  * (PTE_P, PTE_W) succeeds now, else NULL
@@ -109,6 +123,13 @@ bool pgtable_unmap_prepare(struct pgtable *pt, u64 start, u64 end);
  * pages at the edges; false without memory, then no right has changed
  */
 bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t set);
+/**
+ * pgtable_bits() - which of the @n (at most 64) pages from @va have @bit (PTE_D, PTE_A) in their
+ * leaf; @clear: they lose it, and the caller flushes. Bit N: page N. Clearing needs
+ * pgtable_bits_prepare() of the range, which fails without memory and changes nothing then.
+ */
+u64 pgtable_bits(struct pgtable *pt, u64 va, u32 n, pte_t bit, bool clear);
+bool pgtable_bits_prepare(struct pgtable *pt, u64 start, u64 end, pte_t bit);
 /**
  * pgtable_move_prepare() - does what needs memory, so that pgtable_move() cannot fail; false
  * without. Leaves empty tables at the target, which pgtable_unmap() of it removes.

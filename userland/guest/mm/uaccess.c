@@ -12,19 +12,6 @@
 #include "../arch/trap.h"
 #include "../lib/string.h"
 
-
-static always_inline void user_begin(void)
-{
-	if (cpu_has.smap)
-		asm volatile("stac" ::: "memory");
-}
-
-static always_inline void user_end(void)
-{
-	if (cpu_has.smap)
-		asm volatile("clac" ::: "memory");
-}
-
 /* Bytes (and words) not copied; 0 when all went well. */
 static always_inline size_t copy_fixed(void *dst, const void *src, size_t n)
 {

@@ -15,6 +15,8 @@
 #ifndef RS_MM_UACCESS_H
 #define RS_MM_UACCESS_H
 
+#include "../arch/frame.h"
+#include "../arch/trap.h"
 #include "vma.h"
 
 /**
@@ -36,6 +38,45 @@ static inline bool user_range_ok(u64 addr, u64 len)
 /** copyin(), copyout() - @n bytes; 0 or -EFAULT (then some of them may have been copied) */
 long copyin(void *dst, u64 src, size_t n);
 long copyout(u64 dst, const void *src, size_t n);
+/**
+ * copyout_trap() - a struct rs_trap_frame (uapi/ringside_app.h) to @dst: two words, then the frame;
+ * user_range_ok() is the caller's business. 0, or not when it has failed
+ */
+#ifdef RS_HOSTED
+u64 copyout_trap(u64 dst, const struct rs_frame *f, u64 addr, u64 cause);
+#else
+static always_inline void user_begin(void)
+{
+	if (cpu_has.smap)
+		asm volatile("stac" ::: "memory");
+}
+
+static always_inline void user_end(void)
+{
+	if (cpu_has.smap)
+		asm volatile("clac" ::: "memory");
+}
+
+static always_inline u64 copyout_trap(u64 dst, const struct rs_frame *f, u64 addr, u64 cause)
+{
+	u64 left = sizeof(*f) / 8;
+
+	user_begin();
+	asm volatile("1:	mov	%[addr], (%[to])\n"
+		     "2:	mov	%[cause], 8(%[to])\n"
+		     "	add	$16, %[to]\n"
+		     "3:	rep movsq\n"
+		     "4:\n"
+		     EXTABLE(1b, 4b)
+		     EXTABLE(2b, 4b)
+		     EXTABLE(3b, 4b)
+		     : [to] "+D"(dst), "+S"(f), "+c"(left)
+		     : [addr] "r"(addr), [cause] "r"(cause)
+		     : "memory");
+	user_end();
+	return left;
+}
+#endif
 /** clearout() - @n zero bytes to the process; 0 or -EFAULT */
 long clearout(u64 dst, size_t n);
 /**

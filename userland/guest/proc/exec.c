@@ -18,6 +18,7 @@
 #include <linux/auxvec.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
+#include <ringside_app.h>
 #include "exec.h"
 #include "elf.h"
 #include "sched.h"
@@ -636,6 +637,7 @@ static void aux_fill(struct loader *l, struct aux *a, u64 platform, u64 random)
 	aux_add(a, AT_HWCAP2, rs_boot->hwcap2);
 	aux_add(a, AT_EXECFN, l->execfn);
 	aux_add(a, AT_PLATFORM, platform);
+	aux_add(a, AT_RINGSIDE, (u64)RS_APP_ABI << 32 | RS_APP_UPCALL | RS_APP_PAGES | RS_APP_PAGE_TABLES);
 	aux_add(a, AT_NULL, 0);
 }
 

@@ -400,6 +400,7 @@ static void thread_copy_state(struct thread *t, const struct fork_args *a,
 	if (a->flags & CLONE_CHILD_CLEARTID)
 		t->clear_child_tid = a->child_tid;
 	memcpy(t->comm, thread_comm(old), sizeof(t->comm));
+	upcall_fork(t, a->flags);
 	if (!(a->flags & CLONE_VM)) {
 		t->robust_list = old->robust_list;
 		t->robust_len = old->robust_len;

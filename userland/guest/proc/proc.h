@@ -30,6 +30,7 @@
 #include "../mm/vma.h"
 #include "../mm/fault.h"
 #include "sched.h"
+#include "upcall.h"
 
 struct fd_table;	/* fs/ */
 struct process_fs;	/* syscall/ */
@@ -57,6 +58,7 @@ struct process {
 	u32 pid, ppid, pgid, sid;
 	u32 uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
 	u64 core_limit, core_hard_limit;	/* RLIMIT_CORE: kept, there are no core files */
+	struct upcall upcall;			/* exceptions it takes itself */
 	struct process_fs *fs;		/* working directory and umask; NULL when it is a zombie */
 	char comm[16];			/* see thread_comm() */
 	struct refstr *exe;		/* absolute or as given: the path that was executed */
@@ -95,6 +97,9 @@ struct fault_info {
 	u64 addr;			/* CR2 for page faults, else rip */
 	enum fault_cause cause;
 	int sig, code;			/* SIGSEGV and SEGV_MAPERR, say */
+	/* of the trap that could not be delivered, when @cause says why (FAULT_UPCALL_*) */
+	enum fault_cause trap_cause;
+	u64 trap_addr;
 };
 
 /** struct thread - what runs */
@@ -111,6 +116,7 @@ struct thread {
 	u64 rseq;			/* registered area, 0 without */
 	u32 rseq_len, rseq_sig;
 	struct fault_info fault;	/* the last one */
+	struct upcall_stack upcall_stack;
 	/*
 	 * A copy from or to its memory failed because no page was left: not a bad address, so that
 	 * a call's EFAULT becomes ENOMEM, and a signal that cannot be delivered for it is the end.

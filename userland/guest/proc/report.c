@@ -347,6 +347,13 @@ void report_death(struct thread *th, int sig, const struct fault_info *fault)
 		text_printf(&t, "%s\n", vector_text(fault->vector));
 	else
 		text_printf(&t, "%s\n", fault_cause_text(fault->cause));
+	if (fault && fault->trap_cause) {
+		text_printf(&t, "  the trap: %s", fault->trap_cause == FAULT_OTHER ?
+			    vector_text(fault->vector) : fault_cause_text(fault->trap_cause));
+		if (fault->trap_addr)
+			text_printf(&t, ", %#lx", fault->trap_addr);
+		text_putc(&t, '\n');
+	}
 	if (fault && fault->cause && fault->cause != FAULT_OTHER) {
 		text_printf(&t, "  address %#lx: ", fault->addr);
 		put_area(&t, mm, fault->addr);

@@ -16,6 +16,7 @@
 #include "async.h"
 #include "futex.h"
 #include "inject.h"
+#include "pages.h"
 #include "signal.h"
 #include "symbols.h"
 #include "syscall.h"
@@ -79,8 +80,50 @@ static long bench(u64 op, u64 n)
 	return __builtin_ia32_rdtsc() - t;
 }
 
+/* Comes back with the result only when nothing has become of it. */
+static long trap_signal(struct rs_frame *f)
+{
+	long err = upcall_decline(f, ARG0(f));
+
+	if (err)
+		return err;
+	signal_fault(f);
+	return (long)f->rax;
+}
+
+static long app_upcall(struct rs_frame *f)
+{
+	return upcall_set(ARG0(f), ARG1(f), ARG2(f));
+}
+
+static long app_upcall_stack(struct rs_frame *f)
+{
+	return upcall_set_stack(ARG0(f), ARG1(f));
+}
+
+/* Those that are made often, from RS_SYS_UPCALL on. */
+#define APP_CALLS 16
+static const sys_fn app_handlers[APP_CALLS] = {
+	[RS_SYS_UPCALL - RS_SYS_UPCALL] = app_upcall,
+	[RS_SYS_UPCALL_STACK - RS_SYS_UPCALL] = app_upcall_stack,
+	[RS_SYS_TRAP_SIGNAL - RS_SYS_UPCALL] = trap_signal,
+	[RS_SYS_PROTECT - RS_SYS_UPCALL] = app_protect,
+	[RS_SYS_PAGES - RS_SYS_UPCALL] = app_pages,
+	[RS_SYS_DIRTY - RS_SYS_UPCALL] = app_dirty,
+};
+
+static always_inline sys_fn handler_of(u32 nr)
+{
+	if (likely(nr < RS_NR_SYSCALLS))
+		return handlers[nr];
+	nr -= RS_SYS_UPCALL;
+	return nr < APP_CALLS ? app_handlers[nr] : NULL;
+}
+
 static long app_call(struct rs_frame *f, u64 nr)
 {
+	if (handler_of((u32)nr))
+		return handler_of((u32)nr)(f);
 	if (nr == RS_SYS_INJECT)
 		return rs_boot->flags & RS_BOOT_DEBUG ? inject_set(ARG0(f)) : -ENOSYS;
 	if (nr != RS_SYS_BENCH && nr != RS_SYS_EXITS)
@@ -257,7 +300,7 @@ static noinline long dispatch_slow(struct rs_frame *f, u64 nr)
  */
 static noinline void syscall_locked(struct rs_frame *f, struct thread *t, u32 nr)
 {
-	sys_fn fn = nr < RS_NR_SYSCALLS ? handlers[nr] : NULL;
+	sys_fn fn = handler_of(nr);
 	long ret;
 
 	sched_enter();
@@ -277,7 +320,7 @@ void rs_syscall(struct rs_frame *f)
 {
 	struct thread *t = current();
 	u32 nr = (u32)f->error; /* Linux looks at 32 bits of rax, too */
-	sys_fn fn = nr < RS_NR_SYSCALLS ? handlers[nr] : NULL;
+	sys_fn fn = handler_of(nr);
 	long ret;
 
 	if (unlikely(!fn || not_plain)) {
@@ -472,5 +515,6 @@ void syscall_exec_done(struct process *p)
 	t->clear_child_tid = 0;
 	t->robust_list = 0;
 	t->robust_len = 0;
+	upcall_reset();
 	process_exec_done();
 }

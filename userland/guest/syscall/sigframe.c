@@ -43,7 +43,9 @@ struct sigcontext_k {
 	u64 r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip,
 		rflags;
 	u16 cs, gs, fs, ss;
-	u64 err, trapno, oldmask, cr2, fpstate, reserved[8];
+	u64 err, trapno, oldmask, cr2, fpstate;
+	u64 trap_stack; /* reserved on Linux: see upcall_signal() */
+	u64 reserved[7];
 };
 
 struct frame {
@@ -197,6 +199,7 @@ long sigframe_build(struct rs_frame *f, const struct k_sigaction *act, const str
 		    u64 mask, struct signal_thread *st, const struct fault_info *fault)
 {
 	struct frame s;
+	const struct upcall_stack *traps = &current()->upcall_stack;
 	bool on = sigframe_on_altstack(st, f->rsp), alt = false;
 	u64 sp = f->rsp - RED_ZONE, at, fp;
 
@@ -205,7 +208,9 @@ long sigframe_build(struct rs_frame *f, const struct k_sigaction *act, const str
 	 */
 	if (!(act->flags & SA_RESTORER) || act->handler >= USER_TOP)
 		return -EFAULT;
-	if ((act->flags & SA_ONSTACK) && !(st->alt.flags & SS_DISABLE) && !on) {
+	/* A handler on the alternate stack may have been interrupted by the upcall that is now. */
+	if ((act->flags & SA_ONSTACK) && !(st->alt.flags & SS_DISABLE) && !on &&
+	    !(traps->used && upcall_on_stack(traps, f->rsp))) {
 		sp = st->alt.sp + st->alt.size;
 		alt = true;
 	}
@@ -249,8 +254,10 @@ long sigframe_build(struct rs_frame *f, const struct k_sigaction *act, const str
 		s.uc.mc.trapno = fault->vector;
 		s.uc.mc.cr2 = fault->addr;
 	}
+	s.uc.mc.trap_stack = traps->used;
 	if (put_xstate(fp) || copyout(at, &s, sizeof(s)))
 		return -EFAULT;
+	upcall_signal(f->rsp);
 	if (alt && ((u32)st->alt.flags & SS_AUTODISARM))
 		st->alt = (struct k_stack){ .flags = SS_DISABLE };
 	f->rdi = info->signo;
@@ -295,6 +302,7 @@ long sigframe_return(struct rs_frame *f, u64 *mask, struct signal_thread *st)
 	f->ss = USER_SS;
 	frame_set_flags(f, c->rflags);
 	f->vector = RS_VECTOR_RESTORED;
+	upcall_signal_return(c->trap_stack);
 	*mask = s.uc.sigmask;
 	/*
 	 * As sigaltstack would, errors being nobody's to see: it takes back what an armed stack

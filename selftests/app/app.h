@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * app.h - what the tests of the ring's own offers share
+ *
+ * The same binary runs natively and in the ring. A test that is about the ring begins with NEEDS(feature); it is skipped where there is none,
+ * and in-vm sees to it that nothing is skipped in the ring.
+ */
+#ifndef SELFTESTS_APP_H
+#define SELFTESTS_APP_H
+
+#include <ringside/app.h>
+#include "proc.h"
+
+#define NEEDS(feature) do {								\
+	if (!rs_app_features())								\
+		SKIP("no ring");							\
+	ASSERT_EQ(rs_app_features() & (feature), (feature));				\
+} while (0)
+
+#define VEC_DE	0
+#define VEC_DB	1
+#define VEC_BP	3
+#define VEC_UD	6
+#define VEC_SS	12
+#define VEC_GP	13
+#define VEC_PF	14
+#define VEC_MF	16
+#define VEC_AC	17
+#define VEC_XM	19
+
+#endif /* SELFTESTS_APP_H */

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * internal.h - what the files of the library share, upcall.S among them
+ */
+#ifndef RSAPP_INTERNAL_H
+#define RSAPP_INTERNAL_H
+
+#define HIDDEN __attribute__((visibility("hidden")))
+
+/* --- for upcall.S, which cannot read C: checked in trap.c --- */
+#define TF_REGS		16	/* rs_trap_frame.r15 */
+#define TF_RDI		128
+#define TF_VECTOR	136
+#define TF_RBX		56
+#define TF_RIP		152
+#define TF_CS		160
+#define TF_RFLAGS	168
+#define TF_RSP		176
+#define TF_SIZE		192
+#define HANDLER_SHIFT	4	/* log2 sizeof(struct handler) */
+
+#endif

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+/*
+ * trap.c - exceptions as function calls
+ *
+ * The process has one upcall (upcall.S), which calls a handler by the vector. The kernel is told a vector
+ * when it gets a handler and after the handler is in the table, so that the upcall finds it; and that it has
+ * none any more before it is taken out. What was under way meanwhile finds NULL and declines.
+ */
+#include <cpuid.h>
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <ringside/app.h>
+#include "internal.h"
+
+/** struct handler - of a vector; upcall.S looks here */
+struct handler {
+	rs_trap_fn fn;
+	uint32_t flags, reserved;
+};
+
+HIDDEN void rs_app_upcall(void);
+HIDDEN void rs_app_upcall_fxsave(void);
+HIDDEN struct handler rs_app_handlers[32];
+HIDDEN uint64_t rs_app_xsave_size;	/* of the area below a frame, a multiple of 64 */
+static void (*upcall)(void);	/* that of the two this CPU can execute */
+HIDDEN uint32_t rs_app_vectors;	/* that the kernel has been told */
+
+_Static_assert(offsetof(struct rs_trap_frame, r15) == TF_REGS &&
+	       offsetof(struct rs_trap_frame, rdi) == TF_RDI &&
+	       offsetof(struct rs_trap_frame, vector) == TF_VECTOR &&
+	       offsetof(struct rs_trap_frame, rbx) == TF_RBX &&
+	       offsetof(struct rs_trap_frame, rip) == TF_RIP &&
+	       offsetof(struct rs_trap_frame, cs) == TF_CS &&
+	       offsetof(struct rs_trap_frame, rflags) == TF_RFLAGS &&
+	       offsetof(struct rs_trap_frame, rsp) == TF_RSP &&
+	       sizeof(struct rs_trap_frame) == TF_SIZE, "upcall.S counts on it");
+_Static_assert(sizeof(struct handler) == 1u << HANDLER_SHIFT, "found by a shift");
+
+#define HANDLER_FRAME	256	/* what a function may call its own at the least */
+
+static void measure(void)
+{
+	unsigned int a, b, c, d;
+	uint64_t size = 512;
+
+	if (rs_app_xsave_size)
+		return;
+	upcall = rs_app_upcall_fxsave;
+	/* OSXSAVE, then the size of what XCR0 enables */
+	if (__get_cpuid(1, &a, &b, &c, &d) && c & 1u << 27 && __get_cpuid_count(13, 0, &a, &b, &c, &d)) {
+		size = b;
+		upcall = rs_app_upcall;
+	}
+	rs_app_xsave_size = (size + 63) & ~63ull;
+}
+
+static int tell(uint32_t set)
+{
+	return (int)rs_app_call(RS_SYS_UPCALL, (long)upcall, set,
+				(long)(rs_app_xsave_size + HANDLER_FRAME), 0);
+}
+
+int rs_trap_handle(unsigned int vector, rs_trap_fn fn, unsigned int flags)
+{
+	uint32_t set;
+	int err;
+
+	if (!(rs_app_features() & RS_APP_UPCALL))
+		return -ENOSYS;
+	if (vector > 31 || !(RS_UPCALL_VECTORS >> vector & 1) || flags & ~RS_TRAP_GENERAL_REGS)
+		return -EINVAL;
+	measure();
+	set = rs_app_vectors & ~(1u << vector);
+	err = tell(set);
+	if (err)
+		return err;
+	rs_app_vectors = set;
+	__atomic_store_n(&rs_app_handlers[vector].fn, NULL, __ATOMIC_RELEASE);
+	if (!fn)
+		return 0;
+	__atomic_store_n(&rs_app_handlers[vector].flags, flags, __ATOMIC_RELEASE);
+	__atomic_store_n(&rs_app_handlers[vector].fn, fn, __ATOMIC_RELEASE);
+	err = tell(set | 1u << vector);
+	if (!err)
+		rs_app_vectors = set | 1u << vector;
+	return err;
+}
+
+int rs_trap_stack(void *base, size_t size)
+{
+	return (int)rs_app_call(RS_SYS_UPCALL_STACK, (long)base, (long)size, 0, 0);
+}
+
+size_t rs_trap_stack_need(void)
+{
+	measure();
+	/* red zone, alignment, frame, saved registers, return address and a little */
+	return 128 + 64 + sizeof(struct rs_trap_frame) + rs_app_xsave_size + HANDLER_FRAME;
+}
+
+int rs_trap_stack_alloc(size_t size)
+{
+	const size_t page = 4096;
+	char *p;
+	int err;
+
+	if (!(rs_app_features() & RS_APP_UPCALL))
+		return -ENOSYS;
+	if (size > (size_t)1 << 40)
+		return -ENOMEM;
+	size = (size + rs_trap_stack_need() + page - 1) & ~(page - 1);
+	p = mmap(NULL, size + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	if (mprotect(p + page, size, PROT_READ | PROT_WRITE)) {
+		munmap(p, size + page);
+		return -ENOMEM;
+	}
+	err = rs_trap_stack(p + page, size);
+	if (err)
+		munmap(p, size + page);
+	return err;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pages.h - rights and dirty bits page by page, for programs that manage their memory themselves
+ */
+#ifndef RS_MM_PAGES_H
+#define RS_MM_PAGES_H
+
+#include "vma.h"
+
+/**
+ * mm_pages_protect() - the pages of [@addr, @addr + @len) have of the rights of their mapping those
+ * of @rights only: VM_READ | VM_WRITE (all), VM_READ, or none. See pages.c.
+ * @mm is the current address space. -EINVAL: not aligned, empty, other rights; -ENOMEM: not mapped
+ * throughout, or no memory; -EACCES: a right the mapping does not have; -EPERM: the kernel's own.
+ * After -ENOMEM for want of memory some pages may have changed, otherwise none has.
+ */
+long mm_pages_protect(struct mm *mm, u64 addr, u64 len, u64 rights);
+
+/**
+ * mm_pages_bits_begin() - [@addr, @addr + @len) is all right for mm_pages_bits(); 0, -EINVAL, or
+ * -ENOMEM: clearing takes memory
+ */
+long mm_pages_bits_begin(struct mm *mm, u64 addr, u64 len, bool accessed, bool clear);
+/**
+ * mm_pages_bits() - dirty (or accessed) bits of @pages pages from @addr to the words at @bits,
+ * page 0 in bit 0; how many there are. When bits have been cleared the caller ends with
+ * mm_pages_bits_end(), before ring 3 runs on.
+ */
+u64 mm_pages_bits(struct mm *mm, u64 addr, u64 pages, bool accessed, bool clear, u64 *bits);
+
+void mm_pages_bits_end(void);
+/**
+ * mm_map2() - memory that is shared (VM_SHARED) a second time, at @to or, 0, where there is room,
+ * with @prot; its address. -EINVAL: private memory, not aligned, overlaps; -EACCES: a right that
+ * the first mapping cannot have, or to execute what may be written (RS_BOOT_WX allows it);
+ * -EEXIST: something is at @to; -ENOMEM
+ */
+long mm_map2(struct mm *mm, u64 addr, u64 len, u64 to, u64 prot);
+
+#endif
