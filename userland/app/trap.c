@@ -24,7 +24,7 @@ HIDDEN void rs_app_upcall_fxsave(void);
 HIDDEN struct handler rs_app_handlers[32];
 HIDDEN uint64_t rs_app_xsave_size;	/* of the area below a frame, a multiple of 64 */
 static void (*upcall)(void);	/* that of the two this CPU can execute */
-HIDDEN uint32_t rs_app_vectors;	/* that the kernel has been told */
+static uint32_t vectors;	/* that have a handler */
 
 _Static_assert(offsetof(struct rs_trap_frame, r15) == TF_REGS &&
 	       offsetof(struct rs_trap_frame, rdi) == TF_RDI &&
@@ -55,8 +55,11 @@ static void measure(void)
 	rs_app_xsave_size = (size + 63) & ~63ull;
 }
 
+/* Page faults are always among them: one may come from the upcall's own way back. Without a handler they are declined. */
 static int tell(uint32_t set)
 {
+	if (set)
+		set |= 1u << 14;
 	return (int)rs_app_call(RS_SYS_UPCALL, (long)upcall, set,
 				(long)(rs_app_xsave_size + HANDLER_FRAME), 0);
 }
@@ -71,11 +74,11 @@ int rs_trap_handle(unsigned int vector, rs_trap_fn fn, unsigned int flags)
 	if (vector > 31 || !(RS_UPCALL_VECTORS >> vector & 1) || flags & ~RS_TRAP_GENERAL_REGS)
 		return -EINVAL;
 	measure();
-	set = rs_app_vectors & ~(1u << vector);
+	set = vectors & ~(1u << vector);
 	err = tell(set);
 	if (err)
 		return err;
-	rs_app_vectors = set;
+	vectors = set;
 	__atomic_store_n(&rs_app_handlers[vector].fn, NULL, __ATOMIC_RELEASE);
 	if (!fn)
 		return 0;
@@ -83,7 +86,7 @@ int rs_trap_handle(unsigned int vector, rs_trap_fn fn, unsigned int flags)
 	__atomic_store_n(&rs_app_handlers[vector].fn, fn, __ATOMIC_RELEASE);
 	err = tell(set | 1u << vector);
 	if (!err)
-		rs_app_vectors = set | 1u << vector;
+		vectors = set | 1u << vector;
 	return err;
 }
 

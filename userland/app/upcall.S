@@ -4,7 +4,7 @@
  *
  * In: rsp = struct rs_trap_frame, aligned to 64. All other registers are those of the interrupted code,
  * and the frame has them, so all may be used. rbx leads to the frame from here to the end: functions
- * preserve it.
+ * preserve it. rbp is left as it is, so that frame pointers lead on to the interrupted code.
  *
  * Vector and x87 registers are the interrupted code's too. A C function may use them, so they are saved
  * below the frame, in one XSAVE area of standard format (its header has to be zero before: XSAVE
@@ -21,7 +21,8 @@
  *
  * IRETQ it is when that would not do: with the trap flag, which would stop between POPF and RET; with alignment checks; for another code
  * segment; and when the interrupted stack cannot be written. The last shows by a page fault at that one store, which comes here like any
- * other; so page faults must be among what the process takes, and the address must be one that can only give a page fault.
+ * other; so the kernel is told that page faults are taken whatever the program says (trap.c), and the address must be one that can only
+ * give a page fault.
  */
 #include <ringside_app.h>
 #include "internal.h"
@@ -67,7 +68,6 @@
 	mov	8(%rcx, %rax), %r13d
 	/* functions may be called where rsp is a multiple of 16 */
 	mov	%rbx, %rdi
-	xor	%ebp, %ebp
 	test	%r12, %r12
 	jz	decline
 	test	%r13d, %r13d
@@ -103,8 +103,6 @@
 	jnz	resume_iret
 	cmpq	$CS_64, TF_CS(%rsp)
 	jne	resume_iret
-	testl	$1 << 14, rs_app_vectors(%rip)
-	jz	resume_iret
 	mov	TF_RSP(%rsp), %rax
 	sub	$RED_ZONE + 8, %rax
 	mov	%rax, %rcx

@@ -177,8 +177,8 @@ static void enter(struct rs_frame *f, u64 entry, u64 at)
 {
 	f->rip = entry;
 	f->rsp = at;
+	/* SS is always USER_SS: ring 3 has no other */
 	f->cs = USER_CS;
-	f->ss = USER_SS;
 	f->rflags &= ~(RFLAGS_DF | RFLAGS_TF | RFLAGS_RF | RFLAGS_AC);
 }
 
@@ -224,9 +224,9 @@ bool upcall_fast(struct rs_frame *f)
 	pte_t taken;
 
 	if (unlikely(f->vector != p->upcall.fast || !v || f->rip == entry ||
-		     addr - v->start >= v->end - v->start))
+		     addr < v->start || addr >= v->end))
 		return false;
-	if (likely((error & ~(u64)PF_PRESENT) == (PF_USER | PF_WRITE))) {
+	if (likely((error | PF_PRESENT) == (PF_PRESENT | PF_USER | PF_WRITE))) {
 		need = VM_WRITE;
 		cause = FAULT_WRITE_DENIED;
 		taken = PTE_NO_WRITE | PTE_NO_ACCESS;
@@ -249,8 +249,6 @@ bool upcall_fast(struct rs_frame *f)
 			return false;
 	} else {
 		at = t->upcall_stack.first;
-		if (unlikely(at - t->upcall_stack.lo < p->upcall.room))
-			return false;
 	}
 	if (unlikely(copyout_trap(at, f, addr, cause)))
 		return false;
@@ -299,15 +297,28 @@ void upcall_signal_return(u64 used)
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
+static void find_first(struct upcall_stack *s, u64 room)
+{
+	struct upcall_stack unused = { .lo = s->lo, .hi = s->hi };
+
+	if (!s->hi || s->hi > USER_TOP || !upcall_place(&unused, 0, room, &s->first))
+		s->first = 0;
+}
+
 long upcall_set(u64 entry, u64 vectors, u64 room)
 {
+	struct process *p = current_proc();
+	struct thread *t;
+
 	if (vectors & ~(u64)RS_UPCALL_VECTORS || room > RS_UPCALL_ROOM_MAX)
 		return -EINVAL;
-	current_proc()->upcall = (struct upcall){
+	p->upcall = (struct upcall){
 		.entry = entry, .vectors = (u32)vectors, .room = room,
 		.fast = vectors >> VEC_PF & 1 && entry < USER_TOP && rs_ncpus == 1 ? VEC_PF :
 			~0ull,
 	};
+	list_for_each(t, &p->threads, list)
+		find_first(&t->upcall_stack, room);
 	return 0;
 }
 
@@ -322,8 +333,7 @@ long upcall_set_stack(u64 base, u64 size)
 		return 0;
 	s->lo = base;
 	s->hi = base + size;
-	if (s->hi <= USER_TOP)
-		upcall_place(s, 0, 0, &s->first);
+	find_first(s, current_proc()->upcall.room);
 	return 0;
 }
 

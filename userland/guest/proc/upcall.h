@@ -24,7 +24,8 @@ struct upcall {
 
 /**
  * struct upcall_stack - of a thread: (lo, hi]; hi 0: it has none
- * @first: where the frame goes when nothing of it is in use; 0: upcall_fast() need not look
+ * @first: where the frame goes when nothing of it is in use; 0: there is no room, or it is nowhere
+ * a process may have memory, and upcall_fast() need not look
  * @used: where the frame goes when the thread is not on this stack but something on it is in use;
  * 0: nothing is, it goes to the top
  */
