@@ -12,6 +12,8 @@
  * the guest cannot do with its objects itself (waiting for one together with files of the host,
  * passing it through a socket, splice, opening it by name) needs the host's kind: file_materialise()
  * turns the whole object, with what it holds, into one of the host; its files stay the same files.
+ * Objects that the host could not have (signals, processes of the sandbox) stay the guest's, and
+ * have a stand-in there that becomes ready when they do, which is enough to wait for them.
  * That happens once, at the first need, and only in this direction. fd_host() does it by itself, so
  * whoever needs a host descriptor gets one, and nobody has to know.
  *
@@ -65,12 +67,18 @@ struct user_vec {
  * becomes the host's meanwhile they go on there (file_host_rw()).
  */
 struct file_ops {
+	const char *name; /* in /proc/self/fd: "anon_inode:[name]"; NULL for those that have another */
 	long (*read)(struct file *f, const struct user_vec *v, u32 n);
 	long (*write)(struct file *f, const struct user_vec *v, u32 n);
 	/* POLL* that hold now, and where one waits for others; does not sleep */
 	u32 (*poll)(struct file *f, struct wait_list **w);
 	/* see file_materialise(); sets host_fd, ops and object of all files of the object */
 	long (*materialise)(struct file *f);
+	/*
+	 * For an object that the host has nothing like, instead of materialise(): a descriptor there
+	 * that can be read from while this object can, to wait with; or -errno. The object keeps it.
+	 */
+	long (*stand_in)(struct file *f);
 	/* the last reference is gone; nobody waits through this file */
 	void (*release)(struct file *f);
 };
@@ -125,15 +133,11 @@ static inline void file_became_host(struct file *f, int host_fd)
 	f->object = NULL;
 }
 
-/** file_host() - host descriptor of @f, made if there is none; or -errno */
+/** file_host() - host descriptor of @f, or its stand-in's, made if there is none; or -errno */
+int file_host_slow(struct file *f);
 static inline int file_host(struct file *f)
 {
-	long err;
-
-	if (likely(f->host_fd >= 0))
-		return f->host_fd;
-	err = file_materialise(f);
-	return err ? (int)err : f->host_fd;
+	return likely(f->host_fd >= 0) ? f->host_fd : file_host_slow(f);
 }
 
 /** fd_table_new() - an empty table; NULL without memory */

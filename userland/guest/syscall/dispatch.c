@@ -16,10 +16,12 @@
 #include "async.h"
 #include "futex.h"
 #include "inject.h"
+#include "pidfd.h"
 #include "signal.h"
 #include "symbols.h"
 #include "syscall.h"
 #include "table.h"
+#include "timers.h"
 #include "trace.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
@@ -398,6 +400,18 @@ int syscall_fork(struct thread *t, struct thread *parent, u64 flags)
 	return p->files && p->fs ? 0 : -ENOMEM;
 }
 
+int syscall_fork_pidfd(struct process *p, u64 addr)
+{
+	long fd = pidfd_install(p, 0);
+
+	if (fd < 0)
+		return (int)fd;
+	if (!put_user_u32(addr, (u32)fd))
+		return 0;
+	file_put(fd_remove(current_proc()->files, (u32)fd));
+	return -EFAULT;
+}
+
 void syscall_thread_exit(struct thread *t)
 {
 	futex_thread_exit(t);
@@ -430,6 +444,7 @@ void syscall_process_end(struct process *p)
 		kfree(p->trace);
 	p->trace = NULL;
 	signal_process_free(p);
+	pidfd_ended(p);
 }
 
 void syscall_drop_spare(void)
@@ -439,7 +454,7 @@ void syscall_drop_spare(void)
 
 void syscall_process_free(struct process *p)
 {
-	(void)p; /* a zombie has nothing of ours any more */
+	pidfd_gone(p); /* a zombie has nothing else of ours any more */
 }
 
 void syscall_exec_done(struct process *p)
@@ -466,6 +481,7 @@ void syscall_exec_done(struct process *p)
 		fd_close_on_exec(p->files);
 	/* The mask and what is pending stay. */
 	signal_reset(p->signals);
+	timers_delete(p->signals);
 	t->sig->alt = (struct k_stack){ .flags = SS_DISABLE };
 	t->sig->restore_mask = false;
 	t->sig->restart.fn = NULL;

@@ -676,6 +676,9 @@ static long poller_to_host(struct poller *w)
 		w->pfd[i].fd = file_host(w->file[i]);
 		if (w->pfd[i].fd < 0)
 			return w->pfd[i].fd;
+		/* A stand-in can always be written to. */
+		if (w->file[i]->ops)
+			w->pfd[i].events &= POLLIN | POLLRDNORM;
 	}
 	return 0;
 }
