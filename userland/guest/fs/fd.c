@@ -75,6 +75,8 @@ long file_put(struct file *f)
 		return 0;
 	if (unlikely(f->nlocks))
 		file_released(f);
+	if (unlikely(f->tty))
+		file_tty_released(f);
 	if (f->ops)
 		f->ops->release(f);
 	else

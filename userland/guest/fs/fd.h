@@ -39,6 +39,7 @@
 #define FD_LIMIT_MAX	 65536 /* and hard: the most a table can hold */
 
 struct file_ops;
+struct tty;	/* syscall/ */
 
 /** struct file - an open file */
 struct file {
@@ -47,6 +48,8 @@ struct file {
 	const struct file_ops *ops;
 	void *object;	/* what @ops work on */
 	u32 nlocks;	/* of F_OFD_SETLK; syscall/locks.c */
+	struct tty *tty; /* the terminal it is of, as far as that is known; syscall/tty.c */
+	bool tty_master, tty_known;
 	u32 flags;	/* O_ACCMODE, O_NONBLOCK, O_APPEND, O_NOATIME of an object of the guest */
 	struct refstr
 		*name; /* what it was opened as, for reports and /proc/self/maps; may be NULL */
@@ -209,6 +212,7 @@ void fd_table_check(const struct fd_table *t);
  * file_closed()	a number of @t that led to @f does not any more, and @t has locks (@nlocks)
  * table_closed()	nobody uses @t any more, and it has locks; its files are still there
  * file_released()	the last reference to @f is gone, and it has locks; it is still open at the host
+ * file_tty_released()	the last reference to @f is gone, and it has a @tty
  * file_broken_pipe()	the current thread has written where nobody can read: SIGPIPE
  */
 long file_host_close(int host_fd);
@@ -217,6 +221,7 @@ long file_host_rw(struct file *f, const struct user_vec *v, u32 n, u64 skip, enu
 void file_closed(struct fd_table *t, struct file *f);
 void table_closed(struct fd_table *t);
 void file_released(struct file *f);
+void file_tty_released(struct file *f);
 void file_broken_pipe(void);
 
 /**

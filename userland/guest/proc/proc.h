@@ -57,6 +57,7 @@ struct process {
 	struct mm *mm;			/* NULL when it is a zombie */
 	u32 pid, ppid, pgid, sid;
 	u32 uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
+	bool no_tty;			/* has given its terminal up; tty.c */
 	u64 core_limit, core_hard_limit;	/* RLIMIT_CORE: kept, there are no core files */
 	struct process_fs *fs;		/* working directory and umask; NULL when it is a zombie */
 	char comm[16];			/* see thread_comm() */
@@ -77,6 +78,7 @@ struct process {
 	enum process_state state;
 	u32 exit_signal;		/* what the parent gets at the end; 0: none */
 	u32 death_signal;		/* PR_SET_PDEATHSIG: what it gets when its parent ends */
+	u32 hung_up_group;		/* in the foreground when its terminal hung up; 0: none */
 	bool subreaper;			/* PR_SET_CHILD_SUBREAPER */
 	bool execed;			/* has executed a program since its fork */
 

@@ -23,6 +23,7 @@
 #include "table.h"
 #include "timers.h"
 #include "trace.h"
+#include "tty.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../mm/page_alloc.h"
@@ -353,7 +354,7 @@ int syscall_process_init(struct process *p)
 
 	async_init();
 	futex_init();
-	tty_foreground = p->pgid;
+	tty_init(p);
 	p->files = fd_table_new();
 	p->trace = kzalloc(sizeof(*p->trace));
 	p->fs = fs_new(file_new(rs_boot->cwd_fd, NULL), rs_boot->umask);
@@ -432,6 +433,7 @@ void syscall_thread_free(struct thread *t)
 
 void syscall_process_end(struct process *p)
 {
+	tty_session_ends(p);
 	if (p->files)
 		fd_table_put(p->files);
 	p->files = NULL;

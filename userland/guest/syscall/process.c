@@ -95,6 +95,7 @@ long sys_setsid(struct rs_frame *f)
 	if (process_group_alive(p->pid, 0))
 		return -EPERM;
 	process_set_session(p, p->pid);
+	p->no_tty = false;
 	process_set_group(p, p->pid);
 	return p->sid;
 }

@@ -20,6 +20,7 @@
 #include "signal.h"
 #include "syscall.h"
 #include "timers.h"
+#include "tty.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../proc/report.h"
@@ -31,8 +32,6 @@
 #define SA_KNOWN                                                                            \
 	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_RESTART | \
 	 SA_NODEFER | SA_RESETHAND)
-
-u32 tty_foreground;
 
 static bool ignored(const struct signal_process *sp, int sig)
 {
@@ -273,8 +272,8 @@ void signal_from_host(int sig)
 	u64 terminal = SIGBIT(SIGINT) | SIGBIT(SIGQUIT) | SIGBIT(SIGTSTP) | SIGBIT(SIGWINCH) |
 		       SIGBIT(SIGCONT) | SIGBIT(SIGHUP);
 
-	if (terminal & SIGBIT(sig) && signal_raise_group(tty_foreground, &info)) {
-		if (sig != SIGHUP || p->pgid == tty_foreground)
+	if (terminal & SIGBIT(sig) && signal_raise_group(tty_outer.foreground, &info)) {
+		if (sig != SIGHUP || p->pgid == tty_outer.foreground)
 			return;
 	}
 	if (cpu_timer_process(sig))
@@ -313,7 +312,7 @@ bool signal_ignores_children(const struct process *p)
  * nobody would continue it. The first process's parent is outside; what the host does with a stop
  * signal then says whether that one would.
  */
-static bool orphaned(u32 pgid)
+bool signal_group_orphaned(u32 pgid)
 {
 	const struct process *p;
 
@@ -342,7 +341,7 @@ void signal_orphaned(const struct process *p, const struct process *parent)
 	/* Had it not been for this one that it was not orphaned, nothing has changed. */
 	if (parent->pgid == p->pgid || parent->sid != p->sid)
 		return;
-	if (!orphaned(p->pgid) || !has_stopped(p->pgid))
+	if (!signal_group_orphaned(p->pgid) || !has_stopped(p->pgid))
 		return;
 	signal_raise_group(p->pgid, &(struct k_siginfo){ .signo = SIGHUP, .code = SI_KERNEL });
 	signal_raise_group(p->pgid, &(struct k_siginfo){ .signo = SIGCONT, .code = SI_KERNEL });
@@ -356,6 +355,12 @@ void signal_parent_ended(struct process *c, const struct process *parent)
 	if (c->death_signal)
 		signal_raise(c, NULL, &info);
 	signal_orphaned(c, parent);
+}
+
+bool signal_ignored_now(int sig)
+{
+	return current()->sig->blocked & SIGBIT(sig) ||
+	       current_proc()->signals->act[sig - 1].handler == SIG_IGN;
 }
 
 static bool would_do_something(const struct signal_process *sp, u64 set)
@@ -596,7 +601,7 @@ void signal_deliver(struct rs_frame *f)
 			continue;
 		}
 		if (SIGBIT(sig) & STOP_SIGNALS) {
-			if (sig != SIGSTOP && orphaned(t->proc->pgid))
+			if (sig != SIGSTOP && signal_group_orphaned(t->proc->pgid))
 				continue;
 			stop(sig, &info);
 			if (t->work & THREAD_WORK_EXIT)

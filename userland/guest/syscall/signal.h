@@ -156,8 +156,10 @@ u32 signal_raise_group(u32 pgid, const struct k_siginfo *info);
  * handler runs; its result
  */
 long restart_later(long (*fn)(struct rs_frame *f), u64 deadline, u64 rem);
-/** signal_foreground() - the group in the foreground of the terminal; to be changed by TIOCSPGRP */
-extern u32 tty_foreground;
+/** signal_group_orphaned() - nobody in its session would continue group @pgid */
+bool signal_group_orphaned(u32 pgid);
+/** signal_ignored_now() - the current thread blocks @sig, or its process ignores it */
+bool signal_ignored_now(int sig);
 /**
  * signal_deliver() - on the way to ring 3: resolves a restart code in @f, runs default actions,
  * builds the frame of one handler per signal
