@@ -200,6 +200,8 @@ static u64 now = 1000 * SEC, host_timer = NO_DEADLINE;
 static u64 idles;
 static struct rs_vcpu_shared slots[NSLOTS];
 static u32 submits, cancels;
+static u32 refuse_timer, refuse_tick;	/* so many times */
+static bool ticks;
 
 static void event(u64 e)
 {
@@ -246,7 +248,20 @@ static long host(u64 nr, const u64 a[6], long *ret)
 		((u64 *)a[1])[1] = now % SEC;
 		return 1;
 	case RS_CALL_TIMER:
-		host_timer = a[0];
+		if (refuse_timer) {
+			refuse_timer--;
+			*ret = -EAGAIN;
+		} else {
+			host_timer = a[0];
+		}
+		return 1;
+	case RS_CALL_TICK:
+		if (refuse_tick) {
+			refuse_tick--;
+			*ret = -EAGAIN;
+		} else {
+			ticks = true;
+		}
 		return 1;
 	case RS_CALL_IDLE:
 		idles++;
@@ -283,7 +298,7 @@ static void burn(u64 ns)
 			      .ss = USER_SS, .rflags = 0x202, .rsp = (*user_slot(t))->rsp };
 
 	time_passes(ns);
-	if (floor_shared.want_tick)
+	if (floor_shared.want_tick && ticks)
 		event(RS_EVENT_TICK);
 	*t->frame = r;
 	maybe_work(t);
@@ -461,6 +476,89 @@ static void t_vfork(void)
 	EQ(last_exec_tid, pid);
 }
 
+static int vforks(u64 fn)
+{
+	return (int)call(__NR_vfork, (u64[6]){ 0 }, (program)fn, 0);
+}
+
+static int killed_at_once(u64 arg)
+{
+	u64 ts[2] = { 3, 0 };
+
+	K(nanosleep, P(ts), 0);
+	return (int)arg;
+}
+
+/* The parent is killed while it waits for the child, which ends later. */
+static void t_vfork_parent_killed(void)
+{
+	long pid;
+	int status;
+
+	vfork_order = 0;
+	pid = spawn(vforks, P(vfork_child));
+	sleep_ms(5);
+	EQ(K(kill, (u64)pid, SIGKILL), 0);
+	EQ(wait_for(pid, &status), pid);
+	EQ(status, SIGKILL);
+	EQ(vfork_order, 0);
+	EQ(K(prctl, PR_SET_CHILD_SUBREAPER, 1), 0);
+	EQ(wait_for(-1, &status) > pid, true);
+	EQ(vfork_order, 1);
+	EQ(status, EXIT(9));
+	/* and the other way round */
+	pid = spawn(vforks, P(killed_at_once));
+	sleep_ms(5);
+	EQ(K(kill, (u64)pid + 1, SIGKILL), 0);
+	EQ(wait_for(pid, &status), pid);
+	EQ(status, EXIT((pid + 1) & 255));
+}
+
+static bool reaped;
+
+static int reaps_all(u64 arg)
+{
+	int status;
+
+	while (K(wait4, -1ull, P(&status), WNOHANG, 0) <= 0)
+		K(sched_yield);
+	EQ(status, EXIT(4));
+	reaped = true;
+	return (int)arg;
+}
+
+static int yields_then_exits(u64 arg)
+{
+	int i;
+
+	for (i = 0; i < 5; i++)
+		K(sched_yield);
+	return 4 + (int)arg;
+}
+
+/* Another thread has waited for the child before the parent's thread looks again. */
+static void t_vfork_child_reaped(void)
+{
+	u32 tid;
+
+	reaped = false;
+	spawn_thread(reaps_all, 0, &tid);
+	CHECK(vforks(P(yields_then_exits)) > 0);
+	join(&tid);
+	CHECK(reaped);
+}
+
+/* CLONE_VFORK with a thread: until the thread has ended. */
+static void t_vfork_thread(void)
+{
+	u32 tid = 0;
+
+	CHECK(call(__NR_clone, (u64[6]){ THREAD_FLAGS | CLONE_VFORK | CLONE_CHILD_CLEARTID |
+					 CLONE_PARENT_SETTID, 0, P(&tid), P(&tid) },
+		   yields_then_exits, 0) > 0);
+	EQ(tid, 0);
+}
+
 static void t_clone_arguments(void)
 {
 	static const u64 bad[] = {
@@ -479,7 +577,6 @@ static void t_clone_arguments(void)
 	EQ(K(clone, CLONE_NEWNS | SIGCHLD), -EPERM);
 	EQ(K(clone, CLONE_SETTLS | SIGCHLD, 0, 0, 0, 1ull << 62), -EPERM);
 	EQ(K(clone, SIGCHLD, USER_TOP), -EINVAL);
-	EQ(K(clone, CLONE_PARENT_SETTID | SIGCHLD, 0, 8), -EFAULT);
 	EQ(K(clone3, P(&c), 8), -EINVAL);
 	EQ(K(clone3, P(&c), 5000), -E2BIG);
 	EQ(K(clone3, 8, sizeof(c)), -EFAULT);
@@ -505,6 +602,11 @@ static void t_clone_arguments(void)
 	EQ(tid, i);
 	EQ(wait_for(i, &status), i);
 	EQ(status, EXIT(6));
+	/* where nothing can be written, nobody learns the number, as on Linux */
+	i = (u32)call(__NR_clone, (u64[6]){ CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | SIGCHLD, 0, 8, 8 },
+		      exits_with, 7);
+	EQ(wait_for(i, &status), i);
+	EQ(status, EXIT(7));
 }
 
 /* --- threads ---------------------------------------------------------------------------------- */
@@ -928,6 +1030,29 @@ static int loops(u64 arg)
 	for (;;)
 		sleep_ms(10);
 	return (int)arg;
+}
+
+static int clones_when_told_to_go(u64 arg)
+{
+	u32 tid;
+
+	/* as if another CPU had done so while this one was in ring 3 */
+	current()->work |= THREAD_WORK_EXIT;
+	EQ(arg ? spawn(loops, 0) : spawn_thread(loops, 0, &tid), -EAGAIN);
+	CHECK(false);	/* it does not come back */
+	return 0;
+}
+
+/* Whoever was told to go leaves nobody behind who was not. */
+static void t_clone_while_ending(void)
+{
+	u32 tid, process;
+
+	for (process = 0; process < 2; process++) {
+		spawn_thread(clones_when_told_to_go, process, &tid);
+		join(&tid);
+		EQ(process_count(), 1);
+	}
 }
 
 static void t_stop_and_continue(void)
@@ -1401,6 +1526,38 @@ static void t_timers(void)
 	it[3] = 1000000;
 	EQ(K(setitimer, 0, P(it), 0), -EINVAL);
 	EQ(K(setitimer, 9, P(it), 0), -EINVAL);
+}
+
+static int sleeps_ms(u64 ms)
+{
+	sleep_ms(ms);
+	return 0;
+}
+
+/* The host has no thread for the timer or the tick now: it is asked again. */
+static void t_host_refuses_time(void)
+{
+	u64 it[4] = { 0, 0, 0, 20000 };
+	u32 i;
+
+	set_action(SIGALRM, P(handler), 0, 0);
+	refuse_timer = refuse_tick = 1;
+	EQ(K(setitimer, 0, P(it), 0), 0);
+	EQ(refuse_timer, 0);
+	EQ(host_timer, NO_DEADLINE);
+	spawn_thread(sleeps_ms, 30, &tids[0]);
+	K(sched_yield);
+	burn(20 * MS);
+	EQ(handled, 1);
+	join(&tids[0]);
+	EQ(refuse_tick, 0);
+	for (i = 0; i < 2; i++)
+		spawn_thread(computes, i, &tids[i]);
+	for (i = 0; i < 100 && turns[0] + turns[1] < 100; i++)
+		burn(10 * MS);
+	for (i = 0; i < 2; i++)
+		join(&tids[i]);
+	EQ(turns[0] + turns[1], 100);
 }
 
 static u32 order[50], norder;
@@ -1943,6 +2100,7 @@ static void t_helpers(void)
 
 static void t_no_memory(void)
 {
+	u64 began = rdtsc() - process_usage(current_proc()).user_tsc;
 	u32 tid = 0, kinds;
 	long n, ret, objects, stacks, mms;
 	int status;
@@ -1968,6 +2126,8 @@ static void t_no_memory(void)
 				break;
 		}
 		CHECK(n >= 2 && n < 100);
+		/* a thread that never ran has used nothing */
+		CHECK(process_usage(current_proc()).user_tsc <= rdtsc() - began);
 		if (kinds) {
 			join(&tid);
 		} else {
@@ -2006,7 +2166,8 @@ static const struct {
 	void (*fn)(void);
 } tests[] = {
 #define T(n) { #n, t_##n }
-	T(fork_and_wait), T(orphans), T(vfork), T(clone_arguments), T(threads), T(round_robin),
+	T(fork_and_wait), T(orphans), T(vfork), T(vfork_parent_killed), T(vfork_child_reaped),
+	T(vfork_thread), T(clone_arguments), T(clone_while_ending), T(host_refuses_time), T(threads), T(round_robin),
 	T(wait_selection), T(wait_interrupted), T(realtime_queue), T(thread_signals),
 	T(stop_and_continue), T(groups), T(futex_wake), T(futex_requeue), T(futex_wake_op),
 	T(futex_between_processes), T(robust_list), T(timers), T(timer_order), T(pid_wrap),

@@ -827,13 +827,14 @@ static void t_waits(void)
 	host_hook = idle_stops;
 	ts[0] = 0, ts[1] = 50000000;
 	call_on_stack(__NR_nanosleep, (u64[6]){ P(ts), P(rem) });
-	EQ(frame.rax, __NR_nanosleep);
+	EQ(frame.rax, __NR_restart_syscall);
 	EQ(frame.rip, 0x401000);
-	CHECK(self->sig->sleep_deadline != 0);
+	CHECK(self->sig->restart.fn);
 	host_hook = NULL;
 	ts[0] = 1000000; /* were it read again, it would not end */
-	EQ(call_on_stack(__NR_nanosleep, (u64[6]){ P(ts), P(rem) }), 0);
-	EQ(self->sig->sleep_deadline, 0);
+	EQ(call_on_stack(__NR_restart_syscall, (u64[6]){ P(ts), P(rem) }), 0);
+	CHECK(!self->sig->restart.fn);
+	EQ(CALL(restart_syscall), -EINTR); /* nothing has been interrupted */
 	host_hook = idle_gets;
 	action(10, 0x405000, SA_RESTART, 0);
 	call_on_stack(__NR_pause, (u64[6]){ 0 });

@@ -128,7 +128,7 @@ static void on_cont(int sig)
 
 TEST(handlers_around_a_stop)
 {
-	struct gate ready = gate_make();
+	struct gate ready = gate_make(), go = gate_make();
 	volatile int *seen = shared_pages(1);
 	pid_t pid = CHILD({
 		signal(SIGCONT, on_cont);
@@ -138,6 +138,7 @@ TEST(handlers_around_a_stop)
 			seen[0] = conts;
 			usleep(1000);
 		}
+		gate_wait(go);		/* or its end would be what the parent sees first */
 	});
 
 	gate_wait(ready);
@@ -148,6 +149,7 @@ TEST(handlers_around_a_stop)
 	EXPECT_EQ(seen[0], 0);
 	SYS(kill(pid, SIGCONT));
 	continued(pid);
+	gate_open(go);
 	EXITS(pid, 0);
 }
 

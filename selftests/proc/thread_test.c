@@ -957,6 +957,62 @@ TEST(thread_name)
 	EXPECT(!strcmp(before, after));
 }
 
+static void *is_named(void *arg)
+{
+	struct gate *g = arg;
+	char name[16];
+
+	EXPECT_EQ(pthread_setname_np(pthread_self(), "first"), 0);
+	gate_open(g[0]);
+	gate_wait(g[1]);
+	prctl(PR_GET_NAME, name);
+	EXPECT(!strcmp(name, "by-another"));
+	return NULL;
+}
+
+static bool comm_is(const char *path, const char *want)
+{
+	char got[32] = "";
+	int fd = SYS(open(path, O_RDONLY));
+
+	SYS(read(fd, got, sizeof(got) - 1));
+	close(fd);
+	return !strcmp(got, want);
+}
+
+/* A name can be read and written below /proc; children and threads begin with that of their maker. */
+TEST(names_in_proc)
+{
+	struct gate g[2] = { gate_make(), gate_make() };
+	char path[64];
+	pthread_t t;
+	pid_t pid;
+	int fd;
+
+	SYS(prctl(PR_SET_NAME, "leader"));
+	t = start(is_named, g);
+	gate_wait(g[0]);
+	EXPECT(comm_is("/proc/self/comm", "leader\n"));
+	EXPECT(comm_is("/proc/thread-self/comm", "leader\n"));
+	fd = SYS(open("/proc/self/comm", O_RDWR));
+	EXPECT_EQ(write(fd, "abcdefghijklmnopqrst", 20), 20);
+	close(fd);
+	EXPECT(comm_is("/proc/self/comm", "abcdefghijklmno\n"));
+	EXPECT_EQ(pthread_setname_np(t, "by-another-thread-too-long"), ERANGE);
+	EXPECT_EQ(pthread_setname_np(t, "by-another-threa"), ERANGE);
+	EXPECT_EQ(pthread_setname_np(t, "by-another"), 0);
+	pid = CHILD(EXPECT(comm_is("/proc/self/comm", "abcdefghijklmno\n")); gate_open(g[0]); pause());
+	gate_wait(g[0]);
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	fd = SYS(open(path, O_WRONLY));
+	EXPECT_ERRNO(write(fd, "x", 1), EINVAL);	/* another's */
+	close(fd);
+	SYS(kill(pid, SIGKILL));
+	DIES(pid, SIGKILL);
+	gate_open(g[1]);
+	joined(t);
+}
+
 /* The cheap side of a pair: membarrier orders what the other threads do. */
 TEST(membarrier_commands)
 {
@@ -969,6 +1025,8 @@ TEST(membarrier_commands)
 	SYS(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0));
 	SYS(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0));
 	EXPECT_ERRNO(syscall(SYS_membarrier, 1 << 30, 0, 0), EINVAL);
+	EXPECT_ERRNO(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 1 << 10, 0), EINVAL);
+	EXITS(CHILD(SYS(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))), 0);
 }
 
 /* Memory is one for all threads: mapped in one, used in the next, unmapped in a third. */

@@ -519,6 +519,11 @@ TEST(parent_death_signal)
 	EXITS(middle, 0);
 	EXPECT_EQ(waitpid(-1, &status, 0), board[0]);
 	EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR2);
+	EXPECT_ERRNO(prctl(PR_SET_PDEATHSIG, 65), EINVAL);
+	SYS(prctl(PR_SET_PDEATHSIG, SIGUSR1));
+	SYS(prctl(PR_GET_PDEATHSIG, &status));
+	EXPECT_EQ(status, SIGUSR1);
+	EXITS(CHILD(SYS(prctl(PR_GET_PDEATHSIG, &status)); EXPECT_EQ(status, 0)), 0);
 }
 
 static void *wait_thread(void *arg)

@@ -63,6 +63,8 @@ long file_put(struct file *f)
 
 	if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
 		return 0;
+	if (unlikely(f->nlocks))
+		file_released(f);
 	if (f->ops)
 		f->ops->release(f);
 	else
@@ -157,6 +159,8 @@ void fd_table_put(struct fd_table *t)
 
 	if (__atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL))
 		return;
+	if (unlikely(t->nlocks))
+		table_closed(t);
 	for (i = 0; (i = bit_find_set(t->used, t->size, i)) < t->size; i++)
 		file_put(t->slot[i]);
 	kfree(t->slot);
@@ -219,7 +223,7 @@ int fd_install_at(struct fd_table *t, struct file *f, u32 fd, bool cloexec)
 	set(t, fd, f, cloexec);
 	spin_unlock(&t->lock);
 	if (old)
-		file_put(old);
+		fd_close_file(t, old);
 	return fd;
 }
 
@@ -240,6 +244,23 @@ struct file *fd_remove(struct fd_table *t, u32 fd)
 	return f;
 }
 
+long fd_close_file(struct fd_table *t, struct file *f)
+{
+	if (unlikely(t->nlocks))
+		file_closed(t, f);
+	return file_put(f);
+}
+
+bool fd_holds(const struct fd_table *t, const struct file *f)
+{
+	u32 i;
+
+	for (i = 0; (i = bit_find_set(t->used, t->size, i)) < t->size; i++)
+		if (t->slot[i] == f)
+			return true;
+	return false;
+}
+
 void fd_close_on_exec(struct fd_table *t)
 {
 	struct file *f;
@@ -248,7 +269,7 @@ void fd_close_on_exec(struct fd_table *t)
 	for (fd = 0; (fd = bit_find_set(t->cloexec, t->size, fd)) < t->size; fd++) {
 		f = fd_remove(t, fd);
 		if (f)
-			file_put(f);
+			fd_close_file(t, f);
 	}
 }
 

@@ -44,6 +44,7 @@ struct file {
 	s32 host_fd;
 	const struct file_ops *ops;
 	void *object;	/* what @ops work on */
+	u32 nlocks;	/* of F_OFD_SETLK; syscall/locks.c */
 	u32 flags;	/* O_ACCMODE, O_NONBLOCK, O_APPEND, O_NOATIME of an object of the guest */
 	struct refstr
 		*name; /* what it was opened as, for reports and /proc/self/maps; may be NULL */
@@ -81,6 +82,7 @@ struct fd_table {
 	u32 limit; /* RLIMIT_NOFILE: numbers below it may be handed out */
 	u32 hard_limit;
 	u32 first_free; /* no free number below this one */
+	u32 nlocks; /* of F_SETLK that are the table's; syscall/locks.c */
 	struct file **slot;
 	u64 *used, *cloexec;
 };
@@ -179,6 +181,10 @@ int fd_install_at(struct fd_table *t, struct file *f, u32 fd, bool cloexec);
  * none
  */
 struct file *fd_remove(struct fd_table *t, u32 fd);
+/** fd_close_file() - closes @f, which fd_remove() has taken out of @t: as file_put() */
+long fd_close_file(struct fd_table *t, struct file *f);
+/** fd_holds() - some number of @t leads to @f */
+bool fd_holds(const struct fd_table *t, const struct file *f);
 /** fd_close_on_exec() - closes the numbers that are marked so */
 void fd_close_on_exec(struct fd_table *t);
 /** fd_get_cloexec(), fd_set_cloexec() - the mark; -EBADF */
@@ -196,11 +202,17 @@ void fd_table_check(const struct fd_table *t);
  * file_host_rw()	read or write (all of it, by several calls if need be) of @f, a file of the
  *			host by now, from byte @skip of @v on; @skip bytes are done already. The
  *			caller holds a reference. Result as of the whole call: @skip counts
+ * file_closed()	a number of @t that led to @f does not any more, and @t has locks (@nlocks)
+ * table_closed()	nobody uses @t any more, and it has locks; its files are still there
+ * file_released()	the last reference to @f is gone, and it has locks; it is still open at the host
  * file_broken_pipe()	the current thread has written where nobody can read: SIGPIPE
  */
 long file_host_close(int host_fd);
 enum file_rw { FILE_READ, FILE_WRITE, FILE_WRITE_ALL };
 long file_host_rw(struct file *f, const struct user_vec *v, u32 n, u64 skip, enum file_rw how);
+void file_closed(struct fd_table *t, struct file *f);
+void table_closed(struct fd_table *t);
+void file_released(struct file *f);
 void file_broken_pipe(void);
 
 /**

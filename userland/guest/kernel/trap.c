@@ -78,6 +78,7 @@ static void page_fault(struct rs_frame *f)
 		panic_frame(f, "page table entry with reserved bits at %#lx", addr);
 	if (likely(frame_from_user(f))) {
 		rs_stats()->faults++;
+		current()->faults++;
 		cause = mm_fault(current_mm(), addr, access_of(f->error));
 		if (unlikely(cause))
 			memory_signal(f, addr, cause);
@@ -87,6 +88,7 @@ static void page_fault(struct rs_frame *f)
 	if (!fixup || addr >= USER_TOP || f->error & PF_FETCH || !current_mm())
 		panic_frame(f, "page fault in the kernel at %#lx, error %#lx", addr, f->error);
 	rs_stats()->faults++;
+	current()->faults++;
 	cause = mm_fault(current_mm(), addr, access_of(f->error));
 	if (!cause)
 		return;

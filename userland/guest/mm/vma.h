@@ -72,6 +72,7 @@ struct mm {
 	u64 limit_as, limit_stack, limit_data;
 	u64 arg_start, arg_end, env_start, env_end;
 	u64 vdso;			/* address, 0 without */
+	bool barriers;			/* MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED; a copy has it too */
 	bool fork_marks;		/* VM_DONTFORK or VM_WIPEONFORK has been set somewhere */
 };
 

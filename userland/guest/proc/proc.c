@@ -16,6 +16,7 @@
 #include "proc.h"
 #include "report.h"
 #include "../lib/assert.h"
+#include "../lib/signo.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../mm/page_alloc.h"
@@ -24,11 +25,6 @@
 #define PID_MAX		32768u
 #define FIRST_REUSED	300u		/* lower numbers are given once */
 #define HASH_SIZE	256u
-
-#define CLD_EXITED	1
-#define CLD_KILLED	2
-#define CLD_STOPPED	5
-#define CLD_CONTINUED	6
 
 static struct list all = LIST_INIT(all);
 static struct list process_hash[HASH_SIZE], thread_hash[HASH_SIZE];
@@ -230,6 +226,7 @@ static void thread_remove(struct thread *t)
 	if (--p->nthreads)
 		count--;
 	p->used.user_tsc += sched_now_used(t);
+	p->used.faults += t->faults;
 	pid_put(t->tid);
 }
 
@@ -289,12 +286,11 @@ struct process *process_create(void)
 	p->euid = p->suid = p->fsuid = rs_boot->euid;
 	p->gid = rs_boot->gid;
 	p->egid = p->sgid = p->fsgid = rs_boot->egid;
-	p->umask = rs_boot->umask;
 	p->core_hard_limit = ~0ull;
 	p->dumpable = true;
 	p->start_ns = clock_monotonic();
 	p->start_tsc = rdtsc();
-	p->exit_signal = 17;
+	p->exit_signal = SIGCHLD;
 	last_pid = rs_boot->pid;
 	/* Outside the sandbox, yet no number of ours. */
 	pid_get(p->ppid);
@@ -312,8 +308,8 @@ static struct process *process_copy(struct process *old, const struct fork_args 
 
 	if (!p)
 		return NULL;
-	memcpy(&p->ppid, &old->ppid, offsetof(struct process, cwd) - offsetof(struct process, ppid));
-	memcpy(p->comm, old->comm, sizeof(p->comm));
+	memcpy(&p->ppid, &old->ppid, offsetof(struct process, fs) - offsetof(struct process, ppid));
+	memcpy(p->comm, thread_comm(current()), sizeof(p->comm));
 	p->exe = refstr_get(old->exe);
 	p->dumpable = old->dumpable;
 	p->no_new_privs = old->no_new_privs;
@@ -403,6 +399,7 @@ static void thread_copy_state(struct thread *t, const struct fork_args *a,
 		t->sched.fs_base = a->tls;
 	if (a->flags & CLONE_CHILD_CLEARTID)
 		t->clear_child_tid = a->child_tid;
+	memcpy(t->comm, thread_comm(old), sizeof(t->comm));
 	if (!(a->flags & CLONE_VM)) {
 		t->robust_list = old->robust_list;
 		t->robust_len = old->robust_len;
@@ -412,42 +409,55 @@ static void thread_copy_state(struct thread *t, const struct fork_args *a,
 	}
 }
 
-/*
- * The number into the child's memory; it is not the current one unless shared. As on Linux a bad
- * address is no error; but a child that does not learn who it is for want of memory is.
- */
-static long set_child_tid(struct thread *t, const struct fork_args *a)
+/* As on Linux a bad address is no error; but a number that is lost for want of memory is. */
+static long put_tid(u64 addr, u32 tid)
+{
+	current()->no_memory = false;
+	return put_user_u32(addr, tid) && current()->no_memory ? -ENOMEM : 0;
+}
+
+/* The child's memory is not the current one unless it is shared. */
+static long put_tids(struct thread *t, const struct fork_args *a)
 {
 	struct mm *mine = current_mm();
-	long err;
+	long err = 0;
 
-	if (!(a->flags & CLONE_CHILD_SETTID))
-		return 0;
+	if (a->flags & CLONE_PARENT_SETTID)
+		err = put_tid(a->parent_tid, t->tid);
+	if (err || !(a->flags & CLONE_CHILD_SETTID))
+		return err;
 	if (t->proc->mm != mine)
 		mm_activate(t->proc->mm);
-	current()->no_memory = false;
-	err = put_user_u32(a->child_tid, t->tid) && current()->no_memory ? -ENOMEM : 0;
+	err = put_tid(a->child_tid, t->tid);
 	if (t->proc->mm != mine)
 		mm_activate(mine);
 	return err;
 }
 
-static void vfork_wait(struct process *child)
+/* Each side lets go before it can be freed: the parent when it is killed, the child at its end. */
+static void vfork_wait(struct thread *child)
 {
 	struct thread *t = current();
 
-	while (child->vfork_parent == t)
+	child->vfork_parent = t;
+	t->vfork_child = child;
+	while (t->vfork_child)
 		if (thread_sleep(NO_DEADLINE, SLEEP_KILL) == -EINTR)
 			break;
+	if (t->vfork_child)
+		t->vfork_child->vfork_parent = NULL;
+	t->vfork_child = NULL;
 }
 
-static void vfork_done(struct process *p)
+static void vfork_done(struct thread *t)
 {
-	struct thread *t = p->vfork_parent;
+	struct thread *parent = t->vfork_parent;
 
-	p->vfork_parent = NULL;
-	if (t)
-		thread_wake(t);
+	if (likely(!parent))
+		return;
+	t->vfork_parent = NULL;
+	parent->vfork_child = NULL;
+	thread_wake(parent);
 }
 
 /* --pids, and the numbers must last. */
@@ -466,7 +476,8 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 	u32 tid;
 	long ret = -ENOMEM;
 
-	if (count >= max_pids())
+	/* Who was told to go leaves nobody behind who was not told. */
+	if (count >= max_pids() || current()->work & THREAD_WORK_EXIT)
 		return -EAGAIN;
 	tid = pid_new();
 	if (!tid)
@@ -492,21 +503,17 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 	ret = syscall_fork(t, current(), a->flags);
 	if (!ret && private && !for_host_writes(old, p->mm, mm_fork_keep))
 		ret = -ENOMEM;
-	if (!ret && a->flags & CLONE_PARENT_SETTID && put_user_u32(a->parent_tid, tid))
-		ret = -EFAULT;
 	if (!ret)
-		ret = set_child_tid(t, a);
+		ret = put_tids(t, a);
 	if (ret)
 		goto undo;
 	if (new_process) {
 		list_add_tail(&p->parent->children, &p->sibling);
 		rs_stats()->forks++;
 	}
-	if (a->flags & CLONE_VFORK)
-		p->vfork_parent = current();
 	sched_start(t);
 	if (a->flags & CLONE_VFORK)
-		vfork_wait(p);
+		vfork_wait(t);
 	return tid;
 
 undo:
@@ -572,7 +579,9 @@ static void give_children_away(struct process *p)
 		list_del(&c->sibling);
 		c->parent = to;
 		c->ppid = to->pid;
+		c->exit_signal = SIGCHLD;	/* what another wanted is nothing to the new one */
 		list_add_tail(&to->children, &c->sibling);
+		signal_parent_ended(c, p);
 		if (c->state != PROCESS_ZOMBIE)
 			continue;
 		/* It was nobody's business yet: the new parent's, unless it wants no zombies. */
@@ -600,8 +609,10 @@ struct usage process_usage(const struct process *p)
 	struct usage u = p->used;
 	struct thread *t;
 
-	list_for_each(t, &p->threads, list)
+	list_for_each(t, &p->threads, list) {
 		u.user_tsc += sched_now_used(t);
+		u.faults += t->faults;
+	}
 	if (p->mm)
 		u.max_pages = max(u.max_pages, p->mm->pt.mapped);
 	return u;
@@ -635,7 +646,6 @@ static void leave_memory(struct process *p)
 static void __noreturn sandbox_end(int wait_status)
 {
 	struct process *p, *next;
-
 	u32 i;
 
 	page_alloc_stats_update();
@@ -659,35 +669,36 @@ static void __noreturn sandbox_end(int wait_status)
 	host_exit(wait_status, 0);
 }
 
-/* With --debug the others end before the first one does, so that what is left is a leak. */
-static void end_others(void)
+static bool tell_others_to_go(void)
 {
 	struct process *p;
+	bool alive = false;
+
+	list_for_each(p, &all, all) {
+		if (p == first || p->state == PROCESS_ZOMBIE)
+			continue;
+		alive = true;
+		p->exiting = true;
+		tell_threads_to_go(p);
+	}
+	return alive;
+}
+
+/*
+ * With --debug the others end before the first one does, so that what is left is a leak. Each that
+ * becomes a zombie tells so: first->child_event.
+ */
+static void end_others(void)
+{
+	struct wait_entry e;
 
 	if (!(rs_boot->flags & RS_BOOT_DEBUG))
 		return;
-	for (;;) {
-		bool alive = false;
-		struct wait_entry e;
-
-		list_for_each(p, &all, all) {
-			struct thread *t;
-
-			if (p == first || p->state == PROCESS_ZOMBIE)
-				continue;
-			alive = true;
-			p->exiting = true;
-			list_for_each(t, &p->threads, list) {
-				t->work |= THREAD_WORK_EXIT;
-				thread_wake(t);
-			}
-		}
-		if (!alive)
-			return;
-		wait_enter(&first->child_event, &e);
-		thread_sleep(clock_monotonic() + 10000000, SLEEP_ALWAYS);
-		wait_leave(&e);
-	}
+	first->exiting = true;
+	wait_enter(&first->child_event, &e);
+	while (tell_others_to_go())
+		thread_sleep(NO_DEADLINE, SLEEP_ALWAYS);
+	wait_leave(&e);
 }
 
 /* The last thread of the process: from here on it is a zombie. */
@@ -708,17 +719,20 @@ static void process_end(struct process *p)
 	p->exiting = true;
 	syscall_process_end(p);
 	leave_memory(p);
-	vfork_done(p);
+	vfork_done(current());
 	if (p == first)
 		sandbox_end(p->wait_status);
 	give_children_away(p);
 	p->state = PROCESS_ZOMBIE;
 	p->stopped = false;
+	signal_orphaned(p, p->parent);
 	parent_ignores = signal_ignores_children(p->parent);
 	signal_child(p, p->wait_status & 0x7f ? CLD_KILLED : CLD_EXITED,
 		     p->wait_status & 0x7f ? p->wait_status & 0x7f : p->wait_status >> 8);
 	wait_wake(&p->parent->child_event);
-	if (parent_ignores && p->exit_signal == 17)
+	if (unlikely(first->exiting))
+		wait_wake(&first->child_event);
+	if (parent_ignores && p->exit_signal == SIGCHLD)
 		reap(p);
 }
 
@@ -737,6 +751,7 @@ void thread_exit(int wait_status)
 		process_end(p);
 	} else {
 		thread_remove(t);
+		vfork_done(t);
 		if (exec && p->nthreads == 1)
 			thread_wake(exec);
 	}
@@ -791,10 +806,10 @@ long process_single_thread(void)
 	return 0;
 }
 
-void process_exec_done(struct process *p)
+void process_exec_done(void)
 {
-	p->execed = true;
-	vfork_done(p);
+	current_proc()->execed = true;
+	vfork_done(current());
 }
 
 /* --- stop and continue ------------------------------------------------------------------------ */
@@ -833,7 +848,7 @@ void process_continue(struct process *p)
 	list_for_each(t, &p->threads, list)
 		thread_wake(t);
 	if (p->parent) {
-		signal_child(p, CLD_CONTINUED, 18);
+		signal_child(p, CLD_CONTINUED, SIGCONT);
 		wait_wake(&p->parent->child_event);
 	}
 }
@@ -850,7 +865,7 @@ void thread_park(void)
 
 static bool is_meant(const struct process *c, s64 id, u32 options)
 {
-	bool clone_child = c->exit_signal != 17;
+	bool clone_child = c->exit_signal != SIGCHLD;
 
 	if (!(options & WAIT_ALL) && clone_child != !!(options & WAIT_CLONE))
 		return false;

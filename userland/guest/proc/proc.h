@@ -32,7 +32,7 @@
 #include "sched.h"
 
 struct fd_table;	/* fs/ */
-struct file;		/* fs/ */
+struct process_fs;	/* syscall/ */
 struct signal_process;	/* syscall/ */
 struct signal_thread;	/* syscall/ */
 struct trace_state;	/* syscall/ */
@@ -40,7 +40,7 @@ struct trace_state;	/* syscall/ */
 /** struct usage - what somebody has used, for wait4 and getrusage */
 struct usage {
 	u64 user_tsc;			/* ticks of the TSC on a CPU, ring 0 included */
-	u64 faults;
+	u64 faults;			/* page faults from ring 3 and on behalf of it */
 	u64 switches;			/* times it gave the CPU away by sleeping */
 	u64 preempted;			/* times it was taken away */
 	u64 max_pages;			/* most pages mapped at once */
@@ -56,10 +56,9 @@ struct process {
 	struct mm *mm;			/* NULL when it is a zombie */
 	u32 pid, ppid, pgid, sid;
 	u32 uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
-	u32 umask;
 	u64 core_limit, core_hard_limit;	/* RLIMIT_CORE: kept, there are no core files */
-	struct file *cwd;		/* working directory; fs/ */
-	char comm[16];			/* PR_SET_NAME; set by exec */
+	struct process_fs *fs;		/* working directory and umask; NULL when it is a zombie */
+	char comm[16];			/* see thread_comm() */
 	struct refstr *exe;		/* absolute or as given: the path that was executed */
 	struct list threads;
 	u32 nthreads;
@@ -75,6 +74,7 @@ struct process {
 	struct list children, sibling, all, hash;
 	enum process_state state;
 	u32 exit_signal;		/* what the parent gets at the end; 0: none */
+	u32 death_signal;		/* PR_SET_PDEATHSIG: what it gets when its parent ends */
 	bool subreaper;			/* PR_SET_CHILD_SUBREAPER */
 	bool execed;			/* has executed a program since its fork */
 
@@ -84,7 +84,6 @@ struct process {
 	bool stopped, stop_reported, continued;
 	int stop_signal;
 	struct wait_list child_event;	/* its threads in process_wait() */
-	struct thread *vfork_parent;	/* sleeps until this one executes or ends */
 	struct thread *exec_thread;	/* waits to be the last thread */
 	struct usage used, children_used;
 };
@@ -119,7 +118,11 @@ struct thread {
 	bool no_memory;
 	struct signal_thread *sig;
 	u64 in_syscall;			/* number + 1 while in one, for reports */
+	u64 faults;
+	char comm[16];			/* see thread_comm() */
 	char *paths;			/* room for paths of the present call; syscall/ */
+	/* The first sleeps until the second executes or ends; they lead to each other or nowhere. */
+	struct thread *vfork_parent, *vfork_child;
 	struct list hash;		/* by tid */
 	struct sched_thread sched;
 	/* ranges of its memory that the host may be writing to now (syscall/forward.c) */
@@ -147,6 +150,15 @@ static inline struct thread *current(void)
 static inline struct process *current_proc(void)
 {
 	return current()->proc;
+}
+
+/**
+ * thread_comm() - the name of a thread, 16 bytes with its NUL: PR_SET_NAME
+ * That of the first thread is the process's; exec sets it, and it is there still in a zombie.
+ */
+static inline char *thread_comm(struct thread *t)
+{
+	return t->tid == t->proc->pid ? t->proc->comm : t->comm;
 }
 
 /** process_first() - the one the sandbox was started for */
@@ -194,8 +206,8 @@ void thread_drop_spare(void);
  * caller gets the process's own number. -EINTR: somebody else ends or executes first.
  */
 long process_single_thread(void);
-/** process_exec_done() - a parent in vfork goes on */
-void process_exec_done(struct process *p);
+/** process_exec_done() - the current process has a new program: a parent in vfork goes on */
+void process_exec_done(void);
 
 /**
  * process_die() - the default action of a deadly signal for the current process. Prints a death
@@ -257,7 +269,10 @@ struct usage process_usage(const struct process *p);
  * signal_child()		@p has ended, stopped or been continued: tell its parent
  *				@code: CLD_EXITED ...; @status: as in siginfo
  * signal_ignores_children()	@p does not want zombies (SIGCHLD ignored, SA_NOCLDWAIT)
- * signal_orphaned()		after the death of @p: stopped groups that became orphaned
+ * signal_parent_ended()	@c has lost @parent, and has another one: its signal for that, and what
+ *				becomes of its group (signal_orphaned())
+ * signal_orphaned()		@p has lost @parent, or has ended itself: if its group has become an
+ *				orphaned one by that, and has stopped members, it is told
  * syscall_exec_leaves()		the current thread is about to lose its address space to exec
  * process_cwd()		a host descriptor of @p's working directory
  * syscall_exec_done()		exec has replaced the program: reset handlers, close descriptors
@@ -273,6 +288,8 @@ void syscall_drop_spare(void);
 void signal_fault(struct rs_frame *f);
 bool signal_ready(void);
 void signal_child(struct process *p, int code, int status);
+void signal_parent_ended(struct process *c, const struct process *parent);
+void signal_orphaned(const struct process *p, const struct process *parent);
 bool signal_ignores_children(const struct process *p);
 void syscall_exec_leaves(struct thread *t);
 int process_cwd(const struct process *p);

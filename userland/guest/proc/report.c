@@ -17,6 +17,7 @@
 #include "sched.h"
 #include "elf.h"
 #include "../arch/trap.h"
+#include "../lib/signo.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../mm/uaccess.h"
@@ -54,7 +55,8 @@ static const char *signal_entry(int sig, bool text)
 
 bool report_is_bug(int sig)
 {
-	return sig == 4 || sig == 5 || sig == 7 || sig == 8 || sig == 11 || sig == 31;
+	return sig == SIGILL || sig == SIGTRAP || sig == SIGBUS || sig == SIGFPE || sig == SIGSEGV ||
+	       sig == SIGSYS;
 }
 
 static const char *vector_text(u32 vector)

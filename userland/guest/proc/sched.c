@@ -104,15 +104,13 @@ static void run_timers(void)
 	}
 }
 
-/* A thread is going to run: the host has to say when the first timer is due. */
+/* A thread is going to run: the host has to say when the first timer is due. May refuse: next time. */
 static void tell_host_timer(void)
 {
 	u64 first = list_first(&timers, struct timer, link)->deadline;
 
-	if (first >= host_timer)
-		return;
-	host_timer = first;
-	host_call1(RS_CALL_TIMER, first);
+	if (first < host_timer && !host_call1(RS_CALL_TIMER, first))
+		host_timer = first;
 }
 
 void sched_timers_changed(void)
@@ -270,7 +268,7 @@ static u32 choose_cpu(struct thread *t)
 {
 	u32 me = this_cpu()->id, last = t->sched.cpu, i;
 
-	if (rs_ncpus == 1 || current() == queues[me].idle)
+	if (rs_ncpus == 1 || (current() == queues[me].idle && !queues[me].n))
 		return me;
 	if (idle[last])
 		return last;
@@ -301,7 +299,8 @@ static void enqueue_on(struct thread *t, u32 cpu)
 	/* Who runs must not run for ever; an idle CPU looks by itself. */
 	if (unlikely(!READ_ONCE(rs_boot->ticking)) && current() != q->idle) {
 		WRITE_ONCE(rs_boot->ticking, 1);
-		host_call0(RS_CALL_TICK);
+		if (host_call0(RS_CALL_TICK))
+			WRITE_ONCE(rs_boot->ticking, 0);
 	}
 }
 

@@ -60,6 +60,7 @@ static inline bool timer_running(const struct timer *t)
 u64 clock_monotonic(void);
 
 enum thread_state {
+	THREAD_NEW,			/* not started yet */
 	THREAD_RUNNING,			/* on a CPU */
 	THREAD_READY,			/* in a queue */
 	THREAD_SLEEPING,

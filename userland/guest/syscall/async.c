@@ -85,28 +85,26 @@ static void slot_put(struct slot *s)
 	wait_wake(&free_slot);
 }
 
-long async_call(u64 nr, const u64 a[6])
+bool async_call(u64 nr, const u64 a[6], long *ret)
 {
 	bool cancelled = false;
 	struct slot *s;
-	long ret, i;
+	u32 i;
 
 	if (!nslots)
-		return host_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	ret = slot_get(&s);
-	if (ret)
-		return ret;
+		return false;
+	*ret = slot_get(&s);
+	if (*ret)
+		return true;
 	s->owner = current();
 	s->page->call.nr = nr;
 	for (i = 0; i < 6; i++)
 		s->page->call.args[i] = a[i];
 	s->page->pending = 0;
 	__atomic_store_n(&s->page->state, RS_SLOT_SUBMITTED, __ATOMIC_RELEASE);
-	ret = host_call1(RS_CALL_SUBMIT, s - slots);
-	if (ret) {
-		/* No helper can be had: this CPU waits itself, as if there were nobody else. */
+	if (host_call1(RS_CALL_SUBMIT, s - slots)) {
 		slot_put(s);
-		return host_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		return false;
 	}
 	sched_pending++;
 	while (__atomic_load_n(&s->page->state, __ATOMIC_ACQUIRE) != RS_SLOT_DONE) {
@@ -117,7 +115,7 @@ long async_call(u64 nr, const u64 a[6])
 		host_call1(RS_CALL_CANCEL, s - slots);
 	}
 	sched_pending--;
-	ret = s->page->call.ret;
+	*ret = s->page->call.ret;
 	slot_put(s);
-	return ret;
+	return true;
 }

@@ -293,6 +293,26 @@ void rs_syscall(struct rs_frame *f)
 	t->in_syscall = 0;
 }
 
+/* Takes over the reference to @cwd (NULL: there was no memory for it), also when it fails. */
+static struct process_fs *fs_new(struct file *cwd, u32 umask)
+{
+	struct process_fs *fs = cwd ? kmalloc(sizeof(*fs)) : NULL;
+
+	if (fs)
+		*fs = (struct process_fs){ .refs = 1, .umask = umask, .cwd = cwd };
+	else if (cwd)
+		file_put(cwd);
+	return fs;
+}
+
+static void fs_put(struct process_fs *fs)
+{
+	if (!fs || --fs->refs)
+		return;
+	file_put(fs->cwd);
+	kfree(fs);
+}
+
 static int open_stdio(struct fd_table *files)
 {
 	struct file *f;
@@ -334,8 +354,8 @@ int syscall_process_init(struct process *p)
 	tty_foreground = p->pgid;
 	p->files = fd_table_new();
 	p->trace = kzalloc(sizeof(*p->trace));
-	p->cwd = file_new(rs_boot->cwd_fd, NULL);
-	if (!p->files || !p->cwd || !p->trace || signal_init(t, NULL, true))
+	p->fs = fs_new(file_new(rs_boot->cwd_fd, NULL), rs_boot->umask);
+	if (!p->files || !p->fs || !p->trace || signal_init(t, NULL, true))
 		return -ENOMEM;
 	p->trace->refs = 1;
 	if (rs_boot->flags & RS_BOOT_TRACE) {
@@ -361,7 +381,12 @@ int syscall_fork(struct thread *t, struct thread *parent, u64 flags)
 	if (flags & CLONE_CLEAR_SIGHAND) {
 		signal_reset(p->signals);
 	}
-	p->cwd = file_get(from->cwd);
+	if (flags & CLONE_FS) {
+		p->fs = from->fs;
+		p->fs->refs++;
+	} else {
+		p->fs = fs_new(file_get(from->fs->cwd), from->fs->umask);
+	}
 	p->trace = from->trace;
 	p->trace->refs++;
 	if (flags & CLONE_FILES) {
@@ -370,7 +395,7 @@ int syscall_fork(struct thread *t, struct thread *parent, u64 flags)
 	} else {
 		p->files = fd_table_copy(from->files);
 	}
-	return p->files ? 0 : -ENOMEM;
+	return p->files && p->fs ? 0 : -ENOMEM;
 }
 
 void syscall_thread_exit(struct thread *t)
@@ -396,9 +421,8 @@ void syscall_process_end(struct process *p)
 	if (p->files)
 		fd_table_put(p->files);
 	p->files = NULL;
-	if (p->cwd)
-		file_put(p->cwd);
-	p->cwd = NULL;
+	fs_put(p->fs);
+	p->fs = NULL;
 	/* Not for one that has never run, after a fork without memory. */
 	if (p->exiting)
 		trace_exit(p, p->wait_status);
@@ -444,8 +468,9 @@ void syscall_exec_done(struct process *p)
 	signal_reset(p->signals);
 	t->sig->alt = (struct k_stack){ .flags = SS_DISABLE };
 	t->sig->restore_mask = false;
+	t->sig->restart.fn = NULL;
 	t->clear_child_tid = 0;
 	t->robust_list = 0;
 	t->robust_len = 0;
-	process_exec_done(p);
+	process_exec_done();
 }

@@ -12,6 +12,7 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/poll.h>
+#include "locks.h"
 #include "procfs.h"
 #include "signal.h"
 #include "stat.h"
@@ -46,7 +47,7 @@ static long path_in_dir(char *path, u64 upath, u64 dirfd)
 	if ((int)dirfd != AT_FDCWD)
 		dir = fd_lookup(files(), dirfd);
 	else
-		dir = current_proc()->cwd;
+		dir = current_proc()->fs->cwd;
 	if (n && dir && unlikely(dir->ops))
 		return procfs_relative(dir, path);
 	if ((int)dirfd == AT_FDCWD)
@@ -56,14 +57,10 @@ static long path_in_dir(char *path, u64 upath, u64 dirfd)
 
 /* --- open ------------------------------------------------------------------------------------- */
 
-static long open_dir(const struct proc_name *pn, u32 flags)
+static long open_object(struct file *f, u32 flags)
 {
-	struct file *f;
 	long fd;
 
-	if ((flags & O_ACCMODE) != O_RDONLY || flags & O_CREAT)
-		return -EISDIR;
-	f = procfs_open_dir(pn);
 	if (!f)
 		return -ENOMEM;
 	fd = fd_install(files(), f, 0, flags & O_CLOEXEC);
@@ -93,14 +90,16 @@ static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 	if (ret < 0)
 		return ret;
 	if (pn.kind == PROC_DIR)
-		return open_dir(&pn, flags);
+		return (flags & O_ACCMODE) != O_RDONLY || flags & O_CREAT ?
+			       -EISDIR : open_object(procfs_open_dir(&pn), flags);
 	if (pn.kind == PROC_LINK)
 		return -ELOOP;
 	if (pn.kind == PROC_TEXT) {
-		if ((flags & O_ACCMODE) != O_RDONLY)
-			return -EACCES;
 		if (flags & O_DIRECTORY)
 			return -ENOTDIR;
+		if ((flags & O_ACCMODE) != O_RDONLY)
+			return procfs_may_write(&pn) ?
+				       open_object(procfs_open_name(&pn, flags), flags) : -EACCES;
 		ret = procfs_open_text(&pn);
 	} else {
 		/*
@@ -109,7 +108,7 @@ static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 		 */
 		ret = host_call_intr(__NR_openat, dir, gpa_of(path),
 				     flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY),
-				     mode & ~current_proc()->umask, 0, 0);
+				     mode & ~current_proc()->fs->umask, 0, 0);
 		if ((ret == -EACCES || ret == -ENOENT) && pn.node &&
 		    (flags & O_ACCMODE) == O_RDONLY)
 			ret = procfs_open_text(&pn);
@@ -330,7 +329,7 @@ long sys_close(struct rs_frame *f)
 	struct file *file = fd_remove(files(), (u32)ARG0(f));
 
 	/* As on Linux the number is free whatever the close of the file says. */
-	return file ? file_put(file) : -EBADF;
+	return file ? fd_close_file(files(), file) : -EBADF;
 }
 
 long sys_close_range(struct rs_frame *f)
@@ -345,7 +344,7 @@ long sys_close_range(struct rs_frame *f)
 		if (flags & 4)
 			fd_set_cloexec(files(), fd, true);
 		else
-			file_put(fd_remove(files(), fd));
+			fd_close_file(files(), fd_remove(files(), fd));
 	}
 	return 0;
 }
@@ -457,6 +456,8 @@ long sys_fcntl(struct rs_frame *f)
 	case F_SETFD: return fd_set_cloexec(files(), (u32)ARG0(f), ARG2(f) & FD_CLOEXEC);
 	case F_GETOWN: return 0;
 	}
+	if (locks_fcntl(file, cmd, ARG2(f), &ret))
+		return ret;
 	if (file->ops && object_fcntl(file, cmd, ARG2(f), &ret))
 		return ret;
 	return forward_bycmd(__NR_fcntl, RS_A_FCNTL, f, -EINVAL);
@@ -466,9 +467,9 @@ long sys_fcntl(struct rs_frame *f)
 long sys_umask(struct rs_frame *f)
 {
 	struct process *p = current_proc();
-	u32 old = p->umask;
+	u32 old = p->fs->umask;
 
-	p->umask = (u32)ARG0(f) & 0777;
+	p->fs->umask = (u32)ARG0(f) & 0777;
 	return old;
 }
 
@@ -490,8 +491,8 @@ static long cwd_take(void)
 	cwd = file_new((int)fd, NULL);
 	if (!cwd)
 		return -ENOMEM;
-	file_put(p->cwd);
-	p->cwd = cwd;
+	file_put(p->fs->cwd);
+	p->fs->cwd = cwd;
 	cwd_now(cwd);
 	return 0;
 }
@@ -503,8 +504,8 @@ static long cwd_is(struct file *dir)
 
 	if (!dir)
 		return -ENOMEM;
-	file_put(p->cwd);
-	p->cwd = dir;
+	file_put(p->fs->cwd);
+	p->fs->cwd = dir;
 	return 0;
 }
 
@@ -548,7 +549,7 @@ long sys_fchdir(struct rs_frame *f)
 long sys_getcwd(struct rs_frame *f)
 {
 	u64 a[6] = { ARG0(f), ARG1(f) };
-	struct file *cwd = current_proc()->cwd;
+	struct file *cwd = current_proc()->fs->cwd;
 	size_t n = strlen(refstr_text(cwd->name)) + 1;
 
 	if (unlikely(cwd->ops)) {
@@ -863,13 +864,34 @@ static bool valid_time(const struct k_timespec *t)
 	return t->sec >= 0 && t->nsec >= 0 && t->nsec < 1000000000;
 }
 
+static long restart_poll(struct rs_frame *f);
+
+static long poll_until(struct rs_frame *f, const struct k_timespec *timeout)
+{
+	struct k_timespec left;
+	long ret = do_poll(ARG0(f), (u32)ARG1(f), timeout, &left);
+
+	if (ret != -ERESTARTNOHAND || !timeout)
+		return ret;
+	return restart_later(restart_poll, clock_monotonic() + nanoseconds(&left), 0);
+}
+
+static long restart_poll(struct rs_frame *f)
+{
+	u64 now = clock_monotonic(), deadline = current()->sig->restart.deadline;
+	u64 left = deadline > now ? deadline - now : 0;
+	struct k_timespec t = { (s64)(left / 1000000000), (s64)(left % 1000000000) };
+
+	return poll_until(f, &t);
+}
+
 long sys_poll(struct rs_frame *f)
 {
 	int ms = (int)ARG2(f);
 	struct k_timespec t;
 
 	from_ms(ms, &t);
-	return do_poll(ARG0(f), (u32)ARG1(f), ms < 0 ? NULL : &t, NULL);
+	return poll_until(f, ms < 0 ? NULL : &t);
 }
 
 /* The mask for the time of a wait: 0, or an error of its arguments. */
@@ -885,6 +907,17 @@ static long wait_mask(u64 umask, u64 size)
 		return -EFAULT;
 	signal_set_mask_for_wait(mask);
 	return 0;
+}
+
+/*
+ * What is left of the time, for the program and for the call when it is made again. Where that cannot
+ * be written, the call is not made again: it would wait for the whole of it.
+ */
+static long put_left(u64 va, const void *left, size_t n, long ret)
+{
+	if (copyout(va, left, n) && ret == -ERESTARTNOHAND)
+		return -EINTR;
+	return ret;
 }
 
 long sys_ppoll(struct rs_frame *f)
@@ -903,7 +936,7 @@ long sys_ppoll(struct rs_frame *f)
 		return ret;
 	ret = do_poll(ARG0(f), (u32)ARG1(f), ARG2(f) ? &t : NULL, &left);
 	if (ARG2(f) && ret != -EFAULT && ret != -EINVAL && ret != -ENOMEM)
-		copyout(ARG2(f), &left, sizeof(left));
+		ret = put_left(ARG2(f), &left, sizeof(left), ret);
 	return ret;
 }
 
@@ -1009,7 +1042,7 @@ long sys_select(struct rs_frame *f)
 	if (ARG4(f) && (ret >= 0 || IS_RESTART(ret))) {
 		tv[0] = left.sec;
 		tv[1] = left.nsec / 1000;
-		copyout(ARG4(f), tv, sizeof(tv));
+		ret = put_left(ARG4(f), tv, sizeof(tv), ret);
 	}
 	return ret;
 }
@@ -1033,7 +1066,7 @@ long sys_pselect6(struct rs_frame *f)
 		return ret;
 	ret = do_select((int)ARG0(f), sets, ARG4(f) ? &t : NULL, &left);
 	if (ARG4(f) && (ret >= 0 || IS_RESTART(ret)))
-		copyout(ARG4(f), &left, sizeof(left));
+		ret = put_left(ARG4(f), &left, sizeof(left), ret);
 	return ret;
 }
 

@@ -43,8 +43,9 @@ enum { KIND_UNKNOWN, KIND_WAITS, KIND_READY };
 static u8 kinds[KINDS];
 
 /*
- * Calls with helpers on a descriptor. It is not closed before they are back: the number would be
- * given to another file, and a call that has to be made again would find that one.
+ * Calls on a descriptor that are away with a helper or another CPU. It is not closed before they
+ * are back: the number would be given to another file, and a call that has to be made again would
+ * find that one.
  */
 static u16 away[KINDS];
 static u64 close_later[KINDS / 64];
@@ -57,14 +58,22 @@ static long close_now(int host_fd)
 	return host_call1(__NR_close, host_fd);
 }
 
-static long call_helper(u64 nr, const u64 a[6])
+/*
+ * With a helper if one is wanted and can be had; otherwise this CPU is away, and the others may be
+ * in the kernel meanwhile.
+ */
+static long call(u64 nr, const u64 a[6], bool helper)
 {
-	bool fd = a[0] < KINDS && nr != __NR_ppoll;
+	bool fd = (helper || rs_ncpus > 1) && a[0] < KINDS && nr != __NR_ppoll;
 	long ret;
 
 	if (fd)
 		away[a[0]]++;
-	ret = async_call(nr, a);
+	if (likely(!helper) || !async_call(nr, a, &ret)) {
+		sched_leave_for_host();
+		ret = host_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		sched_enter();
+	}
 	if (fd && !--away[a[0]] && close_later[a[0] / 64] >> (a[0] % 64) & 1) {
 		close_later[a[0] / 64] &= ~(1ull << (a[0] % 64));
 		close_now((int)a[0]);
@@ -132,17 +141,6 @@ static bool may_wait(u64 nr, const u64 a[6])
 	return false;
 }
 
-/* This CPU is away; the others may be in the kernel meanwhile. */
-static long call_here(u64 nr, const u64 a[6])
-{
-	long ret;
-
-	sched_leave_for_host();
-	ret = host_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
-	sched_enter();
-	return ret;
-}
-
 long host_call_intr(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 {
 	u64 a[6] = { a0, a1, a2, a3, a4, a5 };
@@ -150,10 +148,7 @@ long host_call_intr(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 
 	for (;;) {
 		rs_stats()->forwarded++;
-		if (unlikely(sched_others()) && may_wait(nr, a))
-			ret = call_helper(nr, a);
-		else
-			ret = call_here(nr, a);
+		ret = call(nr, a, unlikely(sched_others()) && may_wait(nr, a));
 		if (likely(ret != -EINTR))
 			return ret;
 		if (signal_ready())
@@ -163,7 +158,7 @@ long host_call_intr(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 			continue;
 		if (nr == __NR_openat && (int)a[0] == AT_FDCWD)
 			a[0] = (u64)process_cwd(current_proc());
-		ret = call_helper(nr, a);
+		ret = call(nr, a, true);
 		if (ret != -EINTR)
 			return ret;
 		if (signal_ready())
@@ -224,12 +219,12 @@ static struct file *host_cwd[RS_NR_CPUS]; /* of the thread that runs this CPU; o
 
 int process_cwd(const struct process *p)
 {
-	return p->cwd->ops ? AT_FDCWD : p->cwd->host_fd;
+	return p->fs->cwd->ops ? AT_FDCWD : p->fs->cwd->host_fd;
 }
 
 void cwd_enter(void)
 {
-	struct file **at = &host_cwd[this_cpu()->id], *want = current_proc()->cwd;
+	struct file **at = &host_cwd[this_cpu()->id], *want = current_proc()->fs->cwd;
 
 	if (likely(*at == want) || unlikely(want->ops))
 		return;
@@ -271,7 +266,7 @@ long path_in(char *buf, u64 va)
 	if (*buf == '/')
 		return 0;
 	/* Nothing can be made or changed in a directory that is none of the host's. */
-	if (unlikely(current_proc()->cwd->ops))
+	if (unlikely(current_proc()->fs->cwd->ops))
 		return -ENOENT;
 	cwd_enter();
 	return 0;
@@ -762,7 +757,7 @@ static void check_broken_pipe(u64 nr, long ret)
 /* The host process's own mask is 0. */
 static void apply_umask(u64 nr, u64 a[6])
 {
-	u32 mask = current_proc()->umask;
+	u32 mask = current_proc()->fs->umask;
 
 	if (nr == __NR_mkdir || nr == __NR_mknod)
 		a[1] &= ~(u64)mask;

@@ -128,7 +128,9 @@ static long futex_wake(u64 addr, bool private, u32 max, u32 bitset)
 	return bitset ? wake(&k, max, bitset) : -EINVAL;
 }
 
-static long futex_wait(u64 addr, bool private, u32 expected, u64 deadline, u32 bitset, bool timed)
+static long restart_wait(struct rs_frame *f);
+
+static long futex_wait(u64 addr, bool private, u32 expected, u64 deadline, u32 bitset)
 {
 	struct futex_waiter w = { .bitset = bitset, .thread = current() };
 	long err;
@@ -151,8 +153,19 @@ static long futex_wait(u64 addr, bool private, u32 expected, u64 deadline, u32 b
 		return 0;
 	list_del(&w.link);
 	if (err == -EINTR)
-		return timed ? -EINTR : -ERESTARTSYS;
+		return deadline == NO_DEADLINE ? -ERESTARTSYS :
+						 restart_later(restart_wait, deadline, 0);
 	return err;
+}
+
+/* A wait with a time limit goes on until that; its arguments are still in the frame. */
+static long restart_wait(struct rs_frame *f)
+{
+	u32 op = (u32)ARG1(f);
+
+	return futex_wait(ARG0(f), op & FUTEX_PRIVATE_FLAG, (u32)ARG2(f),
+			  current()->sig->restart.deadline,
+			  (op & 0x7f) == FUTEX_WAIT ? ~0u : (u32)ARG5(f));
 }
 
 static long futex_requeue(u64 addr, u64 addr2, bool private, u32 nwake, u32 nmove, bool compare,
@@ -235,15 +248,14 @@ static long futex_wake_op(u64 addr, u64 addr2, bool private, u32 max, u32 max2, 
 long sys_futex(struct rs_frame *f)
 {
 	u32 op = (u32)ARG1(f), cmd = op & 0x7f, val = (u32)ARG2(f);
-	bool private = op & FUTEX_PRIVATE_FLAG, timed;
+	bool private = op & FUTEX_PRIVATE_FLAG;
 	u64 addr = ARG0(f), deadline = NO_DEADLINE;
 	long err;
 
 	switch (cmd) {
 	case FUTEX_WAIT:
 	case FUTEX_WAIT_BITSET:
-		timed = ARG3(f);
-		if (timed) {
+		if (ARG3(f)) {
 			err = deadline_in(ARG3(f), cmd == FUTEX_WAIT_BITSET,
 					  op & FUTEX_CLOCK_REALTIME ? REALTIME : MONOTONIC,
 					  &deadline);
@@ -251,7 +263,7 @@ long sys_futex(struct rs_frame *f)
 				return err;
 		}
 		return futex_wait(addr, private, val, deadline,
-				  cmd == FUTEX_WAIT ? ~0u : (u32)ARG5(f), timed);
+				  cmd == FUTEX_WAIT ? ~0u : (u32)ARG5(f));
 	case FUTEX_WAKE: return futex_wake(addr, private, val, ~0u);
 	case FUTEX_WAKE_BITSET: return futex_wake(addr, private, val, (u32)ARG5(f));
 	case FUTEX_REQUEUE:

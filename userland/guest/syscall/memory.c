@@ -6,6 +6,7 @@
  * C's types means.
  */
 #include <linux/mman.h>
+#include <linux/membarrier.h>
 #include "syscall.h"
 #include "../mm/kmalloc.h"
 
@@ -150,19 +151,30 @@ long sys_munlockall(struct rs_frame *f)
 
 /*
  * A thread that does not run passes the kernel before it does; those that run on other CPUs are made
- * to. So every kind of barrier is this one, and registrations only succeed.
+ * to. So every kind of barrier is this one, and registering is only what a program has to have done.
  */
 long sys_membarrier(struct rs_frame *f)
 {
 	u32 cmd = (u32)ARG0(f);
-	const u32 known = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4;
+	const u32 known = MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_GLOBAL_EXPEDITED |
+			  MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED |
+			  MEMBARRIER_CMD_PRIVATE_EXPEDITED |
+			  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
 
 	if (ARG1(f))
 		return -EINVAL;
-	if (!cmd)
-		return known;
-	if ((cmd & (cmd - 1)) || !(cmd & known))
-		return -EINVAL;
+	switch (cmd) {
+	case MEMBARRIER_CMD_QUERY: return known;
+	case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: current_mm()->barriers = true; return 0;
+	case MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED: return 0;
+	case MEMBARRIER_CMD_PRIVATE_EXPEDITED:
+		if (!current_mm()->barriers)
+			return -EPERM;
+		break;
+	case MEMBARRIER_CMD_GLOBAL:
+	case MEMBARRIER_CMD_GLOBAL_EXPEDITED: break;
+	default: return -EINVAL;
+	}
 	sched_barrier();
 	return 0;
 }

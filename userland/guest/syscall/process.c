@@ -280,6 +280,10 @@ static long limit_get(u32 which, struct rlimit64_k *r)
 		r->cur = p->core_limit;
 		r->max = p->core_hard_limit;
 		return 0;
+	case RLIMIT_SIGPENDING:
+		r->cur = p->signals->queue_limit;
+		r->max = p->signals->queue_hard_limit;
+		return 0;
 	case RLIMIT_NICE:
 	case RLIMIT_RTPRIO: r->cur = r->max = 0; return 0;
 	}
@@ -313,6 +317,10 @@ static long limit_set(u32 which, const struct rlimit64_k *r)
 	case RLIMIT_CORE:
 		p->core_limit = r->cur;
 		p->core_hard_limit = r->max;
+		break;
+	case RLIMIT_SIGPENDING: /* at most SIGQUEUE_MAX, so that these fit */
+		p->signals->queue_limit = (u32)r->cur;
+		p->signals->queue_hard_limit = (u32)r->max;
 		break;
 	}
 	return 0;
@@ -477,9 +485,9 @@ long sys_prctl(struct rs_frame *f)
 			if (!name[i])
 				break;
 		}
-		memcpy(p->comm, name, sizeof(name));
+		memcpy(thread_comm(current()), name, sizeof(name));
 		return 0;
-	case PR_GET_NAME: return copyout(ARG1(f), p->comm, sizeof(p->comm));
+	case PR_GET_NAME: return copyout(ARG1(f), thread_comm(current()), sizeof(name));
 	case PR_GET_DUMPABLE: return p->dumpable;
 	case PR_SET_DUMPABLE:
 		if (ARG1(f) > 1)
@@ -487,9 +495,11 @@ long sys_prctl(struct rs_frame *f)
 		p->dumpable = ARG1(f);
 		return 0;
 	case PR_SET_PDEATHSIG:
-		return ARG1(f) > NSIG ? -EINVAL
-				      : 0; /* the sandbox ends with its host process anyway */
-	case PR_GET_PDEATHSIG: return put_user_u32(ARG1(f), 0);
+		if (ARG1(f) > NSIG)
+			return -EINVAL;
+		p->death_signal = (u32)ARG1(f);
+		return 0;
+	case PR_GET_PDEATHSIG: return put_user_u32(ARG1(f), p->death_signal);
 	case PR_SET_NO_NEW_PRIVS:
 		if (ARG1(f) != 1 || ARG2(f) || ARG3(f) || ARG4(f))
 			return -EINVAL;
@@ -762,6 +772,7 @@ long sys_getrusage(struct rs_frame *f)
 	case 1:
 		u = process_usage(p);
 		u.user_tsc = sched_now_used(current());
+		u.faults = current()->faults;
 		break;
 	case -1: u = p->children_used; break;
 	default: return -EINVAL;
@@ -844,16 +855,16 @@ long sys_waitid(struct rs_frame *f)
 		info.pid = (s32)r.pid;
 		info.uid = r.uid;
 		if (r.status == 0xffff) {
-			info.code = 6; /* CLD_CONTINUED */
+			info.code = CLD_CONTINUED;
 			info.value = SIGCONT;
 		} else if ((r.status & 0xff) == 0x7f) {
-			info.code = 5; /* CLD_STOPPED */
+			info.code = CLD_STOPPED;
 			info.value = (u32)r.status >> 8 & 0xff;
 		} else if (r.status & 0x7f) {
-			info.code = 2; /* CLD_KILLED */
+			info.code = CLD_KILLED;
 			info.value = (u32)r.status & 0x7f;
 		} else {
-			info.code = 1; /* CLD_EXITED */
+			info.code = CLD_EXITED;
 			info.value = (u32)r.status >> 8 & 0xff;
 		}
 		ru = to_rusage(&r.used);

@@ -84,6 +84,8 @@ static u32 next_fd(const struct proc_whose *w, u32 from)
 
 #define FILE_(n, fn)	{ .name = n, .type = NODE_TEXT, .mode = 0444, .text = proc_text_##fn }
 #define SECRET(n, fn)	{ .name = n, .type = NODE_TEXT, .mode = 0400, .text = proc_text_##fn }
+/* that may be written to, by the process itself */
+#define NAME(n, fn)	{ .name = n, .type = NODE_TEXT, .mode = 0644, .text = proc_text_##fn }
 #define LINK(n)		{ .name = n, .type = NODE_LINK, .mode = 0777 }
 #define HOST(n)		{ .name = n, .type = NODE_HOST, .mode = 0444 }
 /* the host's, and if it does not tell, what can be said here */
@@ -93,7 +95,7 @@ static const struct proc_node fd_link = { .type = NODE_LINK, .mode = 0700 };
 static const struct proc_node no_nodes[] = { { 0 } };
 
 static const struct proc_node thread_nodes[] = {
-	FILE_("cgroup", cgroup), FILE_("children", children), FILE_("cmdline", cmdline), FILE_("comm", comm),
+	FILE_("cgroup", cgroup), FILE_("children", children), FILE_("cmdline", cmdline), NAME("comm", comm),
 	LINK("cwd"), SECRET("environ", environ), LINK("exe"),
 	{ .name = "fd", .type = NODE_DIR, .mode = 0500, .table = no_nodes, .next = next_fd,
 	  .number = &fd_link },
@@ -108,7 +110,7 @@ static const struct proc_node thread_dir = {
 };
 
 static const struct proc_node process_nodes[] = {
-	FILE_("cgroup", cgroup), FILE_("cmdline", cmdline), FILE_("comm", comm), LINK("cwd"),
+	FILE_("cgroup", cgroup), FILE_("cmdline", cmdline), NAME("comm", comm), LINK("cwd"),
 	SECRET("environ", environ), LINK("exe"),
 	{ .name = "fd", .type = NODE_DIR, .mode = 0500, .table = no_nodes, .next = next_fd,
 	  .number = &fd_link },
@@ -300,14 +302,14 @@ static long follow_link(char *path, struct walk *w, struct proc_name *pn)
 		return ret ? ret : 2;
 	}
 	if (is_link(pn->node, "cwd")) {
-		if (!who.p->cwd)
+		if (!who.p->fs)
 			return -ENOENT;
-		if (procfs_dir(who.p->cwd, &name_of_dir)) {
+		if (procfs_dir(who.p->fs->cwd, &name_of_dir)) {
 			w->at[1] = name_of_dir;
 			w->depth = 1;
 			return 1;
 		}
-		rs_snprintf(name, sizeof(name), "/proc/self/fd/%d", who.p->cwd->host_fd);
+		rs_snprintf(name, sizeof(name), "/proc/self/fd/%d", who.p->fs->cwd->host_fd);
 		return to_host(path, name, w, pn);
 	}
 	if (!who.p->exe || !*refstr_text(who.p->exe) || !who.p->mm)
@@ -560,7 +562,7 @@ long procfs_readlink(const struct proc_name *pn, char *buf)
 	if (is_link(pn->node, "root"))
 		return rs_snprintf(buf, PATH_SIZE, "/");
 	if (is_link(pn->node, "cwd"))
-		return w.p->cwd ? dir_path(w.p->cwd, buf) : -ENOENT;
+		return w.p->fs ? dir_path(w.p->fs->cwd, buf) : -ENOENT;
 	if (pn->node == &fd_link) {
 		f = w.p->files ? fd_lookup(w.p->files, pn->fd) : NULL;
 		return f ? fd_path(f, buf) : -ENOENT;
@@ -659,6 +661,116 @@ long procfs_open_text(const struct proc_name *pn)
 	return fd;
 }
 
+/* There is nothing like it at the host. */
+static long nothing_like_it(struct file *f)
+{
+	(void)f;
+	return -EPERM;
+}
+
+static void free_object(struct file *f)
+{
+	kfree(f->object);
+}
+
+/* --- the name of a thread, to be written ------------------------------------------------------- */
+
+struct open_name {
+	u32 pid, tid;
+	u64 pos;			/* of reading */
+	struct wait_list nobody;	/* it is always ready */
+};
+
+static struct thread *named(const struct open_name *o)
+{
+	struct process *p = process_find(o->pid);
+	struct thread *t = thread_find(o->tid ? o->tid : o->pid);
+
+	return p && t && t->proc == p ? t : NULL;
+}
+
+static long name_read(struct file *f, const struct user_vec *v, u32 n)
+{
+	struct open_name *o = f->object;
+	struct thread *t = named(o);
+	char text[17];
+	u64 len, done = 0, part;
+	struct user_cursor c;
+
+	if (!t)
+		return -ESRCH;
+	if ((f->flags & O_ACCMODE) == O_WRONLY)
+		return -EBADF;
+	len = (u64)rs_snprintf(text, sizeof(text), "%s\n", thread_comm(t));
+	cursor_init(&c, v, n);
+	while (c.left && o->pos < len) {
+		part = min(cursor_run(&c), len - o->pos);
+		if (copyout(cursor_va(&c), text + o->pos, part))
+			return done ? (long)done : -EFAULT;
+		cursor_move(&c, part);
+		o->pos += part;
+		done += part;
+	}
+	return (long)done;
+}
+
+/* All that is written at once is the name; what is too long is cut off. */
+static long name_write(struct file *f, const struct user_vec *v, u32 n)
+{
+	struct thread *t = named(f->object);
+	char name[16] = "";
+	u64 done = 0, all, part;
+	struct user_cursor c;
+
+	if (!t)
+		return -ESRCH;
+	if (t->proc != current_proc())
+		return -EINVAL;
+	cursor_init(&c, v, n);
+	all = c.left;
+	while (c.left && done < sizeof(name) - 1) {
+		part = min(cursor_run(&c), sizeof(name) - 1 - done);
+		if (copyin(name + done, cursor_va(&c), part))
+			return -EFAULT;
+		cursor_move(&c, part);
+		done += part;
+	}
+	memcpy(thread_comm(t), name, sizeof(name));
+	return (long)all;
+}
+
+static u32 name_poll(struct file *f, struct wait_list **w)
+{
+	*w = &((struct open_name *)f->object)->nobody;
+	return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+}
+
+static const struct file_ops name_ops = {
+	.read = name_read, .write = name_write, .poll = name_poll,
+	.materialise = nothing_like_it, .release = free_object,
+};
+
+struct file *procfs_open_name(const struct proc_name *pn, u32 flags)
+{
+	struct open_name *o = kzalloc(sizeof(*o));
+	struct file *f;
+
+	if (!o)
+		return NULL;
+	o->pid = pn->pid;
+	o->tid = pn->tid;
+	wait_list_init(&o->nobody);
+	f = file_new_object(&name_ops, o, flags & (O_ACCMODE | O_NONBLOCK));
+	if (!f)
+		kfree(o);
+	return f;
+}
+
+bool procfs_may_write(const struct proc_name *pn)
+{
+	return pn->node->mode & 0200;
+}
+
 /* --- directories ------------------------------------------------------------------------------ */
 
 struct open_dir {
@@ -685,21 +797,9 @@ static u32 dir_poll(struct file *f, struct wait_list **w)
 	return POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 }
 
-/* There is nothing like it at the host. */
-static long dir_materialise(struct file *f)
-{
-	(void)f;
-	return -EPERM;
-}
-
-static void dir_release(struct file *f)
-{
-	kfree(f->object);
-}
-
 static const struct file_ops dir_ops = {
-	.read = dir_read, .write = dir_write, .poll = dir_poll, .materialise = dir_materialise,
-	.release = dir_release,
+	.read = dir_read, .write = dir_write, .poll = dir_poll, .materialise = nothing_like_it,
+	.release = free_object,
 };
 
 bool procfs_dir(const struct file *f, struct proc_name *pn)

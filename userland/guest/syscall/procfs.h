@@ -61,6 +61,12 @@ struct file *procfs_open_dir(const struct proc_name *pn);
 long procfs_readlink(const struct proc_name *pn, char *buf);
 
 struct k_stat;
+/**
+ * procfs_may_write() - a PROC_TEXT that is more than a text: the name of a thread. procfs_open_name():
+ * opens it to be written; one reference, NULL without memory
+ */
+bool procfs_may_write(const struct proc_name *pn);
+struct file *procfs_open_name(const struct proc_name *pn, u32 flags);
 /** procfs_stat() - what stat() says of a PROC_TEXT, PROC_DIR or PROC_LINK */
 void procfs_stat(const struct proc_name *pn, struct k_stat *st);
 /** procfs_dir() - is @f an open directory of ours? Then @pn, if not NULL, says which */

@@ -28,6 +28,11 @@ static unsigned long ticks(u64 tsc)
 
 /* --- states ----------------------------------------------------------------------------------- */
 
+static const char *name_of(const struct proc_whose *w)
+{
+	return w->t && w->tid ? thread_comm(w->t) : w->p->comm;
+}
+
 static char state_of(const struct proc_whose *w)
 {
 	if (w->p->state == PROCESS_ZOMBIE || !w->t)
@@ -35,6 +40,7 @@ static char state_of(const struct proc_whose *w)
 	if (w->p->stopped)
 		return 'T';
 	switch (w->t->sched.state) {
+	case THREAD_NEW:
 	case THREAD_RUNNING:
 	case THREAD_READY: return 'R';
 	case THREAD_SLEEPING: return 'S';
@@ -125,7 +131,7 @@ void proc_text_statm(struct textbuf *t, const struct proc_whose *w)
 
 void proc_text_comm(struct textbuf *t, const struct proc_whose *w)
 {
-	text_printf(t, "%s\n", w->p->comm);
+	text_printf(t, "%s\n", name_of(w));
 }
 
 void proc_text_children(struct textbuf *t, const struct proc_whose *w)
@@ -157,7 +163,7 @@ void proc_text_oom_score_adj(struct textbuf *t, const struct proc_whose *w)
 /* struct masks - signals of a process and of one of its threads, for stat and status */
 struct masks {
 	u64 own, shared, blocked, ignored, caught;
-	u32 queued;
+	u32 queued, limit;
 };
 
 static struct masks masks_of(const struct proc_whose *w)
@@ -170,6 +176,7 @@ static struct masks masks_of(const struct proc_whose *w)
 		return m;
 	m.shared = sp->pending.set;
 	m.queued = sp->nqueued;
+	m.limit = sp->queue_limit;
 	for (i = 0; i < NSIG; i++) {
 		if (sp->act[i].handler == SIG_IGN)
 			m.ignored |= 1ull << i;
@@ -200,7 +207,7 @@ void proc_text_stat(struct textbuf *t, const struct proc_whose *w)
 	u64 used = w->tid && w->t ? sched_now_used(w->t) : u.user_tsc;
 
 	text_printf(t, "%u (%s) %c %u %u %u %u %d 0 %lu %lu 0 0 %lu 0 %lu 0 20 0 %u 0 %lu ",
-		    w->tid ? w->tid : p->pid, p->comm, state_of(w), p->ppid, p->pgid, p->sid, tty,
+		    w->tid ? w->tid : p->pid, name_of(w), state_of(w), p->ppid, p->pgid, p->sid, tty,
 		    tty ? (int)tty_foreground : -1, (unsigned long)u.faults,
 		    (unsigned long)p->children_used.faults, ticks(used),
 		    ticks(p->children_used.user_tsc), p->nthreads,
@@ -228,8 +235,10 @@ void proc_text_status(struct textbuf *t, const struct proc_whose *w)
 	struct usage u = process_usage(p);
 	u64 cpus = rs_ncpus >= 64 ? ~0ull : (1ull << rs_ncpus) - 1;
 
-	text_printf(t, "Name:\t%s\nUmask:\t%04o\nState:\t%c (%s)\n", p->comm, p->umask, state,
-		    state_name(state));
+	text_printf(t, "Name:\t%s\n", name_of(w));
+	if (p->fs)
+		text_printf(t, "Umask:\t%04o\n", p->fs->umask);
+	text_printf(t, "State:\t%c (%s)\n", state, state_name(state));
 	text_printf(t, "Tgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n", p->pid,
 		    w->tid ? w->tid : p->pid, p->ppid);
 	text_printf(t, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t%u\n", p->uid, p->euid,
@@ -243,7 +252,7 @@ void proc_text_status(struct textbuf *t, const struct proc_whose *w)
 		text_printf(t, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\nVmPTE:\t%8lu kB\n",
 			    KIB(u.max_pages), KIB(mm->pt.mapped), KIB(mm->pt.tables));
 	}
-	text_printf(t, "Threads:\t%u\nSigQ:\t%u/%u\n", p->nthreads, m.queued, SIGQUEUE_MAX);
+	text_printf(t, "Threads:\t%u\nSigQ:\t%u/%u\n", p->nthreads, m.queued, m.limit);
 	text_printf(t, "SigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\nSigIgn:\t%016lx\n",
 		    (unsigned long)m.own, (unsigned long)m.shared, (unsigned long)m.blocked,
 		    (unsigned long)m.ignored);
@@ -286,7 +295,8 @@ void proc_text_limits(struct textbuf *t, const struct proc_whose *w)
 		  rs_boot->max_pids ? rs_boot->max_pids : none, "processes");
 	put_limit(t, "Max open files", f ? f->limit : 0, f ? f->hard_limit : 0, "files");
 	put_limit(t, "Max address space", mm ? mm->limit_as : none, none, "bytes");
-	put_limit(t, "Max pending signals", SIGQUEUE_MAX, SIGQUEUE_MAX, "signals");
+	put_limit(t, "Max pending signals", w->p->signals ? w->p->signals->queue_limit : 0,
+		  w->p->signals ? w->p->signals->queue_hard_limit : 0, "signals");
 }
 
 /* --- the machine, which is the sandbox -------------------------------------------------------- */

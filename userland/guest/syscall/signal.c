@@ -8,9 +8,10 @@
  * handler entered by building its frame (several frames nest if several signals are pending, the
  * last one built runs first).
  *
- * A call that was cut short leaves -ERESTARTSYS or -ERESTARTNOHAND in rax. The first handler
- * decides: with SA_RESTART (and ERESTARTSYS) the frame saves a rip that points at the SYSCALL
- * again, otherwise rax becomes EINTR. Without any handler the call starts again.
+ * A call that was cut short leaves one of the -ERESTART codes in rax. The first handler decides: with
+ * SA_RESTART (and ERESTARTSYS) the frame saves a rip that points at the SYSCALL again, otherwise rax
+ * becomes EINTR. Without any handler the call starts again; one with a time limit does so as
+ * restart_syscall (ERESTART_RESTARTBLOCK), which knows when its time is over.
  *
  * The mask of sigsuspend, ppoll and the like is in force from the call until here; saved_mask is
  * what the frame of the first handler restores, or what is put back at once when none runs.
@@ -91,7 +92,7 @@ static long pending_add(struct signal_process *sp, struct sigpending *p,
 
 	if (!rt && p->set & SIGBIT(info->signo))
 		return 0;
-	if (!rt || sp->nqueued < SIGQUEUE_MAX)
+	if (!rt || sp->nqueued < sp->queue_limit)
 		q = entry_alloc(sp, p);
 	if (q) {
 		q->info = *info;
@@ -276,6 +277,56 @@ bool signal_ignores_children(const struct process *p)
 	return act->handler == SIG_IGN || act->flags & SA_NOCLDWAIT;
 }
 
+/*
+ * A group is orphaned when none of its processes has a parent in another group of the same session:
+ * nobody would continue it. The first process's parent is outside; what the host does with a stop
+ * signal then says whether that one would.
+ */
+static bool orphaned(u32 pgid)
+{
+	const struct process *p;
+
+	for (p = process_next(NULL); p; p = process_next(p)) {
+		if (p->pgid != pgid || p->state != PROCESS_ALIVE)
+			continue;
+		if (p->parent ? p->parent->pgid != pgid && p->parent->sid == p->sid :
+				p->sid == rs_boot->sid)
+			return false;
+	}
+	return true;
+}
+
+static bool has_stopped(u32 pgid)
+{
+	const struct process *p;
+
+	for (p = process_next(NULL); p; p = process_next(p))
+		if (p->pgid == pgid && p->stopped)
+			return true;
+	return false;
+}
+
+void signal_orphaned(const struct process *p, const struct process *parent)
+{
+	/* Had it not been for this one that it was not orphaned, nothing has changed. */
+	if (parent->pgid == p->pgid || parent->sid != p->sid)
+		return;
+	if (!orphaned(p->pgid) || !has_stopped(p->pgid))
+		return;
+	signal_raise_group(p->pgid, &(struct k_siginfo){ .signo = SIGHUP, .code = SI_KERNEL });
+	signal_raise_group(p->pgid, &(struct k_siginfo){ .signo = SIGCONT, .code = SI_KERNEL });
+}
+
+void signal_parent_ended(struct process *c, const struct process *parent)
+{
+	struct k_siginfo info = { .signo = (s32)c->death_signal, .code = SI_USER,
+				  .pid = (s32)parent->pid, .uid = parent->uid };
+
+	if (c->death_signal)
+		signal_raise(c, NULL, &info);
+	signal_orphaned(c, parent);
+}
+
 static bool would_do_something(const struct signal_process *sp, u64 set)
 {
 	for (; set; set &= set - 1)
@@ -337,6 +388,8 @@ int signal_init(struct thread *t, struct thread *from, bool new_process)
 		memset(p->signals->act, 0, sizeof(p->signals->act));
 	pending_init(&p->signals->pending);
 	p->signals->nqueued = 0;
+	p->signals->queue_limit = from ? from->proc->signals->queue_limit : SIGQUEUE_MAX;
+	p->signals->queue_hard_limit = from ? from->proc->signals->queue_hard_limit : SIGQUEUE_MAX;
 	p->signals->real_interval = 0;
 	p->signals->proc = p;
 	timer_init(&p->signals->real, real_timer);
@@ -500,12 +553,14 @@ void signal_deliver(struct rs_frame *f)
 				else
 					f->rax = -EINTR;
 				restart = false;
-				st->sleep_deadline = 0;
+				st->restart.fn = NULL;
 			}
 			enter_handler(f, sig, &info, NULL);
 			continue;
 		}
 		if (SIGBIT(sig) & STOP_SIGNALS) {
+			if (sig != SIGSTOP && orphaned(t->proc->pgid))
+				continue;
 			stop(sig, &info);
 			if (t->work & THREAD_WORK_EXIT)
 				return;
@@ -513,8 +568,11 @@ void signal_deliver(struct rs_frame *f)
 		}
 		die(sig, NULL);
 	}
-	if (restart)
+	if (restart) {
+		if (code == -ERESTART_RESTARTBLOCK)
+			f->error = __NR_restart_syscall;
 		rewind_call(f);
+	}
 	t->work &= ~THREAD_WORK_SIGNAL;
 }
 
@@ -560,6 +618,24 @@ void rs_return_to_user(struct rs_frame *f)
 }
 
 /* --- calls ------------------------------------------------------------------------------------ */
+
+long restart_later(long (*fn)(struct rs_frame *f), u64 deadline, u64 rem)
+{
+	struct signal_thread *st = current()->sig;
+
+	st->restart.fn = fn;
+	st->restart.deadline = deadline;
+	st->restart.rem = rem;
+	return -ERESTART_RESTARTBLOCK;
+}
+
+long sys_restart_syscall(struct rs_frame *f)
+{
+	long (*fn)(struct rs_frame *f) = current()->sig->restart.fn;
+
+	current()->sig->restart.fn = NULL;
+	return fn ? fn(f) : -EINTR;
+}
 
 long sys_rt_sigaction(struct rs_frame *f)
 {
@@ -625,6 +701,7 @@ long sys_rt_sigreturn(struct rs_frame *f)
 	 * is a restart code.
 	 */
 	f->vector = VEC_GP;
+	t->sig->restart.fn = NULL;
 	if (!sigframe_return(f, &mask, t->sig)) {
 		set_mask(mask);
 		return f->rax;

@@ -8,42 +8,15 @@
  * block it: signal_deliver().
  *
  * A set is a mask; bit N-1 is signal N. Of a standard signal one is kept, the first; real-time
- * signals queue in order, up to SIGQUEUE_MAX for a process.
+ * signals queue in order, up to RLIMIT_SIGPENDING of them for a process.
  */
 #ifndef RS_SYSCALL_SIGNAL_H
 #define RS_SYSCALL_SIGNAL_H
 
 #include "../lib/types.h"
+#include "../lib/signo.h"
 #include "../arch/frame.h"
 #include "../proc/proc.h"
-
-#define NSIG	      64
-#define SIGBIT(n)     (1ull << ((n)-1))
-
-#define SIGHUP	      1
-#define SIGINT	      2
-#define SIGQUIT	      3
-#define SIGILL	      4
-#define SIGTRAP	      5
-#define SIGABRT	      6
-#define SIGBUS	      7
-#define SIGFPE	      8
-#define SIGKILL	      9
-#define SIGSEGV	      11
-#define SIGPIPE	      13
-#define SIGALRM	      14
-#define SIGTERM	      15
-#define SIGCHLD	      17
-#define SIGCONT	      18
-#define SIGSTOP	      19
-#define SIGTSTP	      20
-#define SIGTTIN	      21
-#define SIGTTOU	      22
-#define SIGURG	      23
-#define SIGVTALRM     26
-#define SIGPROF	      27
-#define SIGWINCH      28
-#define SIGSYS	      31
 
 #define SIG_DFL	      0ull
 #define SIG_IGN	      1ull
@@ -97,7 +70,7 @@ struct k_stack {
 	u64 size;
 };
 
-#define SIGQUEUE_MAX 1024
+#define SIGQUEUE_MAX 1024 /* RLIMIT_SIGPENDING of the first process */
 
 struct sigqueue {
 	struct list link;
@@ -117,6 +90,7 @@ struct signal_process {
 	struct k_sigaction act[NSIG];
 	struct sigpending pending;
 	u32 nqueued;	     /* entries of it and of its threads */
+	u32 queue_limit, queue_hard_limit; /* RLIMIT_SIGPENDING */
 	struct timer real;   /* ITIMER_REAL, alarm */
 	u64 real_interval;   /* ns, 0: once */
 	struct process *proc;
@@ -129,8 +103,15 @@ struct signal_thread {
 	u64 saved_mask; /* to be put back after a handler, or at once without (sigsuspend, ppoll) */
 	u64 waiting;	/* signals rt_sigtimedwait waits for */
 	bool restore_mask;
-	/* a nanosleep that may go on: its deadline (0: none) and the place of the call */
-	u64 sleep_deadline, sleep_rip, sleep_rsp;
+	/*
+	 * What restart_syscall does, after a call that returned -ERESTART_RESTARTBLOCK: @fn, which
+	 * finds the arguments of that call in the frame. NULL: nothing, -EINTR.
+	 */
+	struct {
+		long (*fn)(struct rs_frame *f);
+		u64 deadline;	/* CLOCK_MONOTONIC, ns, or NO_DEADLINE */
+		u64 rem;	/* where a sleep leaves what is left of it, or 0 */
+	} restart;
 	struct k_stack alt; /* SS_DISABLE in flags when there is none */
 };
 
@@ -147,6 +128,11 @@ long signal_raise(struct process *p, struct thread *t, const struct k_siginfo *i
 void signal_no_memory(u64 addr);
 /** signal_raise_group() - for all processes of group @pgid; how many these were */
 u32 signal_raise_group(u32 pgid, const struct k_siginfo *info);
+/**
+ * restart_later() - the end of a call that a signal has cut short, and that @fn is to finish if no
+ * handler runs; its result
+ */
+long restart_later(long (*fn)(struct rs_frame *f), u64 deadline, u64 rem);
 /** signal_foreground() - the group in the foreground of the terminal; to be changed by TIOCSPGRP */
 extern u32 tty_foreground;
 /**

@@ -126,7 +126,7 @@ long sys_bind(struct rs_frame *f)
 	u64 a[6] = { ARG0(f), ARG1(f), (u32)ARG2(f) };
 	struct file *file = fd_lookup(current_proc()->files, a[0]);
 	struct stat *st = host_bounce();
-	u32 mode, mask = current_proc()->umask;
+	u32 mode, mask = current_proc()->fs->umask;
 	int host;
 	long ret;
 

@@ -28,7 +28,9 @@
 #define ERESTARTSYS \
 	512 /* again after a handler with SA_RESTART or without any handler; otherwise EINTR */
 #define ERESTARTNOHAND	514 /* again if no handler runs; otherwise EINTR */
-#define IS_RESTART(ret) ((u64)(ret) + 514 <= 2)
+/* again by restart_syscall, with what struct signal_thread says; EINTR if a handler runs */
+#define ERESTART_RESTARTBLOCK 516
+#define IS_RESTART(ret) ((u64)(ret) + 516 <= 4)
 
 typedef long (*sys_fn)(struct rs_frame *f);
 
@@ -36,6 +38,16 @@ typedef long (*sys_fn)(struct rs_frame *f);
 struct trace_state {
 	u32 refs;
 	u64 mask[8];
+};
+
+/**
+ * struct process_fs - where names begin and what files are made with; shared by processes that clone()
+ * made so (CLONE_FS), and by all threads
+ */
+struct process_fs {
+	u32 refs;
+	u32 umask;
+	struct file *cwd;
 };
 
 /* One handler for each row of class GUEST and SPECIAL. */

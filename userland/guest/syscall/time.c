@@ -85,30 +85,25 @@ u64 clock_seconds_since_boot(void)
 	return clock_now(CLOCK_BOOTTIME) / NSEC;
 }
 
-/*
- * A sleep that a signal cut short and after which no handler ran (the program was stopped and goes
- * on) starts again where it was: the deadline waits in the thread for the call to be made again,
- * which is recognised by its place.
- */
-static long do_sleep(struct rs_frame *f, int clock, bool absolute, u64 req, u64 rem)
+/* Until @deadline; what is left of it goes to @rem (0: nowhere) and the sleep may go on (restart). */
+static long sleep_on(u64 deadline, u64 rem);
+
+static long restart_sleep(struct rs_frame *f)
 {
 	struct signal_thread *st = current()->sig;
-	u64 ns, now, left, deadline;
-	struct k_timespec t;
-	long ret = timespec_in(req, &ns);
 
-	if (ret)
-		return ret;
-	if (st->sleep_deadline && st->sleep_rip == f->rip && st->sleep_rsp == f->rsp)
-		deadline = st->sleep_deadline;
-	else
-		deadline = absolute ? to_monotonic(clock, ns) : clock_monotonic() + ns;
-	st->sleep_deadline = 0;
-	ret = sleep_until(deadline);
+	(void)f;
+	return sleep_on(st->restart.deadline, st->restart.rem);
+}
+
+static long sleep_on(u64 deadline, u64 rem)
+{
+	struct k_timespec t;
+	u64 now, left;
+	long ret = sleep_until(deadline);
+
 	if (ret != -EINTR)
 		return ret;
-	if (absolute)
-		return -ERESTARTNOHAND;
 	if (rem) {
 		now = clock_monotonic();
 		left = deadline > now ? deadline - now : 0;
@@ -117,15 +112,25 @@ static long do_sleep(struct rs_frame *f, int clock, bool absolute, u64 req, u64 
 		if (copyout(rem, &t, sizeof(t)))
 			return -EFAULT;
 	}
-	st->sleep_deadline = deadline;
-	st->sleep_rip = f->rip;
-	st->sleep_rsp = f->rsp;
-	return -ERESTARTNOHAND;
+	return restart_later(restart_sleep, deadline, rem);
+}
+
+static long do_sleep(int clock, bool absolute, u64 req, u64 rem)
+{
+	u64 deadline;
+	long ret = deadline_in(req, absolute, clock, &deadline);
+
+	if (ret)
+		return ret;
+	if (!absolute)
+		return sleep_on(deadline, rem);
+	ret = sleep_until(deadline);
+	return ret == -EINTR ? -ERESTARTNOHAND : ret;
 }
 
 long sys_nanosleep(struct rs_frame *f)
 {
-	return do_sleep(f, CLOCK_MONOTONIC, false, ARG0(f), ARG1(f));
+	return do_sleep(CLOCK_MONOTONIC, false, ARG0(f), ARG1(f));
 }
 
 long sys_clock_nanosleep(struct rs_frame *f)
@@ -136,7 +141,7 @@ long sys_clock_nanosleep(struct rs_frame *f)
 		return -EINVAL;
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME)
 		return -EOPNOTSUPP;
-	return do_sleep(f, clock, ARG1(f) & 1, ARG2(f), ARG3(f));
+	return do_sleep(clock, ARG1(f) & 1, ARG2(f), ARG3(f));
 }
 
 long sleep_for_signal(u64 timeout_va)

@@ -299,7 +299,7 @@ void trace_siginfo(struct textbuf *t, const struct k_siginfo *info)
 		text_printf(t, ", si_code=%d", info->code);
 	if (info->signo == SIGCHLD && info->code > 0 && info->code != SI_KERNEL) {
 		text_printf(t, ", si_pid=%d, si_uid=%u, si_status=", info->pid, info->uid);
-		if (info->code == 1) /* CLD_EXITED: a number, otherwise a signal */
+		if (info->code == CLD_EXITED) /* a number, otherwise a signal */
 			text_printf(t, "%d", (int)info->value);
 		else
 			signal_or_number(t, (int)info->value);
