@@ -138,6 +138,7 @@ struct rs_sandbox {
 	struct rs_vcpu *vcpus[RS_MAX_VCPUS];
 	unsigned int ncpus;
 	struct rs_boot *boot;		/* guest memory */
+	uint64_t start_tsc, start_ns;	/* when rs_run() began */
 
 	/* policy */
 	bool net_host, explain, verbose;
