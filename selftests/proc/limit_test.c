@@ -13,12 +13,6 @@
 
 #define LIMIT 64
 
-static int say(const char *what)
-{
-	printf("%s (%s)\n", what, strerror(errno));
-	return 1;
-}
-
 static int prog_everybody(uid_t uid)
 {
 	struct gate ready = gate_make();

@@ -63,6 +63,13 @@ static inline int status_of(pid_t pid)
 			    #pid, status_, (int)(sig));					\
 } while (0)
 
+/* For the programs that are no tests: their exit status. */
+static inline int say(const char *what)
+{
+	printf("%s (%s)\n", what, strerror(errno));
+	return 1;
+}
+
 /* Any number of bytes may wait in a gate: opening it before somebody waits is not lost. */
 struct gate {
 	int fd[2];

@@ -266,6 +266,60 @@ TEST(wait_resource_usage)
 	EXPECT_ERRNO(getrusage(77, &one), EINVAL);
 }
 
+static void *burns(void *seconds)
+{
+	burn(*(double *)seconds);
+	return NULL;
+}
+
+static double read_clock(clockid_t clock)
+{
+	struct timespec ts;
+
+	SYS(clock_gettime(clock, &ts));
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* What is used counts in seconds of the clock on the wall, for who used it and nobody else. */
+TEST(clocks_of_cpu_time)
+{
+	double begin = now(), used = read_clock(CLOCK_PROCESS_CPUTIME_ID), seconds = 0.05, mine;
+	struct gate go = gate_make();
+	struct timespec ts;
+	clockid_t clock;
+	int tries = 0;
+	pthread_t t;
+	pid_t pid;
+
+	burn(0.05);
+	used = read_clock(CLOCK_PROCESS_CPUTIME_ID) - used;
+	if (used < 0.049 || used > now() - begin + 0.01)
+		FAIL("used %f s in %f s", used, now() - begin);
+	/* a thread that sleeps meanwhile; an emulator that is kept from running charges it now and then */
+	do {
+		mine = read_clock(CLOCK_THREAD_CPUTIME_ID);
+		SYS(pthread_create(&t, NULL, burns, &seconds));
+		EXPECT_EQ(pthread_getcpuclockid(t, &clock), 0);
+		EXPECT(read_clock(clock) < now() - begin);
+		SYS(pthread_join(t, NULL));
+		mine = read_clock(CLOCK_THREAD_CPUTIME_ID) - mine;
+	} while (mine > 0.04 && ++tries < 20);
+	if (tries == 20)
+		FAIL("%f s for making a thread and waiting for it", mine);
+	EXPECT(read_clock(CLOCK_PROCESS_CPUTIME_ID) >= 0.098);
+	/* other processes */
+	pid = CHILD(burn(0.05); gate_open(go); for (;;) pause());
+	gate_wait(go);
+	EXPECT_EQ(clock_getcpuclockid(pid, &clock), 0);
+	EXPECT(read_clock(clock) >= 0.049);
+	SYS(clock_getres(clock, &ts));
+	EXPECT(!ts.tv_sec && ts.tv_nsec > 0);
+	SYS(kill(pid, SIGKILL));
+	DIES(pid, SIGKILL);
+	EXPECT_EQ(clock_getcpuclockid(pid, &clock), ESRCH);
+	EXPECT_ERRNO(clock_gettime((clockid_t)-5, &ts), EINVAL);	/* of a descriptor that is none */
+}
+
 TEST(usage_of_unreaped_does_not_count)
 {
 	struct rusage u;

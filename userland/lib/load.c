@@ -38,6 +38,7 @@
 
 #include "load.h"
 #include "raw.h"
+#include "threads.h"
 
 #define GUARD		(2ull << 20)
 #define WINDOW_SIZE	(64ull << 30)
@@ -499,6 +500,19 @@ static void describe_process(struct rs_boot *boot, const struct rs_mem *m,
 	boot->hwcap2 = boot->cr4 & CR4_FSGSBASE ? HWCAP2_FSGSBASE : 0;
 }
 
+/*
+ * Ticks of the TSC in a millisecond, as the guest's accounts of CPU time need it: nobody tells it,
+ * and what CPUID says need not be so in a virtual machine. The sandbox has been in the making for
+ * longer than reading the clock takes.
+ */
+static uint64_t tsc_khz(const struct rs_sandbox *sb)
+{
+	struct rs_moment now = rs_moment();
+	uint64_t ns = now.ns - sb->start.ns, ticks = now.tsc - sb->start.tsc;
+
+	return ns && ticks < UINT64_MAX / 1000000 ? ticks * 1000000 / ns : 0;
+}
+
 int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs_start *start,
 	    struct rs_vcpu_shared *shared[], struct rs_vcpu_state states[], char *why)
 {
@@ -553,6 +567,7 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 	boot->cr4 = (CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE |
 		     CR4_SMEP | CR4_SMAP | (info->features & RS_FEATURE_XSAVE ? CR4_OSXSAVE : 0)) &
 		    info->cr4_allowed;
+	boot->tsc_khz = tsc_khz(sb);
 	boot->efer = (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE) & info->efer_allowed;
 	boot->image_size = l.size;
 	if (start->trace_mask)

@@ -740,73 +740,11 @@ long sys_clone3(struct rs_frame *f)
 
 /* --- children --------------------------------------------------------------------------------- */
 
-/* struct rusage: times and a few counts; the rest is 0, as on Linux for what it does not keep. */
-struct rusage_k {
-	s64 utime[2], stime[2];
-	s64 maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv,
-		nsignals, nvcsw, nivcsw;
-};
-
-_Static_assert(sizeof(struct rusage_k) == 144, "struct rusage");
-
-u64 tsc_to_us(u64 tsc)
-{
-	u64 khz = rs_boot->tsc_khz ? rs_boot->tsc_khz : 1000000;
-
-	return tsc / khz * 1000 + tsc % khz * 1000 / khz;
-}
-
-static struct rusage_k to_rusage(const struct usage *u)
-{
-	u64 us = tsc_to_us(u->user_tsc);
-
-	return (struct rusage_k){
-		.utime = { (s64)(us / 1000000), (s64)(us % 1000000) },
-		.maxrss = (s64)(u->max_pages * (PAGE_SIZE / 1024)),
-		.minflt = (s64)u->faults,
-		.nvcsw = (s64)u->switches,
-		.nivcsw = (s64)u->preempted,
-	};
-}
-
-long sys_getrusage(struct rs_frame *f)
-{
-	struct process *p = current_proc();
-	struct usage u;
-	struct rusage_k r;
-
-	switch ((int)ARG0(f)) {
-	case 0: u = process_usage(p); break;
-	case 1:
-		u = process_usage(p);
-		u.user_tsc = sched_now_used(current());
-		u.faults = current()->faults;
-		break;
-	case -1: u = p->children_used; break;
-	default: return -EINVAL;
-	}
-	r = to_rusage(&u);
-	return copyout(ARG1(f), &r, sizeof(r));
-}
-
-/* Ticks of 10 ms, since some moment in the past. */
-long sys_times(struct rs_frame *f)
-{
-	struct process *p = current_proc();
-	struct usage u = process_usage(p);
-	u64 t[4] = { tsc_to_us(u.user_tsc) / 10000, 0, tsc_to_us(p->children_used.user_tsc) / 10000,
-		     0 };
-
-	if (ARG0(f) && copyout(ARG0(f), t, sizeof(t)))
-		return -EFAULT;
-	return (long)(clock_monotonic() / 10000000);
-}
-
 long sys_wait4(struct rs_frame *f)
 {
 	u32 options = (u32)ARG2(f);
 	struct wait_result r;
-	struct rusage_k ru;
+	struct k_rusage ru;
 	long pid;
 
 	if (options & ~(WAIT_NOHANG | WAIT_UNTRACED | WAIT_CONTINUED | WAIT_NOTHREAD | WAIT_ALL |
@@ -819,7 +757,7 @@ long sys_wait4(struct rs_frame *f)
 		return pid == -EINTR ? -ERESTARTSYS : pid;
 	if (ARG1(f) && put_user_u32(ARG1(f), (u32)r.status))
 		return -EFAULT;
-	ru = to_rusage(&r.used);
+	ru = rusage_of(&r.used);
 	return ARG3(f) && copyout(ARG3(f), &ru, sizeof(ru)) ? -EFAULT : pid;
 }
 
@@ -834,7 +772,7 @@ long sys_waitid(struct rs_frame *f)
 	u32 options = (u32)ARG3(f);
 	s64 id = (s32)ARG1(f);
 	struct wait_result r;
-	struct rusage_k ru;
+	struct k_rusage ru;
 	struct file *file;
 	bool no_wait = false;
 	long pid;
@@ -892,7 +830,7 @@ long sys_waitid(struct rs_frame *f)
 			info.code = CLD_EXITED;
 			info.value = (u32)r.status >> 8 & 0xff;
 		}
-		ru = to_rusage(&r.used);
+		ru = rusage_of(&r.used);
 		if (ARG4(f) && copyout(ARG4(f), &ru, sizeof(ru)))
 			return -EFAULT;
 	}

@@ -151,9 +151,21 @@ long deadline_in(u64 va, bool absolute, int clock, u64 *deadline);
  */
 long sleep_for_signal(u64 timeout_va);
 
-/* process.c */
+/* cputime.c */
+/** struct k_rusage - Linux's struct rusage: times and a few counts; the rest is 0 */
+struct k_rusage {
+	s64 utime[2], stime[2];
+	s64 maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock, msgsnd, msgrcv,
+		nsignals, nvcsw, nivcsw;
+};
+_Static_assert(sizeof(struct k_rusage) == 144, "struct rusage");
+struct usage;
+/** rusage_of() - @u as a process may see it */
+struct k_rusage rusage_of(const struct usage *u);
 /** tsc_to_us() - a time in ticks of the TSC as microseconds */
 u64 tsc_to_us(u64 tsc);
+
+/* process.c */
 /** pid_is_self() - @pid (0 included) names the calling process */
 bool pid_is_self(int pid);
 
