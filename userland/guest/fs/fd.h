@@ -31,6 +31,7 @@
 #define RS_FS_FD_H
 
 #include "../lib/types.h"
+#include "../lib/list.h"
 #include "../lib/refstr.h"
 #include "../sync/spinlock.h"
 #include "../proc/sched.h"
@@ -49,6 +50,7 @@ struct file {
 	void *object;	/* what @ops work on */
 	u32 nlocks;	/* of F_OFD_SETLK; syscall/locks.c */
 	struct tty *tty; /* the terminal it is of, as far as that is known; syscall/tty.c */
+	struct list tty_link; /* of its files, unless it is the other side */
 	bool tty_master, tty_known;
 	u32 flags;	/* O_ACCMODE, O_NONBLOCK, O_APPEND, O_NOATIME of an object of the guest */
 	struct refstr

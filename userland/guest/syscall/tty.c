@@ -77,6 +77,7 @@ void tty_init(const struct process *p)
 {
 	tty_outer = (struct tty){ .session = rs_boot->sid, .foreground = p->pgid };
 	list_init(&tty_outer.link);
+	list_init(&tty_outer.open);
 }
 
 struct tty *tty_of(const struct process *p)
@@ -115,6 +116,17 @@ static long host_ioctl(const struct file *f, u32 cmd, void *arg)
 
 /* --- which files ------------------------------------------------------------------------------ */
 
+static void enter(struct file *f, struct tty *t, bool master)
+{
+	f->tty = t;
+	f->tty_master = master;
+	t->files++;
+	if (master)
+		t->masters++;
+	else
+		list_add_tail(&t->open, &f->tty_link);
+}
+
 static void attach(struct file *f, u32 dev, bool master)
 {
 	struct tty *t;
@@ -126,12 +138,10 @@ static void attach(struct file *f, u32 dev, bool master)
 	if (!t)
 		return;
 	t->dev = dev;
+	list_init(&t->open);
 	list_add_tail(&ttys, &t->link);
 found:
-	f->tty = t;
-	f->tty_master = master;
-	t->files++;
-	t->masters += master;
+	enter(f, t, master);
 }
 
 static struct tty *identify(struct file *f);
@@ -176,12 +186,10 @@ static struct tty *identify(struct file *f)
 		tty_outer.dev = dev;
 		identify_stdio();
 	}
-	if (dev == TTY_DEV || dev == tty_outer.dev) {
-		f->tty = &tty_outer;
-		tty_outer.files++;
-	} else {
+	if (dev == TTY_DEV || dev == tty_outer.dev)
+		enter(f, &tty_outer, false);
+	else
 		attach(f, dev, false);
-	}
 	return f->tty;
 }
 
@@ -255,7 +263,9 @@ void file_tty_released(struct file *f)
 	struct tty *t = f->tty;
 
 	f->tty = NULL;
-	if (f->tty_master && !--t->masters)
+	if (!f->tty_master)
+		list_del(&f->tty_link);
+	else if (!--t->masters)
 		hang_up(t);
 	if (--t->files || t == &tty_outer)
 		return;
@@ -370,6 +380,25 @@ static void key(struct tty *t, const struct k_termios *k, u8 c)
 		t->literal = true;
 }
 
+/*
+ * What is written to the other side goes through a queue; Linux empties it before it says that there
+ * is nothing to be read. So the keys have done at the host what they do there (lines thrown away)
+ * before anybody hears of them.
+ */
+static void settle(const struct tty *t)
+{
+	struct {
+		s32 fd;
+		s16 events, revents;
+	} p = { .events = 1 };
+	u64 none[2] = { 0 };
+
+	if (list_empty(&t->open))
+		return;
+	p.fd = list_first(&t->open, struct file, tty_link)->host_fd;
+	file_host_call(__NR_ppoll, gpa_of(&p), 1, gpa_of(none));
+}
+
 void tty_keys_end(struct tty_keys *k, struct file *f, const struct user_vec *v, u32 n, long done)
 {
 	struct user_cursor c;
@@ -378,6 +407,8 @@ void tty_keys_end(struct tty_keys *k, struct file *f, const struct user_vec *v, 
 
 	if (likely(!k))
 		return;
+	if (done > 0)
+		settle(f->tty);
 	cursor_init(&c, v, n);
 	while (done > 0 && c.left) {
 		part = min(min(cursor_run(&c), (u64)done), (u64)sizeof(some));

@@ -14,7 +14,8 @@ struct tty {
 	u32 dev;		/* its device number, as stat has it; of the outer one 0 until it is known */
 	u32 session;		/* whose controlling terminal it is; 0: nobody's */
 	u32 foreground;		/* group in the foreground; 0: none */
-	u32 files, masters;	/* open files of it, and of its other side */
+	u32 files, masters;	/* open files of both its sides, and of the other one */
+	struct list open;	/* those that are not of the other side */
 	bool literal;		/* the last key said that the next one means nothing */
 };
 
