@@ -831,6 +831,9 @@ void process_stop(int sig)
 			if (t != current())
 				thread_wake(t);
 		}
+		/* Those on other CPUs do nothing more in ring 3 before anybody hears of it. */
+		if (p->nthreads > 1)
+			sched_barrier();
 		if (p->parent) {
 			signal_child(p, CLD_STOPPED, sig);
 			wait_wake(&p->parent->child_event);
