@@ -505,6 +505,8 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 		ret = -ENOMEM;
 	if (!ret)
 		ret = put_tids(t, a);
+	if (!ret && a->flags & CLONE_PIDFD)
+		ret = syscall_fork_pidfd(p, a->pidfd);
 	if (ret)
 		goto undo;
 	if (new_process) {

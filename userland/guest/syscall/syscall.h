@@ -118,6 +118,10 @@ void cwd_drop(void);
 void note_host_write(u64 va, u64 len);
 void forget_host_writes(void);
 
+/* files.c */
+/** open_host_path() - a new number for what the host has at @path (path_buffer()), an absolute one */
+long open_host_path(const char *path, u32 flags);
+
 /* objects.c */
 /** object_rw() - read() or write() of @f, an object of the guest */
 long object_rw(struct file *f, u64 va, u64 len, bool write);
