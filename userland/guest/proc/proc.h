@@ -90,6 +90,7 @@ struct process {
 	struct wait_list child_event;	/* its threads in process_wait() */
 	struct thread *exec_thread;	/* waits to be the last thread */
 	struct usage used, children_used;
+	u64 cpu_due;			/* user_tsc at which syscall_cpu_runs() wants to look; 0: never */
 };
 
 /** struct fault_info - why a thread is about to get a signal that no other process sent */
@@ -281,6 +282,7 @@ struct usage process_usage(const struct process *p);
  * signal_orphaned()		@p has lost @parent, or has ended itself: if its group has become an
  *				orphaned one by that, and has stopped members, it is told
  * syscall_exec_leaves()		the current thread is about to lose its address space to exec
+ * syscall_cpu_runs()		a thread of @p, which has a cpu_due, is about to get a CPU
  * process_cwd()		a host descriptor of @p's working directory
  * syscall_exec_done()		exec has replaced the program: reset handlers, close descriptors
  *				marked close-on-exec
@@ -300,6 +302,7 @@ void signal_parent_ended(struct process *c, const struct process *parent);
 void signal_orphaned(const struct process *p, const struct process *parent);
 bool signal_ignores_children(const struct process *p);
 void syscall_exec_leaves(struct thread *t);
+void syscall_cpu_runs(struct process *p);
 int process_cwd(const struct process *p);
 void syscall_exec_done(struct process *p);
 

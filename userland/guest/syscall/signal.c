@@ -259,8 +259,6 @@ u32 signal_raise_group(u32 pgid, const struct k_siginfo *info)
 	return n;
 }
 
-static struct process *cpu_timer_process(int sig);
-
 /*
  * The terminal's signals are for the group in the foreground, the others for the program that the
  * sandbox was started for. A hangup is for both.
@@ -276,8 +274,6 @@ void signal_from_host(int sig)
 		if (sig != SIGHUP || p->pgid == tty_outer.foreground)
 			return;
 	}
-	if (cpu_timer_process(sig))
-		p = cpu_timer_process(sig);
 	signal_raise(p, NULL, &info);
 }
 
@@ -388,16 +384,6 @@ bool signal_ready(void)
 
 /* --- a process's own -------------------------------------------------------------------------- */
 
-static void real_timer(struct timer *timer)
-{
-	struct signal_process *sp = container_of(timer, struct signal_process, real);
-	struct k_siginfo info = { .signo = SIGALRM, .code = SI_KERNEL };
-
-	if (sp->real_interval)
-		timer_start(timer, timer->deadline + sp->real_interval);
-	signal_raise(sp->proc, NULL, &info);
-}
-
 /* A process's first thread and itself; @from: what it is a copy of, NULL for the first of all. */
 int signal_init(struct thread *t, struct thread *from, bool new_process)
 {
@@ -426,13 +412,12 @@ int signal_init(struct thread *t, struct thread *from, bool new_process)
 	p->signals->nqueued = 0;
 	p->signals->queue_limit = from ? from->proc->signals->queue_limit : SIGQUEUE_MAX;
 	p->signals->queue_hard_limit = from ? from->proc->signals->queue_hard_limit : SIGQUEUE_MAX;
-	p->signals->real_interval = 0;
 	p->signals->proc = p;
 	list_init(&p->signals->timers);
 	p->signals->next_timer = 0;
 	list_init(&p->signals->stand_ins);
 	wait_list_init(&p->signals->signalfd_pollers);
-	timer_init(&p->signals->real, real_timer);
+	itimers_init(p->signals);
 	return 0;
 }
 
@@ -465,7 +450,7 @@ void signal_process_free(struct process *p)
 
 	if (!sp)
 		return;
-	timer_stop(&sp->real);
+	itimers_stop(sp);
 	timers_delete(sp);
 	pending_drop(sp, &sp->pending, ~0ull);
 	signalfd_process_free(sp);
@@ -951,116 +936,6 @@ long sys_rt_tgsigqueueinfo(struct rs_frame *f)
 		return -EINVAL;
 	err = queued(&info, (u32)ARG0(f), sig, ARG3(f));
 	return err ? err : send_thread((u32)ARG0(f), (u32)ARG1(f), sig, &info);
-}
-
-/* --- timers ----------------------------------------------------------------------------------- */
-
-#define NSEC 1000000000ull
-
-struct k_itimerval {
-	s64 interval_sec, interval_usec, value_sec, value_usec;
-};
-
-static bool to_ns(s64 sec, s64 usec, u64 *ns)
-{
-	if (sec < 0 || usec < 0 || usec >= 1000000)
-		return false;
-	*ns = (u64)min(sec, (s64)4000000000) * NSEC + (u64)usec * 1000;
-	return true;
-}
-
-static void real_read(struct signal_process *sp, struct k_itimerval *v)
-{
-	u64 left = 0, now;
-
-	if (timer_running(&sp->real)) {
-		now = clock_monotonic();
-		left = sp->real.deadline > now ? sp->real.deadline - now : 1000;
-	}
-	*v = (struct k_itimerval){
-		.interval_sec = (s64)(sp->real_interval / NSEC),
-		.interval_usec = (s64)(sp->real_interval % NSEC / 1000),
-		.value_sec = (s64)(left / NSEC),
-		.value_usec = (s64)((left % NSEC + 999) / 1000),
-	};
-	if (v->value_usec == 1000000) {
-		v->value_usec = 0;
-		v->value_sec++;
-	}
-}
-
-static void real_set(struct signal_process *sp, u64 value, u64 interval)
-{
-	sp->real_interval = interval;
-	timer_stop(&sp->real);
-	if (value) {
-		timer_start(&sp->real, clock_monotonic() + value);
-		sched_timers_changed();
-	}
-}
-
-/*
- * The timers that count the time of the CPU are the host process's: they count that of the whole
- * sandbox, and their signals are for who set them last.
- */
-static u32 cpu_timer_owner[3];
-
-static struct process *cpu_timer_process(int sig)
-{
-	u32 which = sig == SIGVTALRM ? 1 : sig == SIGPROF ? 2 : 0;
-
-	return which ? process_find(cpu_timer_owner[which]) : NULL;
-}
-
-static long cpu_timer(u64 nr, struct rs_frame *f)
-{
-	u64 a[6] = { ARG0(f), ARG1(f), ARG2(f) };
-
-	if (nr == __NR_setitimer)
-		cpu_timer_owner[(u32)ARG0(f)] = current_proc()->pid;
-	return forward(nr, a);
-}
-
-long sys_setitimer(struct rs_frame *f)
-{
-	struct signal_process *sp = current_proc()->signals;
-	struct k_itimerval new = { 0 }, old;
-	u64 value, interval;
-
-	if ((u32)ARG0(f) > 2)
-		return -EINVAL;
-	if (ARG1(f) && copyin(&new, ARG1(f), sizeof(new)))
-		return -EFAULT;
-	if (!to_ns(new.value_sec, new.value_usec, &value) ||
-	    !to_ns(new.interval_sec, new.interval_usec, &interval))
-		return -EINVAL;
-	if ((u32)ARG0(f))
-		return cpu_timer(__NR_setitimer, f);
-	real_read(sp, &old);
-	real_set(sp, value, interval);
-	return ARG2(f) ? copyout(ARG2(f), &old, sizeof(old)) : 0;
-}
-
-long sys_getitimer(struct rs_frame *f)
-{
-	struct k_itimerval v;
-
-	if ((u32)ARG0(f) > 2)
-		return -EINVAL;
-	if ((u32)ARG0(f))
-		return cpu_timer(__NR_getitimer, f);
-	real_read(current_proc()->signals, &v);
-	return copyout(ARG1(f), &v, sizeof(v));
-}
-
-long sys_alarm(struct rs_frame *f)
-{
-	struct signal_process *sp = current_proc()->signals;
-	struct k_itimerval old;
-
-	real_read(sp, &old);
-	real_set(sp, (u64)(u32)ARG0(f) * NSEC, 0);
-	return old.value_sec + (old.value_usec >= 500000 || (!old.value_sec && old.value_usec));
 }
 
 /* --- the other stack -------------------------------------------------------------------------- */

@@ -94,8 +94,15 @@ struct signal_process {
 	struct sigpending pending;
 	u32 nqueued;	     /* entries of it and of its threads */
 	u32 queue_limit, queue_hard_limit; /* RLIMIT_SIGPENDING */
-	struct timer real;   /* ITIMER_REAL, alarm */
-	u64 real_interval;   /* ns, 0: once */
+	struct itimers {
+		struct timer real;	/* ITIMER_REAL, alarm */
+		u64 real_interval;	/* ns, 0: once */
+		struct timer look;	/* at these: */
+		struct {
+			u64 due;	/* when it has used so many ticks of the TSC; 0: not set */
+			u64 interval;	/* ns */
+		} cpu[2];		/* ITIMER_VIRTUAL, ITIMER_PROF */
+	} itimers;
 	struct process *proc;
 	struct list timers; /* timer_create() */
 	s32 next_timer;
