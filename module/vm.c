@@ -84,7 +84,6 @@ struct rs_vm *rs_vm_create(struct mm_struct *mm, u32 flags)
 			  rs_backend->gpa_bits, &vm_mmu_ops);
 	if (ret)
 		goto err_mmu;
-	preempt_notifier_inc();
 	rs_debugfs_add_vm(vm);
 	return vm;
 
@@ -104,7 +103,6 @@ static void vm_free(struct kref *ref)
 	struct rs_vm *vm = container_of(ref, struct rs_vm, ref);
 
 	rs_debugfs_remove_vm(vm);
-	preempt_notifier_dec();
 	rs_mmu_destroy(&vm->mmu);
 	rs_virt_put();
 	ida_free(&vm_ids, vm->id);

@@ -8,6 +8,7 @@
  *
  * The order, and why:
  *   1. mounts, hostname, loopback, random seed (no command waits for entropy, and a seeded run repeats);
+ *      the CPU that is to be left to Linux is left from here on, by this program and all that it starts;
  *   2. the channel: the second serial port in raw mode, carrying frames (below). The first one belongs to
  *      the kernel console, so kernel messages never mix with what the command prints;
  *   3. the module. If it does not load, the command is not run: a test that would pass without the module
@@ -32,6 +33,7 @@
  *   /.vm/command  argv, each string ended by NUL     /.vm/env   environment, likewise
  *   /.vm/module   path of the module to load         /.vm/seed  32 bytes for the random pool
  *   /.vm/loglevel what the console shows from now on
+ *   /.vm/spare    number of a CPU on which the command must not run
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -39,6 +41,7 @@
 #include <linux/random.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -473,6 +476,25 @@ static void set_loglevel(void)
 }
 
 /*
+ * Keep off the CPU that the host names, with everything that inherits it: the module's KUnit suites, the
+ * command, its vCPUs. -1 when it cannot be done: then the run would not be what the host asked for.
+ */
+static int leave_spare_cpu(void)
+{
+	cpu_set_t set;
+	size_t len;
+	char *text = slurp("/.vm/spare", &len);
+
+	if (!text)
+		return 0;
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return -1;
+	CPU_CLR(atoi(text), &set);
+	free(text);
+	return sched_setaffinity(0, sizeof(set), &set);
+}
+
+/*
  * The end. The marker goes through printk, behind every record before it (with a newline, or the record would
  * stay open and unprinted); the status goes through the
  * UART, and the transmitter-empty bit says that even the shift register has been sent. Only one of the
@@ -517,6 +539,10 @@ int main(void)
 	loopback_up();
 	seed_random();
 	set_loglevel();
+	if (leave_spare_cpu()) {
+		say('F', "cannot leave the CPU that the host wants spared: %s", strerror(errno));
+		finish(status);
+	}
 	argv = string_vector("/.vm/command");
 	envp = string_vector("/.vm/env");
 	module = slurp("/.vm/module", &len);

@@ -238,18 +238,17 @@ static void batch_cow_all(struct sample *s, unsigned int mib)
 	s->ops = 1;
 }
 
-static void batch_exec_true(struct sample *s, unsigned int param)
+/* One process that executes @path, from the fork until it has been waited for. */
+static void batch_exec(struct sample *s, const char *path, char *const argv[])
 {
-	char *const argv[] = { (char *)self, "true", NULL };
 	char *const env[] = { NULL };
 	pid_t pid;
 
-	(void)param;
 	s->ops = 1;
 	span_begin(s);
 	pid = syscall(SYS_fork);
 	if (!pid) {
-		execve(self, argv, env);
+		execve(path, argv, env);
 		syscall(SYS_exit_group, 126);
 	}
 	if (pid < 0)
@@ -258,26 +257,22 @@ static void batch_exec_true(struct sample *s, unsigned int param)
 	span_end(s);
 }
 
+static void batch_exec_true(struct sample *s, unsigned int param)
+{
+	char *const argv[] = { (char *)self, "true", NULL };
+
+	(void)param;
+	batch_exec(s, self, argv);
+}
+
 /* A shell with 200 commands that are files; the shell's own start is part of it. */
 static void batch_shell_script(struct sample *s, unsigned int param)
 {
 	static const char script[] = "i=0; while [ $i -lt 200 ]; do \"$0\" true || exit 1; i=$((i+1)); done";
 	char *const argv[] = { "/usr/bin/busybox", "sh", "-c", (char *)script, (char *)self, NULL };
-	char *const env[] = { NULL };
-	pid_t pid;
 
 	(void)param;
-	s->ops = 1;
-	span_begin(s);
-	pid = syscall(SYS_fork);
-	if (!pid) {
-		execve(argv[0], argv, env);
-		syscall(SYS_exit_group, 126);
-	}
-	if (pid < 0)
-		die("fork");
-	reap(pid);
-	span_end(s);
+	batch_exec(s, argv[0], argv);
 }
 
 /* --- threads --------------------------------------------------------------------------------------------------------- */

@@ -9,7 +9,7 @@
  * nobody could continue.
  *
  * Without arguments: the cases, as TAP. `rs-pty-test winch` is the program inside the ring that
- * waits for its window to change.
+ * waits for its window to change, `rs-pty-test background` one with a job of its own.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -185,6 +185,53 @@ static void type(struct job *j, const char *text)
 		perror("write");
 }
 
+/*
+ * rs-pty-test background: a program that puts a job in the background, which reads; then in the
+ * foreground, where it is typed to; then again in the background, where it writes.
+ */
+static int background(void)
+{
+	struct termios t;
+	char line[64];
+	int status;
+	pid_t pid;
+
+	signal(SIGTTOU, SIG_IGN);
+	pid = fork();
+	if (!pid) {
+		setpgid(0, 0);
+		signal(SIGTTOU, SIG_DFL);
+		status = isatty(0) ? read(0, line, sizeof(line) - 1) : 0;
+		if (status <= 0)
+			_exit(1);
+		line[status] = 0;
+		printf("read %s", line);
+		fflush(stdout);
+		raise(SIGSTOP);
+		_exit(write(1, "out\n", 4) == 4 ? 0 : 2);
+	}
+	setpgid(pid, pid);
+	if (waitpid(pid, &status, WUNTRACED) != pid || !WIFSTOPPED(status))
+		return 3;
+	printf("stopped by %d\n", WSTOPSIG(status));
+	fflush(stdout);
+	if (tcsetpgrp(0, pid) || kill(-pid, SIGCONT) || waitpid(pid, &status, WUNTRACED) != pid ||
+	    !WIFSTOPPED(status))
+		return 4;
+	if (tcsetpgrp(0, getpgrp()) || tcgetattr(0, &t))
+		return 5;
+	t.c_lflag |= TOSTOP;
+	if (tcsetattr(0, TCSANOW, &t) || kill(-pid, SIGCONT) ||
+	    waitpid(pid, &status, WUNTRACED) != pid || !WIFSTOPPED(status))
+		return 6;
+	printf("then by %d\n", WSTOPSIG(status));
+	fflush(stdout);
+	t.c_lflag &= ~TOSTOP;
+	if (tcsetattr(0, TCSANOW, &t) || kill(-pid, SIGCONT) || waitpid(pid, &status, 0) != pid)
+		return 7;
+	return status ? 8 : 9;
+}
+
 static void finish(struct job *j)
 {
 	kill(j->shell, SIGKILL);
@@ -294,6 +341,15 @@ static void cases(const char *self)
 	      "the size of the window reaches the program", &j, e.status);
 	finish(&j);
 
+	start(&j, RUN((char *)self, "background"));
+	sees(&j, "stopped by 21");
+	type(&j, "for the job\n");
+	e = wait_event(&j);
+	check(!e.stopped && e.status == 9 && strstr(j.seen, "read for the job") &&
+		      strstr(j.seen, "then by 22") && strstr(j.seen, "out"),
+	      "a job inside that reads or writes in the background is stopped", &j, e.status);
+	finish(&j);
+
 	start(&j, RUN("busybox", "sh", "-c", LOOP));
 	sees(&j, "go");
 	close(j.master);
@@ -346,6 +402,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "winch"))
 		return winch();
+	if (argc > 1 && !strcmp(argv[1], "background"))
+		return background();
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
 		return 1;
 	signal(SIGPIPE, SIG_IGN);

@@ -563,8 +563,8 @@ static void t_clone_arguments(void)
 {
 	static const u64 bad[] = {
 		CLONE_THREAD, CLONE_THREAD | CLONE_SIGHAND, CLONE_SIGHAND | SIGCHLD,
-		CLONE_THREAD | CLONE_VM, CLONE_VM | CLONE_SIGHAND | SIGCHLD, CLONE_PIDFD | SIGCHLD,
-		100,
+		CLONE_THREAD | CLONE_VM, CLONE_VM | CLONE_SIGHAND | SIGCHLD,
+		CLONE_PIDFD | CLONE_PARENT_SETTID | SIGCHLD, CLONE_PIDFD | CLONE_DETACHED | SIGCHLD, 100,
 	};
 	struct clone_args c = { .exit_signal = SIGCHLD };
 	u64 big[32] = { 0 };
@@ -574,6 +574,7 @@ static void t_clone_arguments(void)
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
 		EQ(K(clone, bad[i]), -EINVAL);
+	EQ(K(clone, CLONE_PIDFD | SIGCHLD), -EFAULT);
 	EQ(K(clone, CLONE_NEWNS | SIGCHLD), -EPERM);
 	EQ(K(clone, CLONE_SETTLS | SIGCHLD, 0, 0, 0, 1ull << 62), -EPERM);
 	EQ(K(clone, SIGCHLD, USER_TOP), -EINVAL);

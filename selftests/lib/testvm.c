@@ -315,9 +315,26 @@ void await_progress(struct tvm *vm, uint64_t gpa, uint64_t n)
 	}
 }
 
+static cpu_set_t cpus;
+
+__attribute__((constructor)) static void find_cpus(void)
+{
+	if (sched_getaffinity(0, sizeof(cpus), &cpus))
+		abort();
+}
+
 int ncpus(void)
 {
-	return sysconf(_SC_NPROCESSORS_ONLN);
+	return CPU_COUNT(&cpus);
+}
+
+int cpu_number(int cpu)
+{
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &cpus) && !cpu--)
+			return i;
+	FAIL("there are only %d CPUs", ncpus());
+	test_leave();
 }
 
 bool on_tcg(void)
@@ -328,11 +345,16 @@ bool on_tcg(void)
 	return !memcmp(r, "QEMU TCG", 8);
 }
 
-void pin_to(int cpu)
+void pin_thread(int tid, int cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	SYS(sched_setaffinity(0, sizeof(set), &set));
+	CPU_SET(cpu_number(cpu), &set);
+	SYS(sched_setaffinity(tid, sizeof(set), &set));
+}
+
+void pin_to(int cpu)
+{
+	pin_thread(0, cpu);
 }

@@ -95,12 +95,18 @@ int runner_tid(struct runner *r);
 
 /* Wait until the counter in guest memory has moved by @n. Fails the test after 30 s. */
 void await_progress(struct tvm *vm, uint64_t gpa, uint64_t n);
+/*
+ * The CPUs that this program may use, as it was started, are 0 to ncpus() - 1 here. Linux's numbers
+ * may be others: cpu_number() says which.
+ */
 int ncpus(void);
+int cpu_number(int cpu);
 /*
  * Is this machine QEMU without hardware under it? Some of its instructions are not as the manuals
  * have them.
  */
 bool on_tcg(void);
-void pin_to(int cpu);
+void pin_to(int cpu);	/* the calling thread */
+void pin_thread(int tid, int cpu);
 
 #endif /* SELFTESTS_TESTVM_H */

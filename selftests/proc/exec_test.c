@@ -678,6 +678,41 @@ TEST(mapping_of_changed_files)
 	SYS(unlink("mapped"));
 }
 
+/* What lies behind the end of a file is not there; when the file has grown, it is. */
+TEST(private_mapping_of_a_growing_file)
+{
+	int fd = scratch_file("x", 1);
+	char *p = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+
+	ASSERT(p != MAP_FAILED);
+	EXPECT_EQ(dies_by(touch_read, p), 0);
+	EXPECT_EQ(dies_by(touch_read, p + 2 * PAGE), SIGBUS);
+	EXPECT_EQ(dies_by(touch_write, p + 2 * PAGE), SIGBUS);
+	SYS(ftruncate(fd, 3 * PAGE));
+	EXPECT_EQ(pwrite(fd, "y", 1, 2 * PAGE), 1);
+	EXPECT_EQ(p[2 * PAGE], 'y');
+	p[2 * PAGE + 1] = 'z';
+	EXPECT_EQ(p[2 * PAGE], 'y');
+	EXPECT_EQ(dies_by(touch_read, p + 3 * PAGE), SIGBUS);
+	close(fd);
+}
+
+/* A larger mapping has more of the file, and what was written into the smaller one. */
+TEST(private_mapping_enlarged)
+{
+	int fd = scratch_file("x", 1);
+	char *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+
+	ASSERT(p != MAP_FAILED);
+	SYS(ftruncate(fd, 4 * PAGE));
+	EXPECT_EQ(pwrite(fd, "y", 1, 3 * PAGE), 1);
+	p[1] = 'w';
+	p = mremap(p, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE);
+	ASSERT(p != MAP_FAILED);
+	EXPECT(p[0] == 'x' && p[1] == 'w' && p[3 * PAGE] == 'y');
+	close(fd);
+}
+
 TEST(spawn)
 {
 	char *argv[] = { "x", "@echo", NULL }, *fds[] = { "x", "@fds", NULL }, *sigs[] = { "x", "@signals", NULL };

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 #include <termios.h>
 #include "proc.h"
 
@@ -483,4 +484,178 @@ TEST(terminal_loses_its_session)
 	EXITS(shell, 0);
 	EXPECT(waitpid(-1, &status, 0) > 0);
 	EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP);
+}
+
+static volatile sig_atomic_t ints, sizes;
+
+static void on_int(int sig)
+{
+	ints++;
+}
+
+static void on_size(int sig)
+{
+	sizes++;
+}
+
+/* A quoted key is a character, and so is one of a terminal whose keys are switched off. */
+TEST(terminal_quoted_keys)
+{
+	struct gate ready = gate_make(), go = gate_make();
+	struct iovec parts[2] = { { "\x16", 1 }, { "\x03z\n", 3 } };
+	pid_t shell;
+
+	open_terminal();
+	shell = CHILD({
+		int tty = take_terminal();
+		struct termios t;
+		char line[16];
+
+		signal(SIGINT, on_int);
+		gate_open(ready);
+		EXPECT_EQ(read(tty, line, sizeof(line)), 3);
+		EXPECT(!memcmp(line, "\003z\n", 3));
+		EXPECT_EQ(ints, 0);
+		gate_open(ready);
+		EXPECT(eventually(ints == 1));
+		SYS(tcgetattr(tty, &t));
+		t.c_lflag &= ~ISIG;
+		t.c_cc[VQUIT] = 'q';
+		SYS(tcsetattr(tty, TCSANOW, &t));
+		gate_open(ready);
+		EXPECT_EQ(read(tty, line, sizeof(line)), 2);
+		EXPECT(!memcmp(line, "\003\n", 2));
+		signal(SIGQUIT, on_int);
+		t.c_lflag |= ISIG;
+		SYS(tcsetattr(tty, TCSANOW, &t));
+		gate_open(ready);
+		EXPECT(eventually(ints == 2));
+		gate_wait(go);
+	});
+	gate_wait(ready);
+	ASSERT_EQ(writev(master, parts, 2), 4);
+	gate_wait(ready);
+	ASSERT_EQ(write(master, "abc\x03", 4), 4);
+	gate_wait(ready);
+	ASSERT_EQ(write(master, "\x03\n", 2), 2);
+	gate_wait(ready);
+	ASSERT_EQ(write(master, "aq", 2), 2);
+	gate_open(go);
+	EXITS(shell, 0);
+}
+
+/* By opening it; and given up again. */
+TEST(terminal_by_opening)
+{
+	struct gate ready = gate_make();
+	pid_t group;
+
+	open_terminal();
+	EXPECT_EQ(tcgetpgrp(master), 0);
+	EXITS(CHILD({
+		int tty, again, status;
+
+		SYS(setsid());
+		EXPECT_ERRNO(open("/dev/tty", O_RDWR), ENXIO);
+		again = SYS(open(tty_name, O_RDWR | O_NOCTTY));
+		EXPECT_ERRNO(tcgetsid(again), ENOTTY);
+		tty = SYS(open(tty_name, O_RDWR));
+		EXPECT_EQ(tcgetsid(tty), getpid());
+		EXPECT_EQ(tcgetpgrp(again), getpid());
+		EXPECT_EQ(tcgetpgrp(master), getpid());
+		EXPECT_EQ(close(SYS(open("/dev/tty", O_RDWR))), 0);
+		/* another session cannot have it, and who does not lead a session neither */
+		EXITS(CHILD(EXPECT_ERRNO(ioctl(tty, TIOCSCTTY, 0), EPERM)), 0);
+		EXITS(CHILD({
+			SYS(setsid());
+			EXPECT_ERRNO(ioctl(tty, TIOCSCTTY, 0), EPERM);
+			EXPECT_ERRNO(tcgetpgrp(tty), ENOTTY);
+			EXPECT_ERRNO(tcsetpgrp(tty, getpid()), ENOTTY);
+		}), 0);
+		/* a member gives up its own only */
+		EXITS(CHILD({
+			SYS(ioctl(tty, TIOCNOTTY));
+			EXPECT_ERRNO(tcgetpgrp(tty), ENOTTY);
+			EXPECT_ERRNO(open("/dev/tty", O_RDWR), ENXIO);
+		}), 0);
+		EXPECT_EQ(tcgetpgrp(tty), getpid());
+		group = CHILD({
+			SYS(setpgid(0, 0));
+			gate_open(ready);
+			for (;;)
+				pause();
+		});
+		gate_wait(ready);
+		SYS(tcsetpgrp(tty, group));
+		SYS(ioctl(tty, TIOCNOTTY));
+		EXPECT_EQ(waitpid(group, &status, 0), group);
+		EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP);
+		EXPECT_ERRNO(tcgetpgrp(tty), ENOTTY);
+		SYS(ioctl(tty, TIOCSCTTY, 0));
+		EXPECT_EQ(tcgetpgrp(tty), getpid());
+	}), 0);
+	EXPECT_EQ(tcgetpgrp(master), 0);
+}
+
+TEST(terminal_size)
+{
+	struct winsize w = { .ws_row = 10, .ws_col = 20 }, got;
+	struct gate ready = gate_make();
+	pid_t shell;
+	int peer;
+
+	open_terminal();
+	peer = SYS(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY));
+	EXPECT(isatty(peer));
+	EXPECT(!strcmp(ttyname(peer) ? ttyname(peer) : "", tty_name));
+	shell = CHILD({
+		int tty = take_terminal();
+
+		signal(SIGWINCH, on_size);
+		gate_open(ready);
+		EXPECT(eventually(sizes == 1));
+		SYS(ioctl(tty, TIOCGWINSZ, &got));
+		EXPECT(got.ws_row == 10 && got.ws_col == 20);
+	});
+	gate_wait(ready);
+	SYS(ioctl(master, TIOCSWINSZ, &w));
+	EXITS(shell, 0);
+}
+
+/* Nobody could continue it: a read from the background fails instead, and so does changing the settings. */
+TEST(terminal_and_an_orphaned_group)
+{
+	struct gate ready = gate_make(), go = gate_make(), keep = gate_make();
+	int status;
+	pid_t shell;
+
+	open_terminal();
+	SYS(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	shell = CHILD({
+		int tty = take_terminal();
+		struct termios t;
+		char c;
+
+		/* its parent ends, which is in the session; the session and its terminal stay */
+		EXITS(CHILD({
+			CHILD({
+				SYS(setpgid(0, 0));
+				gate_open(ready);
+				gate_wait(go);
+				EXPECT_ERRNO(read(tty, &c, 1), EIO);
+				SYS(tcgetattr(tty, &t));
+				EXPECT_ERRNO(tcsetattr(tty, TCSANOW, &t), EIO);
+				EXPECT_ERRNO(tcsetpgrp(tty, getpid()), ENOTTY);
+				signal(SIGTTOU, SIG_IGN);
+				SYS(tcsetattr(tty, TCSANOW, &t));
+			});
+			gate_wait(ready);
+		}), 0);
+		gate_open(go);
+		gate_wait(keep);
+	});
+	EXPECT(waitpid(-1, &status, 0) > 0);	/* the orphan: the shell still waits */
+	EXPECT_EQ(status, 0);
+	gate_open(keep);
+	EXITS(shell, 0);
 }

@@ -507,8 +507,8 @@ static void describe_process(struct rs_boot *boot, const struct rs_mem *m,
  */
 static uint64_t tsc_khz(const struct rs_sandbox *sb)
 {
-	uint64_t ns = rs_now_ns() - sb->start_ns;
-	uint64_t ticks = __builtin_ia32_rdtsc() - sb->start_tsc;
+	struct rs_moment now = rs_moment();
+	uint64_t ns = now.ns - sb->start.ns, ticks = now.tsc - sb->start.tsc;
 
 	return ns && ticks < UINT64_MAX / 1000000 ? ticks * 1000000 / ns : 0;
 }

@@ -219,8 +219,7 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 		return setup_failed(result, RS_STATUS_SETUP,
 				    "rs_run() was called before in this process");
 	used = true;
-	sb->start_ns = rs_now_ns();
-	sb->start_tsc = __builtin_ia32_rdtsc();
+	sb->start = rs_moment();
 	if (bad_config(config))
 		return setup_failed(result, RS_STATUS_SETUP, bad_config(config));
 

@@ -132,13 +132,18 @@ struct rs_vcpu {
 	struct rs_caller caller;
 };
 
+/** struct rs_moment - CLOCK_MONOTONIC and the TSC */
+struct rs_moment {
+	uint64_t ns, tsc;
+};
+
 struct rs_sandbox {
 	struct rs_mem mem;
 	struct rs_engine engine;
 	struct rs_vcpu *vcpus[RS_MAX_VCPUS];
 	unsigned int ncpus;
 	struct rs_boot *boot;		/* guest memory */
-	uint64_t start_tsc, start_ns;	/* when rs_run() began */
+	struct rs_moment start;		/* when rs_run() began */
 
 	/* policy */
 	bool net_host, explain, verbose;

@@ -73,6 +73,24 @@ uint64_t rs_now_ns(void)
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
+struct rs_moment rs_moment(void)
+{
+	struct rs_moment best = { 0 };
+	uint64_t before, after, shortest = UINT64_MAX, ns;
+	int i;
+
+	for (i = 0; i < 8; i++) {
+		before = __builtin_ia32_rdtsc();
+		ns = rs_now_ns();
+		after = __builtin_ia32_rdtsc();
+		if (after - before >= shortest)
+			continue;
+		shortest = after - before;
+		best = (struct rs_moment){ .ns = ns, .tsc = before + shortest / 2 };
+	}
+	return best;
+}
+
 void rs_futex_wait(uint32_t *word, uint32_t value, uint64_t deadline)
 {
 	struct timespec ts = { .tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000 };

@@ -55,6 +55,8 @@ void rs_futex_wake(uint32_t *word);
 
 /** rs_now_ns() - CLOCK_MONOTONIC */
 uint64_t rs_now_ns(void);
+/** rs_moment() - the same and the TSC at one moment, as near as a thread that may be interrupted gets */
+struct rs_moment rs_moment(void);
 
 /* --- signals.c ------------------------------------------------------------------------------- */
 

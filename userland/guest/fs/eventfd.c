@@ -179,6 +179,7 @@ static long eventfd_materialise(struct file *f)
 }
 
 static const struct file_ops eventfd_ops = {
+	.name = "eventfd",
 	.read = eventfd_read,
 	.write = eventfd_write,
 	.poll = eventfd_poll,
@@ -202,4 +203,16 @@ struct file *eventfd_create(u32 count, bool semaphore, u32 flags)
 	if (!f)
 		kfree(e);
 	return f;
+}
+
+long eventfd_host_new(bool set)
+{
+	return file_host_call(__NR_eventfd2, set, O_CLOEXEC | O_NONBLOCK, 0);
+}
+
+void eventfd_host_set(int host_fd, bool set)
+{
+	u64 n = 1;
+
+	file_host_call(set ? __NR_write : __NR_read, (u64)host_fd, gpa_of(&n), sizeof(n));
 }

@@ -13,4 +13,13 @@
  */
 struct file *eventfd_create(u32 count, bool semaphore, u32 flags);
 
+/*
+ * Eventfds of the host as stand-ins for objects of the guest (fs/fd.h): ready to be read while they
+ * are set.
+ */
+/** eventfd_host_new() - a host descriptor, or -errno */
+long eventfd_host_new(bool set);
+/** eventfd_host_set() - sets or clears one that is not so yet */
+void eventfd_host_set(int host_fd, bool set);
+
 #endif

@@ -57,6 +57,16 @@ long file_materialise(struct file *f)
 	return f->ops ? f->ops->materialise(f) : 0;
 }
 
+int file_host_slow(struct file *f)
+{
+	long err;
+
+	if (f->ops->stand_in)
+		return (int)f->ops->stand_in(f);
+	err = file_materialise(f);
+	return err ? (int)err : f->host_fd;
+}
+
 long file_put(struct file *f)
 {
 	long ret = 0;
@@ -65,6 +75,8 @@ long file_put(struct file *f)
 		return 0;
 	if (unlikely(f->nlocks))
 		file_released(f);
+	if (unlikely(f->tty))
+		file_tty_released(f);
 	if (f->ops)
 		f->ops->release(f);
 	else

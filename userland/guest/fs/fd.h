@@ -12,6 +12,8 @@
  * the guest cannot do with its objects itself (waiting for one together with files of the host,
  * passing it through a socket, splice, opening it by name) needs the host's kind: file_materialise()
  * turns the whole object, with what it holds, into one of the host; its files stay the same files.
+ * Objects that the host could not have (signals, processes of the sandbox) stay the guest's, and
+ * have a stand-in there that becomes ready when they do, which is enough to wait for them.
  * That happens once, at the first need, and only in this direction. fd_host() does it by itself, so
  * whoever needs a host descriptor gets one, and nobody has to know.
  *
@@ -29,6 +31,7 @@
 #define RS_FS_FD_H
 
 #include "../lib/types.h"
+#include "../lib/list.h"
 #include "../lib/refstr.h"
 #include "../sync/spinlock.h"
 #include "../proc/sched.h"
@@ -37,6 +40,7 @@
 #define FD_LIMIT_MAX	 65536 /* and hard: the most a table can hold */
 
 struct file_ops;
+struct tty;	/* syscall/ */
 
 /** struct file - an open file */
 struct file {
@@ -45,6 +49,9 @@ struct file {
 	const struct file_ops *ops;
 	void *object;	/* what @ops work on */
 	u32 nlocks;	/* of F_OFD_SETLK; syscall/locks.c */
+	struct tty *tty; /* the terminal it is of, as far as that is known; syscall/tty.c */
+	struct list tty_link; /* of its files, unless it is the other side */
+	bool tty_master, tty_known;
 	u32 flags;	/* O_ACCMODE, O_NONBLOCK, O_APPEND, O_NOATIME of an object of the guest */
 	struct refstr
 		*name; /* what it was opened as, for reports and /proc/self/maps; may be NULL */
@@ -65,12 +72,18 @@ struct user_vec {
  * becomes the host's meanwhile they go on there (file_host_rw()).
  */
 struct file_ops {
+	const char *name; /* in /proc/self/fd: "anon_inode:[name]"; NULL for those that have another */
 	long (*read)(struct file *f, const struct user_vec *v, u32 n);
 	long (*write)(struct file *f, const struct user_vec *v, u32 n);
 	/* POLL* that hold now, and where one waits for others; does not sleep */
 	u32 (*poll)(struct file *f, struct wait_list **w);
 	/* see file_materialise(); sets host_fd, ops and object of all files of the object */
 	long (*materialise)(struct file *f);
+	/*
+	 * For an object that the host has nothing like, instead of materialise(): a descriptor there
+	 * that can be read from while this object can, to wait with; or -errno. The object keeps it.
+	 */
+	long (*stand_in)(struct file *f);
 	/* the last reference is gone; nobody waits through this file */
 	void (*release)(struct file *f);
 };
@@ -125,15 +138,11 @@ static inline void file_became_host(struct file *f, int host_fd)
 	f->object = NULL;
 }
 
-/** file_host() - host descriptor of @f, made if there is none; or -errno */
+/** file_host() - host descriptor of @f, or its stand-in's, made if there is none; or -errno */
+int file_host_slow(struct file *f);
 static inline int file_host(struct file *f)
 {
-	long err;
-
-	if (likely(f->host_fd >= 0))
-		return f->host_fd;
-	err = file_materialise(f);
-	return err ? (int)err : f->host_fd;
+	return likely(f->host_fd >= 0) ? f->host_fd : file_host_slow(f);
 }
 
 /** fd_table_new() - an empty table; NULL without memory */
@@ -205,6 +214,7 @@ void fd_table_check(const struct fd_table *t);
  * file_closed()	a number of @t that led to @f does not any more, and @t has locks (@nlocks)
  * table_closed()	nobody uses @t any more, and it has locks; its files are still there
  * file_released()	the last reference to @f is gone, and it has locks; it is still open at the host
+ * file_tty_released()	the last reference to @f is gone, and it has a @tty
  * file_broken_pipe()	the current thread has written where nobody can read: SIGPIPE
  */
 long file_host_close(int host_fd);
@@ -213,6 +223,7 @@ long file_host_rw(struct file *f, const struct user_vec *v, u32 n, u64 skip, enu
 void file_closed(struct fd_table *t, struct file *f);
 void table_closed(struct fd_table *t);
 void file_released(struct file *f);
+void file_tty_released(struct file *f);
 void file_broken_pipe(void);
 
 /**

@@ -33,6 +33,8 @@
 #define SIGWINCH      28
 #define SIGSYS	      31
 
+#define SI_TIMER      (-2)
+
 #define CLD_EXITED    1
 #define CLD_KILLED    2
 #define CLD_STOPPED   5

@@ -898,14 +898,42 @@ static long mark_for_fork(struct mm *mm, struct vma *v, u64 start, u64 end, int 
 	return 0;
 }
 
-static long advise(struct mm *mm, struct vma *v, u64 start, u64 end, int advice)
+/*
+ * @fn for what each VMA has of [addr, end), in order, up to its first error; -ENOMEM when a part
+ * has no VMA, after the others. @fn may change the VMA it is given.
+ */
+static long for_each_part(struct mm *mm, u64 addr, u64 end,
+			  long (*fn)(struct mm *mm, struct vma *v, u64 start, u64 end, u32 arg),
+			  u32 arg)
 {
-	switch (advice) {
+	long err, hole = 0;
+	struct vma *v;
+	u64 to;
+
+	for (; addr < end; addr = to) {
+		v = mm_find_from(mm, addr);
+		if (!v || v->start >= end)
+			return -ENOMEM;
+		if (v->start > addr) {
+			hole = -ENOMEM;
+			addr = v->start;
+		}
+		to = min(end, v->end);
+		err = fn(mm, v, addr, to, arg);
+		if (err)
+			return err;
+	}
+	return hole;
+}
+
+static long advise(struct mm *mm, struct vma *v, u64 start, u64 end, u32 advice)
+{
+	switch ((int)advice) {
 	case MADV_DONTFORK:
 	case MADV_DOFORK:
 	case MADV_WIPEONFORK:
 	case MADV_KEEPONFORK:
-		return mark_for_fork(mm, v, start, end, advice);
+		return mark_for_fork(mm, v, start, end, (int)advice);
 	case MADV_DONTNEED:
 	case MADV_FREE:
 		if (v->flags & VM_FIXED_KERNEL)
@@ -965,11 +993,6 @@ static bool advice_known(int advice)
 
 long mm_madvise(struct mm *mm, u64 addr, u64 len, int advice)
 {
-	u64 end, at = addr, to;
-	bool hole = false;
-	struct vma *v;
-	long err;
-
 	if (addr & ~PAGE_MASK || !advice_known(advice))
 		return -EINVAL;
 	if (!len)
@@ -977,61 +1000,27 @@ long mm_madvise(struct mm *mm, u64 addr, u64 len, int advice)
 	len = page_up(len);
 	if (!len || addr > USER_TOP || len > USER_TOP - addr)
 		return -EINVAL;
-	end = addr + len;
-	while (at < end) {
-		v = mm_find_from(mm, at);
-		if (!v || v->start >= end) {
-			hole = true;
-			break;
-		}
-		if (v->start > at) {
-			hole = true;
-			at = v->start;
-		}
-		to = min(end, v->end);
-		err = advise(mm, v, at, to, advice);
-		if (err)
-			return err;
-		at = to;
-	}
-	return hole ? -ENOMEM : 0;
+	return for_each_part(mm, addr, addr + len, advise, (u32)advice);
+}
+
+static long sync_part(struct mm *mm, struct vma *v, u64 start, u64 end, u32 flags)
+{
+	(void)mm;
+	if (!v->file || !(v->flags & VM_SHARED))
+		return 0;
+	return host_call3(RS_CALL_SYNC_FILE, v->file->gpa + v->file_off + (start - v->start),
+			  end - start, flags);
 }
 
 long mm_msync(struct mm *mm, u64 addr, u64 len, u32 flags)
 {
-	u64 end, at = addr, to;
-	bool hole = false;
-	struct vma *v;
-	long err;
-
 	if (addr & ~PAGE_MASK || flags & ~(u32)(MS_ASYNC | MS_SYNC | MS_INVALIDATE) ||
 	    (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
 		return -EINVAL;
 	len = page_up(len);
 	if (addr > USER_TOP || len > USER_TOP - addr)
 		return -ENOMEM;
-	end = addr + len;
-	while (at < end) {
-		v = mm_find_from(mm, at);
-		if (!v || v->start >= end) {
-			hole = true;
-			break;
-		}
-		if (v->start > at) {
-			hole = true;
-			at = v->start;
-		}
-		to = min(end, v->end);
-		if (v->file && v->flags & VM_SHARED) {
-			err = host_call3(RS_CALL_SYNC_FILE,
-					 v->file->gpa + v->file_off + (at - v->start),
-					 to - at, flags);
-			if (err)
-				return err;
-		}
-		at = to;
-	}
-	return hole ? -ENOMEM : 0;
+	return for_each_part(mm, addr, addr + len, sync_part, flags);
 }
 
 long mm_mincore(struct mm *mm, u64 addr, u64 pages, u8 *vec)

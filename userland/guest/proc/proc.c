@@ -506,6 +506,8 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 		ret = -ENOMEM;
 	if (!ret)
 		ret = put_tids(t, a);
+	if (!ret && a->flags & CLONE_PIDFD)
+		ret = syscall_fork_pidfd(p, a->pidfd);
 	if (ret)
 		goto undo;
 	if (new_process) {
@@ -830,6 +832,9 @@ void process_stop(int sig)
 			if (t != current())
 				thread_wake(t);
 		}
+		/* Those on other CPUs do nothing more in ring 3 before anybody hears of it. */
+		if (p->nthreads > 1)
+			sched_barrier();
 		if (p->parent) {
 			signal_child(p, CLD_STOPPED, sig);
 			wait_wake(&p->parent->child_event);

@@ -34,6 +34,7 @@
 
 struct fd_table;	/* fs/ */
 struct process_fs;	/* syscall/ */
+struct pid_ref;		/* syscall/ */
 struct signal_process;	/* syscall/ */
 struct signal_thread;	/* syscall/ */
 struct trace_state;	/* syscall/ */
@@ -57,6 +58,7 @@ struct process {
 	struct mm *mm;			/* NULL when it is a zombie */
 	u32 pid, ppid, pgid, sid;
 	u32 uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
+	bool no_tty;			/* has given its terminal up; tty.c */
 	u64 core_limit, core_hard_limit;	/* RLIMIT_CORE: kept, there are no core files */
 	struct upcall upcall;			/* exceptions it takes itself */
 	struct process_fs *fs;		/* working directory and umask; NULL when it is a zombie */
@@ -70,6 +72,7 @@ struct process {
 	struct fd_table *files;
 	struct signal_process *signals;
 	struct trace_state *trace;
+	struct pid_ref *pid_ref;	/* NULL: has no pidfd */
 
 	/* the tree, and the set of all */
 	struct process *parent;		/* NULL for the first */
@@ -77,6 +80,7 @@ struct process {
 	enum process_state state;
 	u32 exit_signal;		/* what the parent gets at the end; 0: none */
 	u32 death_signal;		/* PR_SET_PDEATHSIG: what it gets when its parent ends */
+	u32 hung_up_group;		/* in the foreground when its terminal hung up; 0: none */
 	bool subreaper;			/* PR_SET_CHILD_SUBREAPER */
 	bool execed;			/* has executed a program since its fork */
 
@@ -88,6 +92,7 @@ struct process {
 	struct wait_list child_event;	/* its threads in process_wait() */
 	struct thread *exec_thread;	/* waits to be the last thread */
 	struct usage used, children_used;
+	u64 cpu_due;			/* user_tsc at which syscall_cpu_runs() wants to look; 0: never */
 };
 
 /** struct fault_info - why a thread is about to get a signal that no other process sent */
@@ -190,6 +195,7 @@ struct fork_args {
 	u64 stack;			/* 0: the caller's */
 	u64 tls;
 	u64 parent_tid, child_tid;	/* addresses, for CLONE_PARENT_SETTID and the like */
+	u64 pidfd;			/* CLONE_PIDFD */
 };
 /**
  * process_fork() - a new process, or with CLONE_THREAD a new thread of this one, that returns 0 from
@@ -265,6 +271,8 @@ struct usage process_usage(const struct process *p);
  * syscall_fork()		the same for @t, made by @parent's clone(@flags); @t->proc is
  *				@parent->proc for a thread. 0 or -ENOMEM, then syscall_thread_free()
  *				and syscall_process_free() are still called
+ * syscall_fork_pidfd()	for CLONE_PIDFD, the last thing that can fail: a descriptor of @p for the
+ *				current process, its number to @addr
  * syscall_thread_exit()	own thread, address space still there: futexes, robust lists
  * syscall_thread_free(), syscall_process_free()	nobody uses them any more
  * syscall_drop_spare()	gives back what CPUs keep; nothing runs any more
@@ -280,12 +288,14 @@ struct usage process_usage(const struct process *p);
  * signal_orphaned()		@p has lost @parent, or has ended itself: if its group has become an
  *				orphaned one by that, and has stopped members, it is told
  * syscall_exec_leaves()		the current thread is about to lose its address space to exec
+ * syscall_cpu_runs()		a thread of @p, which has a cpu_due, is about to get a CPU
  * process_cwd()		a host descriptor of @p's working directory
  * syscall_exec_done()		exec has replaced the program: reset handlers, close descriptors
  *				marked close-on-exec
  */
 int syscall_process_init(struct process *p);
 int syscall_fork(struct thread *t, struct thread *parent, u64 flags);
+int syscall_fork_pidfd(struct process *p, u64 addr);
 void syscall_thread_exit(struct thread *t);
 void syscall_thread_free(struct thread *t);
 void syscall_process_end(struct process *p);
@@ -298,6 +308,7 @@ void signal_parent_ended(struct process *c, const struct process *parent);
 void signal_orphaned(const struct process *p, const struct process *parent);
 bool signal_ignores_children(const struct process *p);
 void syscall_exec_leaves(struct thread *t);
+void syscall_cpu_runs(struct process *p);
 int process_cwd(const struct process *p);
 void syscall_exec_done(struct process *p);
 

@@ -434,6 +434,8 @@ static void schedule(void)
 		next->sched.state = THREAD_RUNNING;
 		return;
 	}
+	if (next->proc && unlikely(next->proc->cpu_due))
+		syscall_cpu_runs(next->proc);
 	if (unlikely(!list_empty(&timers)) && next != q->idle)
 		tell_host_timer();
 	switch_to(next);

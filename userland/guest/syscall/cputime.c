@@ -35,6 +35,14 @@ u64 tsc_to_us(u64 tsc)
 	return tsc / khz * 1000 + tsc % khz * 1000 / khz;
 }
 
+u64 ns_to_tsc(u64 ns)
+{
+	u64 khz = tsc_khz();
+
+	ns = min(ns, NSEC * NSEC);	/* 30 years; the product stays below 2^64 */
+	return ns / 1000000 * khz + ns % 1000000 * khz / 1000000;
+}
+
 struct k_rusage rusage_of(const struct usage *u)
 {
 	u64 us = tsc_to_us(u->user_tsc);

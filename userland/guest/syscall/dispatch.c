@@ -17,11 +17,14 @@
 #include "futex.h"
 #include "inject.h"
 #include "pages.h"
+#include "pidfd.h"
 #include "signal.h"
 #include "symbols.h"
 #include "syscall.h"
 #include "table.h"
+#include "timers.h"
 #include "trace.h"
+#include "tty.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../mm/page_alloc.h"
@@ -394,7 +397,7 @@ int syscall_process_init(struct process *p)
 
 	async_init();
 	futex_init();
-	tty_foreground = p->pgid;
+	tty_init(p);
 	p->files = fd_table_new();
 	p->trace = kzalloc(sizeof(*p->trace));
 	p->fs = fs_new(file_new(rs_boot->cwd_fd, NULL), rs_boot->umask);
@@ -441,6 +444,18 @@ int syscall_fork(struct thread *t, struct thread *parent, u64 flags)
 	return p->files && p->fs ? 0 : -ENOMEM;
 }
 
+int syscall_fork_pidfd(struct process *p, u64 addr)
+{
+	long fd = pidfd_install(p, 0);
+
+	if (fd < 0)
+		return (int)fd;
+	if (!put_user_u32(addr, (u32)fd))
+		return 0;
+	file_put(fd_remove(current_proc()->files, (u32)fd));
+	return -EFAULT;
+}
+
 void syscall_thread_exit(struct thread *t)
 {
 	futex_thread_exit(t);
@@ -461,6 +476,7 @@ void syscall_thread_free(struct thread *t)
 
 void syscall_process_end(struct process *p)
 {
+	tty_session_ends(p);
 	if (p->files)
 		fd_table_put(p->files);
 	p->files = NULL;
@@ -473,6 +489,7 @@ void syscall_process_end(struct process *p)
 		kfree(p->trace);
 	p->trace = NULL;
 	signal_process_free(p);
+	pidfd_ended(p);
 }
 
 void syscall_drop_spare(void)
@@ -482,7 +499,7 @@ void syscall_drop_spare(void)
 
 void syscall_process_free(struct process *p)
 {
-	(void)p; /* a zombie has nothing of ours any more */
+	pidfd_gone(p); /* a zombie has nothing else of ours any more */
 }
 
 void syscall_exec_done(struct process *p)
@@ -509,6 +526,7 @@ void syscall_exec_done(struct process *p)
 		fd_close_on_exec(p->files);
 	/* The mask and what is pending stay. */
 	signal_reset(p->signals);
+	timers_delete(p->signals);
 	t->sig->alt = (struct k_stack){ .flags = SS_DISABLE };
 	t->sig->restore_mask = false;
 	t->sig->restart.fn = NULL;

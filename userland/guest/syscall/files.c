@@ -18,6 +18,7 @@
 #include "stat.h"
 #include "syscall.h"
 #include "table.h"
+#include "tty.h"
 #include "../lib/string.h"
 #include "../fs/pipe.h"
 #include "../mm/kmalloc.h"
@@ -69,10 +70,38 @@ static long open_object(struct file *f, u32 flags)
 	return fd;
 }
 
+/*
+ * The host's terminals are not a program's to take, see tty.c. The host's descriptors never survive an
+ * exec there.
+ */
+static long host_open(long dir, const char *path, u32 flags, u32 mode)
+{
+	return host_call_intr(__NR_openat, (u64)dir, gpa_of(path),
+			      flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY),
+			      mode & ~current_proc()->fs->umask, 0, 0);
+}
+
+static long install_opened(long host, const char *path, u32 flags)
+{
+	struct refstr *name = refstr_new(path);
+	long fd = install_host_fd(host, flags & O_CLOEXEC, name);
+
+	refstr_put(name);
+	if (fd >= 0 && !(flags & O_PATH))
+		tty_opened(fd_lookup(files(), (u64)fd), path, flags);
+	return fd;
+}
+
+long open_host_path(const char *path, u32 flags)
+{
+	long host = host_open(AT_FDCWD, path, flags, 0);
+
+	return host < 0 ? host : install_opened(host, path, flags);
+}
+
 static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 {
 	char *path = path_buffer(0);
-	struct refstr *name;
 	long dir = AT_FDCWD, ret = path_in_dir(path, upath, dirfd);
 	struct proc_name pn;
 
@@ -87,6 +116,8 @@ static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 	ret = procfs_resolve(path, !(flags & O_NOFOLLOW), &pn);
 	if (!ret)
 		ret = procfs_to_host(path, &pn);
+	if (!ret)
+		ret = tty_open_path(path);
 	if (ret < 0)
 		return ret;
 	if (pn.kind == PROC_DIR)
@@ -102,23 +133,12 @@ static long do_open(u64 dirfd, u64 upath, u32 flags, u32 mode)
 				       open_object(procfs_open_name(&pn, flags), flags) : -EACCES;
 		ret = procfs_open_text(&pn);
 	} else {
-		/*
-		 * The terminal of the sandbox is not a program's to take. The host's descriptors
-		 * never survive an exec there.
-		 */
-		ret = host_call_intr(__NR_openat, dir, gpa_of(path),
-				     flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY),
-				     mode & ~current_proc()->fs->umask, 0, 0);
+		ret = host_open(dir, path, flags, mode);
 		if ((ret == -EACCES || ret == -ENOENT) && pn.node &&
 		    (flags & O_ACCMODE) == O_RDONLY)
 			ret = procfs_open_text(&pn);
 	}
-	if (ret < 0)
-		return ret;
-	name = refstr_new(path);
-	ret = install_host_fd(ret, flags & O_CLOEXEC, name);
-	refstr_put(name);
-	return ret;
+	return ret < 0 ? ret : install_opened(ret, path, flags);
 }
 
 long sys_open(struct rs_frame *f)
@@ -561,31 +581,12 @@ long sys_getcwd(struct rs_frame *f)
 	return forward(__NR_getcwd, a);
 }
 
-/* --- the terminal ----------------------------------------------------------------------------- */
-
-static bool is_tty(int host)
-{
-	u8 termios[36] __attribute__((aligned(8)));
-	long ret;
-
-	rs_stats()->forwarded++;
-	while ((ret = host_call3(__NR_ioctl, host, TCGETS, gpa_of(termios))) == -EINTR)
-		host_events();
-	return !ret;
-}
-
-/* The terminal is that of the session the sandbox was started in; who has left it has none. */
-static bool is_own_tty(const struct file *file)
-{
-	return current_proc()->sid == rs_boot->sid && is_tty(file->host_fd);
-}
+/* --- ioctl ------------------------------------------------------------------------------------ */
 
 long sys_ioctl(struct rs_frame *f)
 {
 	struct file *file = fd_lookup(files(), ARG0(f));
-	struct process *p = current_proc();
 	long ret;
-	u32 pgid;
 
 	if (!file)
 		return -EBADF;
@@ -595,22 +596,8 @@ long sys_ioctl(struct rs_frame *f)
 	}
 	if (file->ops && object_ioctl(file, (u32)ARG1(f), ARG2(f), &ret))
 		return ret;
-	switch ((u32)ARG1(f)) {
-	case TIOCGPGRP:
-		return is_own_tty(file) ? put_user_u32(ARG2(f), tty_foreground) : -ENOTTY;
-	case TIOCGSID: return is_own_tty(file) ? put_user_u32(ARG2(f), p->sid) : -ENOTTY;
-	case TIOCSPGRP:
-		if (!is_own_tty(file))
-			return -ENOTTY;
-		if (get_user_u32(&pgid, ARG2(f)))
-			return -EFAULT;
-		if ((s32)pgid < 0)
-			return -EINVAL;
-		if (!process_group_alive(pgid, p->sid))
-			return process_group_alive(pgid, 0) ? -EPERM : -ESRCH;
-		tty_foreground = pgid;
-		return 0;
-	}
+	if (!file->ops && tty_ioctl(file, (u32)ARG1(f), ARG2(f), &ret))
+		return ret;
 	return forward_bycmd(__NR_ioctl, RS_A_IOCTL, f, -ENOTTY);
 }
 
@@ -676,6 +663,9 @@ static long poller_to_host(struct poller *w)
 		w->pfd[i].fd = file_host(w->file[i]);
 		if (w->pfd[i].fd < 0)
 			return w->pfd[i].fd;
+		/* A stand-in can always be written to. */
+		if (w->file[i]->ops)
+			w->pfd[i].events &= POLLIN | POLLRDNORM;
 	}
 	return 0;
 }

@@ -28,6 +28,7 @@
 #include "signal.h"
 #include "syscall.h"
 #include "table.h"
+#include "tty.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../../include/rs_calls.h"
@@ -341,7 +342,29 @@ long sys_read(struct rs_frame *f)
 		return -EBADF;
 	if (file->host_fd < 0)
 		return object_rw(file, ARG1(f), ARG2(f), false);
+	if (unlikely(file->tty)) {
+		long ret = tty_before_read(file);
+
+		if (ret)
+			return ret;
+	}
 	return rw(__NR_read, __NR_readv, file->host_fd, ARG1(f), ARG2(f), true, 0);
+}
+
+static noinline long write_tty(struct rs_frame *f, struct file *file)
+{
+	struct user_vec v = { ARG1(f), ARG2(f) };
+	struct tty_keys *keys;
+	long ret = tty_before_write(file);
+
+	if (ret)
+		return ret;
+	file_get(file);
+	keys = tty_keys_begin(file);
+	ret = rw(__NR_write, __NR_writev, file->host_fd, ARG1(f), ARG2(f), false, 0);
+	tty_keys_end(keys, file, &v, 1, ret);
+	file_put(file);
+	return ret;
 }
 
 long sys_write(struct rs_frame *f)
@@ -352,6 +375,8 @@ long sys_write(struct rs_frame *f)
 		return -EBADF;
 	if (file->host_fd < 0)
 		return object_rw(file, ARG1(f), ARG2(f), true);
+	if (unlikely(file->tty))
+		return write_tty(f, file);
 	return pipe_check(
 		rw(__NR_write, __NR_writev, file->host_fd, ARG1(f), ARG2(f), false, 0));
 }

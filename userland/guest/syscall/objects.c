@@ -12,6 +12,7 @@
 #include "procfs.h"
 #include "stat.h"
 #include "syscall.h"
+#include "tty.h"
 #include "../fs/eventfd.h"
 #include "../fs/pipe.h"
 #include "../lib/string.h"
@@ -59,6 +60,23 @@ static long get_vecs(struct user_vec *v, u64 uvec, u32 n)
 	return 0;
 }
 
+static long vector_tty(struct rs_frame *f, struct file *file, const struct user_vec *v, u32 n,
+		       bool write)
+{
+	struct tty_keys *keys = NULL;
+	long ret = write ? tty_before_write(file) : tty_before_read(file);
+
+	if (ret)
+		return ret;
+	file_get(file);
+	if (write)
+		keys = tty_keys_begin(file);
+	ret = sys_forward(f);
+	tty_keys_end(keys, file, v, n, ret);
+	file_put(file);
+	return ret;
+}
+
 static long vector_rw(struct rs_frame *f, bool write)
 {
 	struct file *file = fd_lookup(current_proc()->files, ARG0(f));
@@ -67,7 +85,7 @@ static long vector_rw(struct rs_frame *f, bool write)
 
 	if (!file)
 		return -EBADF;
-	if (!file->ops)
+	if (!file->ops && !file->tty)
 		return sys_forward(f);
 	if (ARG2(f) > VECS_MAX)
 		return -EINVAL;
@@ -78,7 +96,8 @@ static long vector_rw(struct rs_frame *f, bool write)
 	}
 	ret = get_vecs(v, ARG1(f), (u32)ARG2(f));
 	if (!ret)
-		ret = rw(file, v, (u32)ARG2(f), write);
+		ret = file->ops ? rw(file, v, (u32)ARG2(f), write) :
+				  vector_tty(f, file, v, (u32)ARG2(f), write);
 	if (v != few)
 		kfree(v);
 	return ret;

@@ -14,6 +14,7 @@
 #include <linux/sched.h>
 #include <asm/resource.h>
 #include <linux/wait.h>
+#include "pidfd.h"
 #include "procfs.h"
 #include "signal.h"
 #include "syscall.h"
@@ -94,6 +95,7 @@ long sys_setsid(struct rs_frame *f)
 	if (process_group_alive(p->pid, 0))
 		return -EPERM;
 	process_set_session(p, p->pid);
+	p->no_tty = false;
 	process_set_group(p, p->pid);
 	return p->sid;
 }
@@ -644,7 +646,7 @@ long sys_execveat(struct rs_frame *f)
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT |       \
 	 CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |                    \
 	 CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_IO | \
-	 CLONE_CLEAR_SIGHAND)
+	 CLONE_CLEAR_SIGHAND | CLONE_PIDFD)
 
 /*
  * Of the things that clone() can share, processes share none but memory and descriptors; threads
@@ -655,7 +657,7 @@ static long do_clone(struct rs_frame *f, struct fork_args *a)
 	u64 thread = CLONE_VM | CLONE_SIGHAND | CLONE_FILES | CLONE_FS;
 
 	if (a->flags & ~(u64)CLONE_KNOWN) {
-		/* Namespaces, pidfds, cgroups: not here. */
+		/* Namespaces, cgroups: not here. */
 		host_explain((int)f->error, EPERM, NULL);
 		return a->flags & (CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |
 				   CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) ? -EPERM : -EINVAL;
@@ -667,6 +669,8 @@ static long do_clone(struct rs_frame *f, struct fork_args *a)
 	if (a->flags & CLONE_THREAD && (a->flags & thread) != thread)
 		return -EINVAL;
 	if (!(a->flags & CLONE_THREAD) && a->flags & CLONE_SIGHAND)
+		return -EINVAL;
+	if (a->flags & CLONE_PIDFD && a->flags & (CLONE_THREAD | CLONE_DETACHED))
 		return -EINVAL;
 	if (a->exit_signal > NSIG || a->stack >= USER_TOP ||
 	    (a->flags & CLONE_SETTLS && a->tls >= USER_TOP))
@@ -695,7 +699,11 @@ long sys_clone(struct rs_frame *f)
 	struct fork_args a = {
 		.flags = (u32)ARG0(f) & ~(u64)CSIGNAL, .exit_signal = (u32)ARG0(f) & CSIGNAL,
 		.stack = ARG1(f), .parent_tid = ARG2(f), .child_tid = ARG3(f), .tls = ARG4(f),
+		.pidfd = ARG2(f),
 	};
+
+	if (a.flags & CLONE_PIDFD && a.flags & CLONE_PARENT_SETTID)
+		return -EINVAL; /* one place for two numbers */
 
 	return do_clone(f, &a);
 }
@@ -725,7 +733,7 @@ long sys_clone3(struct rs_frame *f)
 	a = (struct fork_args){
 		.flags = c.flags, .exit_signal = (u32)c.exit_signal,
 		.stack = c.stack ? c.stack + c.stack_size : 0, .tls = c.tls,
-		.parent_tid = c.parent_tid, .child_tid = c.child_tid,
+		.parent_tid = c.parent_tid, .child_tid = c.child_tid, .pidfd = c.pidfd,
 	};
 	return do_clone(f, &a);
 }
@@ -756,6 +764,7 @@ long sys_wait4(struct rs_frame *f)
 #define P_ALL_	0
 #define P_PID_	1
 #define P_PGID_ 2
+#define P_PIDFD_ 3
 
 long sys_waitid(struct rs_frame *f)
 {
@@ -764,7 +773,10 @@ long sys_waitid(struct rs_frame *f)
 	s64 id = (s32)ARG1(f);
 	struct wait_result r;
 	struct k_rusage ru;
+	struct file *file;
+	bool no_wait = false;
 	long pid;
+	u32 whose;
 
 	if (options & ~(WAIT_NOHANG | WAIT_NOWAIT | WAIT_UNTRACED | WAIT_EXITED | WAIT_CONTINUED |
 			WAIT_NOTHREAD | WAIT_ALL | WAIT_CLONE) ||
@@ -783,9 +795,22 @@ long sys_waitid(struct rs_frame *f)
 		if (id == -1)
 			return -ECHILD; /* group 1 is nobody's here */
 		break;
+	case P_PIDFD_:
+		if (id < 0)
+			return -EINVAL;
+		file = fd_lookup(current_proc()->files, (u64)id);
+		if (!file || !pidfd_pid(file, &whose))
+			return -EBADF;
+		if (!whose)
+			return -ECHILD;
+		id = whose;
+		no_wait = file->flags & O_NONBLOCK && !(options & WAIT_NOHANG);
+		break;
 	default: return -EINVAL;
 	}
-	pid = process_wait(id, options, &r);
+	pid = process_wait(id, no_wait ? options | WAIT_NOHANG : options, &r);
+	if (!pid && no_wait)
+		return -EAGAIN;
 	if (pid < 0)
 		return pid == -EINTR ? -ERESTARTSYS : pid;
 	if (pid) {

@@ -532,7 +532,7 @@ static long fd_path(struct file *f, char *buf)
 		if (pipe_of(f))
 			return rs_snprintf(buf, PATH_SIZE, "pipe:[%lu]",
 					   (unsigned long)pipe_ino(pipe_of(f)));
-		return rs_snprintf(buf, PATH_SIZE, "anon_inode:[eventfd]");
+		return rs_snprintf(buf, PATH_SIZE, "anon_inode:[%s]", f->ops->name);
 	}
 	rs_snprintf(link, sizeof(link), "/proc/self/fd/%d", f->host_fd);
 	n = file_host_call(__NR_readlink, gpa_of(link), gpa_of(buf), PATH_SIZE - 1);
@@ -746,7 +746,7 @@ static u32 name_poll(struct file *f, struct wait_list **w)
 }
 
 static const struct file_ops name_ops = {
-	.read = name_read, .write = name_write, .poll = name_poll,
+	.name = "comm", .read = name_read, .write = name_write, .poll = name_poll,
 	.materialise = nothing_like_it, .release = free_object,
 };
 

@@ -14,6 +14,7 @@
 #include "signal.h"
 #include "stat.h"
 #include "syscall.h"
+#include "tty.h"
 #include "../lib/string.h"
 #include "../mm/page_alloc.h"
 #include "../mm/peek.h"
@@ -59,17 +60,14 @@ static const char *state_name(char state)
 	return "zombie";
 }
 
-/*
- * The terminal of a process: that of its session. The sandbox has one at most, which belongs to the
- * session it was started in; it is found at one of the process's own descriptors.
- */
-static u32 tty_of(const struct process *p)
+/* The number of a process's terminal; the outer one may not have been looked at yet. */
+static u32 tty_number(const struct process *p, const struct tty *t)
 {
 	struct k_stat *st = host_bounce();
 	u32 fd;
 
-	if (p->sid != rs_boot->sid || !p->files)
-		return 0;
+	if (!t || t->dev || !p->files)
+		return t ? t->dev : 0;
 	for (fd = 0; fd < 3; fd++) {
 		const struct file *f = fd_lookup(p->files, fd);
 
@@ -203,12 +201,13 @@ void proc_text_stat(struct textbuf *t, const struct proc_whose *w)
 	const struct mm *mm = p->mm;
 	struct usage u = process_usage(p);
 	struct masks m = masks_of(w);
-	u32 tty = tty_of(p), low = 0x7fffffff;
+	const struct tty *terminal = tty_of(p);
+	u32 tty = tty_number(p, terminal), low = 0x7fffffff;
 	u64 used = w->tid && w->t ? sched_now_used(w->t) : u.user_tsc;
 
 	text_printf(t, "%u (%s) %c %u %u %u %u %d 0 %lu %lu 0 0 %lu 0 %lu 0 20 0 %u 0 %lu ",
 		    w->tid ? w->tid : p->pid, name_of(w), state_of(w), p->ppid, p->pgid, p->sid, tty,
-		    tty ? (int)tty_foreground : -1, (unsigned long)u.faults,
+		    tty ? (int)terminal->foreground : -1, (unsigned long)u.faults,
 		    (unsigned long)p->children_used.faults, ticks(used),
 		    ticks(p->children_used.user_tsc), p->nthreads,
 		    (unsigned long)(start_ns(p) / (1000000000 / HZ)));

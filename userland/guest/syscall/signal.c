@@ -19,6 +19,8 @@
 #include <asm/unistd.h>
 #include "signal.h"
 #include "syscall.h"
+#include "timers.h"
+#include "tty.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../proc/report.h"
@@ -30,8 +32,6 @@
 #define SA_KNOWN                                                                            \
 	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_RESTART | \
 	 SA_NODEFER | SA_RESETHAND)
-
-u32 tty_foreground;
 
 static bool ignored(const struct signal_process *sp, int sig)
 {
@@ -49,6 +49,13 @@ static void pending_init(struct sigpending *p)
 	list_init(&p->queue);
 }
 
+/* What is pending has changed. */
+static void changed(struct signal_process *sp)
+{
+	if (unlikely(!list_empty(&sp->stand_ins) || !list_empty(&sp->signalfd_pollers.entries)))
+		signalfd_changed(sp);
+}
+
 static struct sigqueue *entry_alloc(struct signal_process *sp, struct sigpending *p)
 {
 	struct sigqueue *q = &p->first;
@@ -57,14 +64,22 @@ static struct sigqueue *entry_alloc(struct signal_process *sp, struct sigpending
 		p->first_used = true;
 	else
 		q = kmalloc(sizeof(*q));
-	if (q)
+	if (q) {
+		q->timer = NULL;
 		sp->nqueued++;
+	}
 	return q;
 }
 
-static void entry_free(struct signal_process *sp, struct sigpending *p, struct sigqueue *q)
+/* @info: what it says is about to be handled; NULL: it is dropped. */
+static void entry_free(struct signal_process *sp, struct sigpending *p, struct sigqueue *q,
+		       struct k_siginfo *info)
 {
 	list_del(&q->link);
+	if (unlikely(q->timer)) {
+		timer_signal_gone(q->timer, info);
+		return;
+	}
 	sp->nqueued--;
 	if (likely(q == &p->first))
 		p->first_used = false;
@@ -81,19 +96,19 @@ static void pending_drop(struct signal_process *sp, struct sigpending *p, u64 se
 	p->set &= ~set;
 	list_for_each_safe(q, next, &p->queue, link)
 		if (SIGBIT(q->info.signo) & set)
-			entry_free(sp, p, q);
+			entry_free(sp, p, q, NULL);
+	changed(sp);
 }
 
 static long pending_add(struct signal_process *sp, struct sigpending *p,
-			const struct k_siginfo *info)
+			const struct k_siginfo *info, struct sigqueue *q)
 {
 	bool rt = info->signo >= FIRST_RT;
-	struct sigqueue *q = NULL;
 
-	if (!rt && p->set & SIGBIT(info->signo))
+	if (!q && !rt && p->set & SIGBIT(info->signo))
 		return 0;
-	if (!rt || sp->nqueued < sp->queue_limit)
-		q = entry_alloc(sp, p);
+	if (q || !rt || sp->nqueued < sp->queue_limit)
+		q = q ? q : entry_alloc(sp, p);
 	if (q) {
 		q->info = *info;
 		list_add_tail(&p->queue, &q->link);
@@ -101,6 +116,7 @@ static long pending_add(struct signal_process *sp, struct sigpending *p,
 		return -EAGAIN;
 	}
 	p->set |= SIGBIT(info->signo);
+	changed(sp);
 	return 0;
 }
 
@@ -122,8 +138,9 @@ static int pending_take(struct signal_process *sp, struct sigpending *p, u64 set
 		}
 		found = true;
 		*info = q->info;
-		entry_free(sp, p, q);
+		entry_free(sp, p, q, info);
 	}
+	changed(sp);
 	if (unlikely(!found))
 		*info = (struct k_siginfo){ .signo = sig };
 	return sig;
@@ -167,7 +184,9 @@ static void kill_process(struct process *p)
 	}
 }
 
-long signal_raise(struct process *p, struct thread *t, const struct k_siginfo *info)
+/* @q: an entry for it, or NULL. 1: it is pending now; 0: nobody will hear of it; -EAGAIN */
+static long do_raise(struct process *p, struct thread *t, const struct k_siginfo *info,
+		  struct sigqueue *q)
 {
 	struct signal_process *sp = p->signals;
 	u64 bit = SIGBIT(info->signo);
@@ -199,10 +218,21 @@ long signal_raise(struct process *p, struct thread *t, const struct k_siginfo *i
 		if (!wanted)
 			return 0;
 	}
-	ret = pending_add(sp, t ? &t->sig->pending : &sp->pending, info);
-	if (!ret)
-		notify(p, t, bit);
-	return ret;
+	ret = pending_add(sp, t ? &t->sig->pending : &sp->pending, info, q);
+	if (ret)
+		return ret;
+	notify(p, t, bit);
+	return 1;
+}
+
+long signal_raise(struct process *p, struct thread *t, const struct k_siginfo *info)
+{
+	return min(do_raise(p, t, info, NULL), 0l);
+}
+
+bool signal_raise_entry(struct process *p, struct thread *t, struct sigqueue *q)
+{
+	return do_raise(p, t, &q->info, q) > 0;
 }
 
 void signal_no_memory(u64 addr)
@@ -229,8 +259,6 @@ u32 signal_raise_group(u32 pgid, const struct k_siginfo *info)
 	return n;
 }
 
-static struct process *cpu_timer_process(int sig);
-
 /*
  * The terminal's signals are for the group in the foreground, the others for the program that the
  * sandbox was started for. A hangup is for both.
@@ -242,12 +270,10 @@ void signal_from_host(int sig)
 	u64 terminal = SIGBIT(SIGINT) | SIGBIT(SIGQUIT) | SIGBIT(SIGTSTP) | SIGBIT(SIGWINCH) |
 		       SIGBIT(SIGCONT) | SIGBIT(SIGHUP);
 
-	if (terminal & SIGBIT(sig) && signal_raise_group(tty_foreground, &info)) {
-		if (sig != SIGHUP || p->pgid == tty_foreground)
+	if (terminal & SIGBIT(sig) && signal_raise_group(tty_outer.foreground, &info)) {
+		if (sig != SIGHUP || p->pgid == tty_outer.foreground)
 			return;
 	}
-	if (cpu_timer_process(sig))
-		p = cpu_timer_process(sig);
 	signal_raise(p, NULL, &info);
 }
 
@@ -282,7 +308,7 @@ bool signal_ignores_children(const struct process *p)
  * nobody would continue it. The first process's parent is outside; what the host does with a stop
  * signal then says whether that one would.
  */
-static bool orphaned(u32 pgid)
+bool signal_group_orphaned(u32 pgid)
 {
 	const struct process *p;
 
@@ -311,7 +337,7 @@ void signal_orphaned(const struct process *p, const struct process *parent)
 	/* Had it not been for this one that it was not orphaned, nothing has changed. */
 	if (parent->pgid == p->pgid || parent->sid != p->sid)
 		return;
-	if (!orphaned(p->pgid) || !has_stopped(p->pgid))
+	if (!signal_group_orphaned(p->pgid) || !has_stopped(p->pgid))
 		return;
 	signal_raise_group(p->pgid, &(struct k_siginfo){ .signo = SIGHUP, .code = SI_KERNEL });
 	signal_raise_group(p->pgid, &(struct k_siginfo){ .signo = SIGCONT, .code = SI_KERNEL });
@@ -325,6 +351,12 @@ void signal_parent_ended(struct process *c, const struct process *parent)
 	if (c->death_signal)
 		signal_raise(c, NULL, &info);
 	signal_orphaned(c, parent);
+}
+
+bool signal_ignored_now(int sig)
+{
+	return current()->sig->blocked & SIGBIT(sig) ||
+	       current_proc()->signals->act[sig - 1].handler == SIG_IGN;
 }
 
 static bool would_do_something(const struct signal_process *sp, u64 set)
@@ -351,16 +383,6 @@ bool signal_ready(void)
 }
 
 /* --- a process's own -------------------------------------------------------------------------- */
-
-static void real_timer(struct timer *timer)
-{
-	struct signal_process *sp = container_of(timer, struct signal_process, real);
-	struct k_siginfo info = { .signo = SIGALRM, .code = SI_KERNEL };
-
-	if (sp->real_interval)
-		timer_start(timer, timer->deadline + sp->real_interval);
-	signal_raise(sp->proc, NULL, &info);
-}
 
 /* A process's first thread and itself; @from: what it is a copy of, NULL for the first of all. */
 int signal_init(struct thread *t, struct thread *from, bool new_process)
@@ -390,9 +412,12 @@ int signal_init(struct thread *t, struct thread *from, bool new_process)
 	p->signals->nqueued = 0;
 	p->signals->queue_limit = from ? from->proc->signals->queue_limit : SIGQUEUE_MAX;
 	p->signals->queue_hard_limit = from ? from->proc->signals->queue_hard_limit : SIGQUEUE_MAX;
-	p->signals->real_interval = 0;
 	p->signals->proc = p;
-	timer_init(&p->signals->real, real_timer);
+	list_init(&p->signals->timers);
+	p->signals->next_timer = 0;
+	list_init(&p->signals->stand_ins);
+	wait_list_init(&p->signals->signalfd_pollers);
+	itimers_init(p->signals);
 	return 0;
 }
 
@@ -425,8 +450,10 @@ void signal_process_free(struct process *p)
 
 	if (!sp)
 		return;
-	timer_stop(&sp->real);
+	itimers_stop(sp);
+	timers_delete(sp);
 	pending_drop(sp, &sp->pending, ~0ull);
+	signalfd_process_free(sp);
 	p->signals = NULL;
 	kfree(sp);
 }
@@ -559,7 +586,7 @@ void signal_deliver(struct rs_frame *f)
 			continue;
 		}
 		if (SIGBIT(sig) & STOP_SIGNALS) {
-			if (sig != SIGSTOP && orphaned(t->proc->pgid))
+			if (sig != SIGSTOP && signal_group_orphaned(t->proc->pgid))
 				continue;
 			stop(sig, &info);
 			if (t->work & THREAD_WORK_EXIT)
@@ -759,38 +786,49 @@ static int take(u64 set, struct k_siginfo *info)
 	return 0;
 }
 
-long sys_rt_sigtimedwait(struct rs_frame *f)
+int signal_take(u64 set, bool wait, u64 timeout_va, struct k_siginfo *info, long *err)
 {
 	struct signal_thread *st = current()->sig;
+	long ret;
+	int sig;
+
+	*err = 0;
+	host_events();
+	sig = take(set, info);
+	if (sig || !wait)
+		return sig;
+	st->waiting = set;
+	ret = sleep_for_signal(timeout_va);
+	st->waiting = 0;
+	sig = take(set, info);
+	if (sig)
+		return sig;
+	if (ret == -EINTR)
+		current()->work |= THREAD_WORK_SIGNAL;
+	*err = ret;
+	return 0;
+}
+
+long sys_rt_sigtimedwait(struct rs_frame *f)
+{
 	struct k_siginfo info;
 	u64 set;
-	long ret = 0;
+	long err;
 	int sig;
 
 	if (ARG3(f) != 8)
 		return -EINVAL;
 	if (get_user_u64(&set, ARG0(f)))
 		return -EFAULT;
-	set &= ~UNBLOCKABLE;
-	host_events();
-	sig = take(set, &info);
-	if (!sig) {
-		st->waiting = set;
-		ret = sleep_for_signal(ARG2(f));
-		st->waiting = 0;
-		sig = take(set, &info);
-	}
-	if (!sig) {
-		if (ret == -EINTR)
-			current()->work |= THREAD_WORK_SIGNAL;
-		return ret ? ret : -EAGAIN;
-	}
+	sig = signal_take(set & ~UNBLOCKABLE, true, ARG2(f), &info, &err);
+	if (!sig)
+		return err ? err : -EAGAIN;
 	if (ARG1(f) && copyout(ARG1(f), &info, sizeof(info)))
 		return -EFAULT;
 	return sig;
 }
 
-static struct k_siginfo sent(int sig, int code)
+struct k_siginfo signal_sent(int sig, int code)
 {
 	struct process *p = current_proc();
 
@@ -801,7 +839,7 @@ static struct k_siginfo sent(int sig, int code)
 long sys_kill(struct rs_frame *f)
 {
 	int pid = (int)ARG0(f), sig = (int)ARG1(f);
-	struct k_siginfo info = sent(sig, SI_USER);
+	struct k_siginfo info = signal_sent(sig, SI_USER);
 	struct process *p, *self = current_proc();
 	u32 n = 0, pgid;
 
@@ -845,7 +883,7 @@ static long send_thread(u32 tgid, u32 tid, int sig, const struct k_siginfo *info
 
 long sys_tkill(struct rs_frame *f)
 {
-	struct k_siginfo info = sent((int)ARG1(f), SI_TKILL);
+	struct k_siginfo info = signal_sent((int)ARG1(f), SI_TKILL);
 
 	if ((int)ARG0(f) <= 0)
 		return -EINVAL;
@@ -854,7 +892,7 @@ long sys_tkill(struct rs_frame *f)
 
 long sys_tgkill(struct rs_frame *f)
 {
-	struct k_siginfo info = sent((int)ARG2(f), SI_TKILL);
+	struct k_siginfo info = signal_sent((int)ARG2(f), SI_TKILL);
 
 	if ((int)ARG0(f) <= 0 || (int)ARG1(f) <= 0)
 		return -EINVAL;
@@ -898,116 +936,6 @@ long sys_rt_tgsigqueueinfo(struct rs_frame *f)
 		return -EINVAL;
 	err = queued(&info, (u32)ARG0(f), sig, ARG3(f));
 	return err ? err : send_thread((u32)ARG0(f), (u32)ARG1(f), sig, &info);
-}
-
-/* --- timers ----------------------------------------------------------------------------------- */
-
-#define NSEC 1000000000ull
-
-struct k_itimerval {
-	s64 interval_sec, interval_usec, value_sec, value_usec;
-};
-
-static bool to_ns(s64 sec, s64 usec, u64 *ns)
-{
-	if (sec < 0 || usec < 0 || usec >= 1000000)
-		return false;
-	*ns = (u64)min(sec, (s64)4000000000) * NSEC + (u64)usec * 1000;
-	return true;
-}
-
-static void real_read(struct signal_process *sp, struct k_itimerval *v)
-{
-	u64 left = 0, now;
-
-	if (timer_running(&sp->real)) {
-		now = clock_monotonic();
-		left = sp->real.deadline > now ? sp->real.deadline - now : 1000;
-	}
-	*v = (struct k_itimerval){
-		.interval_sec = (s64)(sp->real_interval / NSEC),
-		.interval_usec = (s64)(sp->real_interval % NSEC / 1000),
-		.value_sec = (s64)(left / NSEC),
-		.value_usec = (s64)((left % NSEC + 999) / 1000),
-	};
-	if (v->value_usec == 1000000) {
-		v->value_usec = 0;
-		v->value_sec++;
-	}
-}
-
-static void real_set(struct signal_process *sp, u64 value, u64 interval)
-{
-	sp->real_interval = interval;
-	timer_stop(&sp->real);
-	if (value) {
-		timer_start(&sp->real, clock_monotonic() + value);
-		sched_timers_changed();
-	}
-}
-
-/*
- * The timers that count the time of the CPU are the host process's: they count that of the whole
- * sandbox, and their signals are for who set them last.
- */
-static u32 cpu_timer_owner[3];
-
-static struct process *cpu_timer_process(int sig)
-{
-	u32 which = sig == SIGVTALRM ? 1 : sig == SIGPROF ? 2 : 0;
-
-	return which ? process_find(cpu_timer_owner[which]) : NULL;
-}
-
-static long cpu_timer(u64 nr, struct rs_frame *f)
-{
-	u64 a[6] = { ARG0(f), ARG1(f), ARG2(f) };
-
-	if (nr == __NR_setitimer)
-		cpu_timer_owner[(u32)ARG0(f)] = current_proc()->pid;
-	return forward(nr, a);
-}
-
-long sys_setitimer(struct rs_frame *f)
-{
-	struct signal_process *sp = current_proc()->signals;
-	struct k_itimerval new = { 0 }, old;
-	u64 value, interval;
-
-	if ((u32)ARG0(f) > 2)
-		return -EINVAL;
-	if (ARG1(f) && copyin(&new, ARG1(f), sizeof(new)))
-		return -EFAULT;
-	if (!to_ns(new.value_sec, new.value_usec, &value) ||
-	    !to_ns(new.interval_sec, new.interval_usec, &interval))
-		return -EINVAL;
-	if ((u32)ARG0(f))
-		return cpu_timer(__NR_setitimer, f);
-	real_read(sp, &old);
-	real_set(sp, value, interval);
-	return ARG2(f) ? copyout(ARG2(f), &old, sizeof(old)) : 0;
-}
-
-long sys_getitimer(struct rs_frame *f)
-{
-	struct k_itimerval v;
-
-	if ((u32)ARG0(f) > 2)
-		return -EINVAL;
-	if ((u32)ARG0(f))
-		return cpu_timer(__NR_getitimer, f);
-	real_read(current_proc()->signals, &v);
-	return copyout(ARG1(f), &v, sizeof(v));
-}
-
-long sys_alarm(struct rs_frame *f)
-{
-	struct signal_process *sp = current_proc()->signals;
-	struct k_itimerval old;
-
-	real_read(sp, &old);
-	real_set(sp, (u64)(u32)ARG0(f) * NSEC, 0);
-	return old.value_sec + (old.value_usec >= 500000 || (!old.value_sec && old.value_usec));
 }
 
 /* --- the other stack -------------------------------------------------------------------------- */

@@ -72,9 +72,12 @@ struct k_stack {
 
 #define SIGQUEUE_MAX 1024 /* RLIMIT_SIGPENDING of the first process */
 
+struct posix_timer;
+
 struct sigqueue {
 	struct list link;
 	struct k_siginfo info;
+	struct posix_timer *timer; /* whose part it is; NULL for others */
 };
 
 /** struct sigpending - what is pending; every bit of @set has an entry unless memory was short */
@@ -91,9 +94,20 @@ struct signal_process {
 	struct sigpending pending;
 	u32 nqueued;	     /* entries of it and of its threads */
 	u32 queue_limit, queue_hard_limit; /* RLIMIT_SIGPENDING */
-	struct timer real;   /* ITIMER_REAL, alarm */
-	u64 real_interval;   /* ns, 0: once */
+	struct itimers {
+		struct timer real;	/* ITIMER_REAL, alarm */
+		u64 real_interval;	/* ns, 0: once */
+		struct timer look;	/* at these: */
+		struct {
+			u64 due;	/* when it has used so many ticks of the TSC; 0: not set */
+			u64 interval;	/* ns */
+		} cpu[2];		/* ITIMER_VIRTUAL, ITIMER_PROF */
+	} itimers;
 	struct process *proc;
+	struct list timers; /* timer_create() */
+	s32 next_timer;
+	struct list stand_ins; /* of signalfds */
+	struct wait_list signalfd_pollers;
 };
 
 /** struct signal_thread - what is a thread's own */
@@ -122,6 +136,22 @@ struct signal_thread {
  */
 long signal_raise(struct process *p, struct thread *t, const struct k_siginfo *info);
 /**
+ * signal_raise_entry() - the same for an entry that is made already, of a timer; false: the signal is
+ * ignored, the entry not in use
+ */
+bool signal_raise_entry(struct process *p, struct thread *t, struct sigqueue *q);
+/** signal_sent() - what tells of a signal that the current process sends */
+struct k_siginfo signal_sent(int sig, int code);
+/**
+ * signal_take() - takes a pending signal of @set, which are blocked; with @wait sleeps for one, at
+ * most for the timespec at @timeout_va (0: no limit)
+ * Its number; 0: none, *@err says why: 0 (time is over, or did not wait), -EINTR, -EFAULT, -EINVAL.
+ */
+int signal_take(u64 set, bool wait, u64 timeout_va, struct k_siginfo *info, long *err);
+/** signalfd_changed() - what is pending for a process or one of its threads has changed (signalfd.c) */
+void signalfd_changed(struct signal_process *sp);
+void signalfd_process_free(struct signal_process *sp);
+/**
  * signal_no_memory() - the end of the current process: the kernel cannot do something for it at
  * @addr that it has to, for want of memory. Reports, tells its threads to go, and comes back.
  */
@@ -133,8 +163,10 @@ u32 signal_raise_group(u32 pgid, const struct k_siginfo *info);
  * handler runs; its result
  */
 long restart_later(long (*fn)(struct rs_frame *f), u64 deadline, u64 rem);
-/** signal_foreground() - the group in the foreground of the terminal; to be changed by TIOCSPGRP */
-extern u32 tty_foreground;
+/** signal_group_orphaned() - nobody in its session would continue group @pgid */
+bool signal_group_orphaned(u32 pgid);
+/** signal_ignored_now() - the current thread blocks @sig, or its process ignores it */
+bool signal_ignored_now(int sig);
 /**
  * signal_deliver() - on the way to ring 3: resolves a restart code in @f, runs default actions,
  * builds the frame of one handler per signal

@@ -231,10 +231,11 @@ long sys_sendmsg(struct rs_frame *f)
 }
 
 /*
- * One after the other. As on Linux an error counts only if it meets the first; later ones show at
- * the next call.
+ * One after the other, from the second on with @more flags. As on Linux an error counts only if it
+ * meets the first; later ones show at the next call.
  */
-long sys_sendmmsg(struct rs_frame *f)
+static long each_message(struct rs_frame *f, long (*one)(int host, u64 umsg, u32 flags), u32 flags,
+			 u32 more)
 {
 	int host = fd_host(current_proc()->files, ARG0(f));
 	u32 n = min((u32)ARG2(f), (u32)SEGS_MAX), i;
@@ -243,15 +244,21 @@ long sys_sendmmsg(struct rs_frame *f)
 	if (host < 0)
 		return host;
 	for (i = 0; i < n; i++) {
-		ret = send_one(host, ARG1(f) + i * (u64)MMSGHDR_SIZE, (u32)ARG3(f));
-		if (ret >= 0 &&
-		    put_user_u32(ARG1(f) + i * (u64)MMSGHDR_SIZE + sizeof(struct k_msghdr),
-				 (u32)ret))
+		u64 at = ARG1(f) + i * (u64)MMSGHDR_SIZE;
+
+		ret = one(host, at, flags);
+		if (ret >= 0 && put_user_u32(at + sizeof(struct k_msghdr), (u32)ret))
 			ret = -EFAULT;
 		if (ret < 0)
 			break;
+		flags |= more;
 	}
 	return i ? (long)i : ret;
+}
+
+long sys_sendmmsg(struct rs_frame *f)
+{
+	return each_message(f, send_one, (u32)ARG3(f), 0);
 }
 
 long sys_sendto(struct rs_frame *f)
@@ -347,24 +354,10 @@ long sys_recvmsg(struct rs_frame *f)
  */
 long sys_recvmmsg(struct rs_frame *f)
 {
-	int host = fd_host(current_proc()->files, ARG0(f));
-	u32 n = min((u32)ARG2(f), (u32)SEGS_MAX), flags = (u32)ARG3(f) & ~MSG_WAITFORONE, i;
-	long ret = 0;
+	u32 flags = (u32)ARG3(f);
 
-	if (host < 0)
-		return host;
-	for (i = 0; i < n; i++) {
-		ret = receive_one(host, ARG1(f) + i * (u64)MMSGHDR_SIZE, flags);
-		if (ret >= 0 &&
-		    put_user_u32(ARG1(f) + i * (u64)MMSGHDR_SIZE + sizeof(struct k_msghdr),
-				 (u32)ret))
-			ret = -EFAULT;
-		if (ret < 0)
-			break;
-		if (((u32)ARG3(f) & MSG_WAITFORONE) || ARG4(f))
-			flags |= MSG_DONTWAIT;
-	}
-	return i ? (long)i : ret;
+	return each_message(f, receive_one, flags & ~MSG_WAITFORONE,
+			    flags & MSG_WAITFORONE || ARG4(f) ? MSG_DONTWAIT : 0);
 }
 
 long sys_recvfrom(struct rs_frame *f)

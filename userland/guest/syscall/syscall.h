@@ -118,6 +118,10 @@ void cwd_drop(void);
 void note_host_write(u64 va, u64 len);
 void forget_host_writes(void);
 
+/* files.c */
+/** open_host_path() - a new number for what the host has at @path (path_buffer()), an absolute one */
+long open_host_path(const char *path, u32 flags);
+
 /* objects.c */
 /** object_rw() - read() or write() of @f, an object of the guest */
 long object_rw(struct file *f, u64 va, u64 len, bool write);
@@ -158,8 +162,9 @@ _Static_assert(sizeof(struct k_rusage) == 144, "struct rusage");
 struct usage;
 /** rusage_of() - @u as a process may see it */
 struct k_rusage rusage_of(const struct usage *u);
-/** tsc_to_us() - a time in ticks of the TSC as microseconds */
+/** tsc_to_us(), ns_to_tsc() - a time in ticks of the TSC as microseconds; nanoseconds as ticks */
 u64 tsc_to_us(u64 tsc);
+u64 ns_to_tsc(u64 ns);
 
 /* process.c */
 /** pid_is_self() - @pid (0 included) names the calling process */
