@@ -759,7 +759,8 @@ static bool unmap_shared(struct pt_iter *it, u64 start, u64 end, struct gather *
 	return false;
 }
 
-void pgtable_unmap(struct pgtable *pt, u64 start, u64 end)
+/* Leaves that have one of the bits @keep stay; what holds such is not shared. */
+static void unmap_range(struct pgtable *pt, u64 start, u64 end, pte_t keep)
 {
 	struct gather g = { .n = 0 };
 	struct pt_iter it;
@@ -784,6 +785,10 @@ void pgtable_unmap(struct pgtable *pt, u64 start, u64 end)
 				pt_iter_next(&it);
 			continue;
 		}
+		if (e & keep) {
+			pt_iter_next(&it);
+			continue;
+		}
 		if (it.level > 1 && (it.va & (pt_size(it.level) - 1) ||
 				     it.va + pt_size(it.level) > end)) {
 			/* Cut by the border: callers split first, so this is the last resort. */
@@ -798,6 +803,19 @@ void pgtable_unmap(struct pgtable *pt, u64 start, u64 end)
 		pt_iter_next(&it);
 	}
 	gather_flush(&g);
+}
+
+void pgtable_unmap(struct pgtable *pt, u64 start, u64 end)
+{
+	unmap_range(pt, start, end, 0);
+}
+
+bool pgtable_unmap_window(struct pgtable *pt, u64 start, u64 end)
+{
+	if (!split_at(pt, start) || !split_at(pt, end) || !own_range(pt, start, end, ~0ull, 0))
+		return false;
+	unmap_range(pt, start, end, PTE_OWNED);
+	return true;
 }
 
 bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t set)

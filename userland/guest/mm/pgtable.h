@@ -105,6 +105,12 @@ void pgtable_unmap(struct pgtable *pt, u64 start, u64 end);
  */
 bool pgtable_unmap_prepare(struct pgtable *pt, u64 start, u64 end);
 /**
+ * pgtable_unmap_window() - as pgtable_unmap(), but pages that belong to the table (PTE_OWNED) stay:
+ * what goes is what the file window shows. Makes shared tables its own; false without memory, then
+ * nothing has been unmapped
+ */
+bool pgtable_unmap_window(struct pgtable *pt, u64 start, u64 end);
+/**
  * pgtable_protect() - for present leaves of [start, end): clears @clear, sets @set; splits 2 MiB
  * pages at the edges; false without memory, then no right has changed
  */
