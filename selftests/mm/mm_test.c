@@ -1341,7 +1341,7 @@ static int exhaust(void)
 	return 0;
 }
 
-/* Forks until that fails, or until it dies of its own next write. The children live until their end of the pipe says that it is over. */
+/* Forks until that fails, or until it or the new child dies of its next write. The children live until their end of the pipe says that it is over. */
 struct forks {
 	volatile unsigned int made, waiting, died;
 };
@@ -1372,14 +1372,18 @@ static void fork_without_end(struct forks *n, struct turn *t)
 			if (waitpid(pid, &status, WNOHANG) == pid) {
 				CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 				n->died++;
-				break;
+				/* What it had is free again: the next one would get as far, and so on without end. */
+				_exit(0);
 			}
 			sched_yield();
 		}
 	}
 }
 
-/* Twice: the second time there must be as much room as the first time. */
+/*
+ * Twice: the second time there must be as much room as the first time, but for who it is that has the last page, and what
+ * there is besides at that moment.
+ */
 static int exhaust_forks(void)
 {
 	struct forks *forks = (struct forks *)map(1, RW, SHARED);
@@ -1404,7 +1408,9 @@ static int exhaust_forks(void)
 		}
 		died += forks->died;
 	}
-	CHECK(forks->made > 100 && forks->made >= first - 10 && forks->made <= first + 10);
+	if (forks->made < first - first / 10 || forks->made > first + first / 10)
+		printf("# made %u, then %u\n", first, forks->made);
+	CHECK(forks->made > 100 && forks->made >= first - first / 10 && forks->made <= first + first / 10);
 	printf("made %u and %u, died %u\n", first, forks->made, died);
 	return 0;
 }
