@@ -77,8 +77,9 @@
 #define RS_CALL_START_CPU	(RS_CALL_BASE + 13)	/* (vCPU): begins to run at rs_start; 0, -EINVAL, -EBUSY when it does already */
 #define RS_CALL_KICK		(RS_CALL_BASE + 14)	/* (vCPU): RS_EVENT_KICK there; 0, -EINVAL */
 /*
- * (window gpa, length, second window gpa): what is mapped at the first, a shared mapping of a file, and what follows in that file, mapped a
- * second time at the other place. 0; -EINVAL also when the first is no shared mapping.
+ * (window gpa, length, second window gpa): what is mapped at the first and what follows in that file, mapped a second time, with the same
+ * rights, at the other place. 0; -EINVAL also when it cannot be had twice: a private mapping of what is no regular file, or of one that can be
+ * sealed against writing (a memfd).
  */
 #define RS_CALL_MAP_MORE	(RS_CALL_BASE + 15)
 /*

@@ -18,11 +18,14 @@ struct cpu rs_cpus[RS_NR_CPUS];
 struct cpu_features cpu_has = { .nx = true, .xsave_size = 832 };
 u32 rs_ncpus = 1;
 u64 host_releases, host_released_bytes, window_maps, tlb_flushes;
-bool host_map_fails;
+bool host_map_fails, host_no_more;
 int core_tests;
 jmp_buf core_panic;
 char core_panic_text[1024];
 bool core_panic_expected;
+
+/* What each page of the window shows. */
+static struct { int fd; u64 page; } shown[WINDOW_SIZE / PAGE_SIZE];
 
 static u64 seed = 1;
 
@@ -65,6 +68,7 @@ void core_init(u64 free_gpa)
 					   .shared = &shared[i] };
 	core_cpu(0);
 	host_releases = host_released_bytes = window_maps = 0;
+	memset(shown, 0, sizeof(shown));
 }
 
 void core_cpu(unsigned int n)
@@ -150,13 +154,33 @@ static long map_file(int fd, u64 off, u64 len, u64 gpa)
 		return -ENOMEM;
 	CHECK(gpa >= WINDOW_GPA && gpa + len <= WINDOW_GPA + WINDOW_SIZE);
 	for (u64 i = 0; i < len; i += PAGE_SIZE) {
-		u64 page = (off + i) / PAGE_SIZE;
+		u64 page = (off + i) / PAGE_SIZE, at = (gpa + i - WINDOW_GPA) / PAGE_SIZE;
 
+		CHECK(!shown[at].fd, "a piece over another one");
+		shown[at].fd = fd;
+		shown[at].page = page;
 		*(u64 *)gpa_ptr(gpa + i) =
 			page < FILE_PAGES ? page + 1 + (u64)(fd - FILE_FD) * 0x10000 : 0;
 	}
 	window_maps++;
 	return 0;
+}
+
+static long map_more(u64 gpa, u64 len, u64 to)
+{
+	u64 at = (gpa - WINDOW_GPA) / PAGE_SIZE;
+
+	CHECK(gpa >= WINDOW_GPA && gpa < WINDOW_GPA + WINDOW_SIZE && shown[at].fd);
+	if (host_no_more)
+		return -EINVAL;
+	return map_file(shown[at].fd, shown[at].page * PAGE_SIZE, len, to);
+}
+
+static void unmap_file(u64 gpa, u64 len)
+{
+	CHECK(window_maps--);
+	memset(gpa_ptr(gpa), 0xee, len);
+	memset(&shown[(gpa - WINDOW_GPA) / PAGE_SIZE], 0, len / PAGE_SIZE * sizeof(shown[0]));
 }
 
 long host_call(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
@@ -175,9 +199,10 @@ long host_call(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 	case RS_CALL_FILE_ID:
 		return file_id(a0, gpa_ptr(a1));
 	case RS_CALL_UNMAP_FILE:
-		CHECK(window_maps--);
-		memset(gpa_ptr(a0), 0xee, a1);
+		unmap_file(a0, a1);
 		return 0;
+	case RS_CALL_MAP_MORE:
+		return map_more(a0, a1, a2);
 	case RS_CALL_SYNC_FILE:
 		return 0;
 	default:

@@ -44,6 +44,7 @@ extern struct rs_file_id core_file_ids[FILES];
 extern bool core_files_known;
 extern long core_file_answer;			/* of RS_CALL_FILE_ID */
 extern bool host_map_fails;
+extern bool host_no_more;			/* RS_CALL_MAP_MORE is EINVAL */
 extern u64 tlb_flushes;				/* invalidations asked for */
 
 /*

@@ -219,7 +219,8 @@ static bool own_question(long nr, const long *a)
 
 /* What the host answers to those; @file_mode is that of every file. */
 static mode_t file_mode = S_IFREG | 0755;
-static long file_flags, file_system, now_sec = 1000;
+static long file_flags, file_seals = -EINVAL, file_system, now_sec = 1000;
+static long shared_answer, private_answer;	/* of mmap, for RS_CALL_MAP_FILE */
 static unsigned int closes;
 
 static long own_answer(long nr, const long *a)
@@ -340,6 +341,13 @@ long rs_raw_hook(long nr, long a, long b, long c, long d, long e, long f)
 	closes += nr == __NR_close;
 	if (vcpu.caller.shared->call.nr == RS_CALL_FILE_ID && nr == __NR_fcntl)
 		seen.answer = file_flags;
+	if (vcpu.caller.shared->call.nr == RS_CALL_MAP_FILE) {
+		seen.answer = 0;
+		if (nr == __NR_fcntl)
+			seen.answer = b == F_GETFL ? file_flags : file_seals;
+		else if (nr == __NR_mmap && !(d & MAP_ANONYMOUS))
+			seen.answer = d & MAP_SHARED ? shared_answer : private_answer;
+	}
 	if (vcpu.caller.shared->call.nr == RS_CALL_OPEN_PROGRAM && nr == __NR_openat)
 		seen.answer = OPENED_FD;
 	seen.nr = nr;
@@ -511,7 +519,7 @@ static const struct {
 	{ "a huge number", -1, { 0 }, -ENOSYS },
 	{ "a negative 32-bit number", 0xffffffff, { 0 }, -ENOSYS },
 	{ "request beyond the last", RS_CALL_END, { 0 }, -ENOSYS },
-	{ "map into the window", RS_CALL_MAP_FILE, { OWN_FD, 0, 4096, WINDOW_AT, 0 }, 0 },
+	{ "map into the window", RS_CALL_MAP_FILE, { OWN_FD, 0, 4096, WINDOW_AT, RS_MAP_SHARED }, 0 },
 	{ "map of a foreign descriptor",
 	  RS_CALL_MAP_FILE,
 	  { FOREIGN_FD, 0, 4096, WINDOW_AT, 0 },
@@ -710,6 +718,62 @@ static void run_structures(void)
 	check(!fd_ok(31) && fd_ok(30), "close takes one away again", 0);
 }
 
+/*
+ * Private mappings, read-only in the window: shared ones where Linux lets nobody tell, so that they
+ * can be had a second time.
+ */
+static void run_private(void)
+{
+	static const struct {
+		const char *what;
+		long flags, seals, shared, private;
+		mode_t mode;
+		long want;
+		int how;	/* of the last mmap */
+	} cases[] = {
+		{ "of a file open for reading", O_RDONLY, 0, 0, 0, S_IFREG, 0, MAP_SHARED },
+		{ "for writing as well", O_RDWR, -EINVAL, 0, 0, S_IFREG, 0, MAP_SHARED },
+		{ "of a tmpfs", O_RDWR, F_SEAL_SEAL, 0, 0, S_IFREG, 0, MAP_SHARED },
+		{ "a memfd that can be sealed", O_RDWR, 0, 0, 0, S_IFREG, 0, MAP_PRIVATE },
+		{ "one with other seals", O_RDWR, F_SEAL_GROW, 0, 0, S_IFREG, 0, MAP_PRIVATE },
+		{ "one sealed for good", O_RDWR, F_SEAL_SEAL | F_SEAL_WRITE, 0, 0, S_IFREG, 0, MAP_PRIVATE },
+		{ "one whose seals are not told", O_RDWR, -EPERM, 0, 0, S_IFREG, 0, MAP_PRIVATE },
+		{ "of a device", O_RDONLY, -EINVAL, 0, 0, S_IFCHR, 0, MAP_PRIVATE },
+		{ "of one that is not mapped shared", O_RDONLY, 0, -ENODEV, 0, S_IFREG, 0, MAP_PRIVATE },
+		{ "of one that is not mapped", O_RDONLY, 0, -EACCES, -EPERM, S_IFREG, -EPERM,
+		  MAP_PRIVATE | MAP_ANONYMOUS },
+		{ "only named", -EBADF, 0, 0, -EBADF, S_IFREG, -EBADF, MAP_PRIVATE | MAP_ANONYMOUS },
+	};
+	unsigned int i;
+	long ret;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char what[100];
+
+		file_flags = cases[i].flags;
+		file_seals = cases[i].seals;
+		file_mode = cases[i].mode | 0600;
+		shared_answer = cases[i].shared;
+		private_answer = cases[i].private;
+		ret = ask(RS_CALL_MAP_FILE, OWN_FD, 8192, 4096, WINDOW_AT, 0, 0);
+		snprintf(what, sizeof(what), "private mapping: %s", cases[i].what);
+		check(!seen.wrong && ret == cases[i].want && seen.nr == __NR_mmap &&
+			      seen.args[0] == W_HVA && seen.args[1] == 4096 &&
+			      (seen.args[3] & ~MAP_NORESERVE) == (cases[i].how | MAP_FIXED) &&
+			      seen.args[2] == (cases[i].how & MAP_ANONYMOUS ? PROT_NONE : PROT_READ) &&
+			      (cases[i].how & MAP_ANONYMOUS || seen.args[5] == 8192),
+		      what, ret);
+	}
+	shared_answer = -EPERM;
+	ret = ask(RS_CALL_MAP_FILE, OWN_FD, 0, 4096, WINDOW_AT, RS_MAP_WRITE | RS_MAP_SHARED, 0);
+	check(!seen.wrong && ret == -EPERM && seen.nr == __NR_mmap && seen.args[3] & MAP_ANONYMOUS &&
+		      !seen.args[2] && seen.args[0] == W_HVA && seen.args[1] == 4096,
+	      "a shared mapping that is refused leaves no hole in the window", ret);
+	shared_answer = private_answer = 0;
+	file_flags = O_RDONLY;
+	file_mode = S_IFREG | 0755;
+}
+
 /* Files that may be known by their numbers, and programs. */
 static void run_files(void)
 {
@@ -881,6 +945,7 @@ int main(int argc, char **argv)
 	rs_fd_set_owned(&sb, OWN_FD);
 	run_rows();
 	run_structures();
+	run_private();
 	run_files();
 	storm(argc > 1 ? strtoul(argv[1], NULL, 0) : 300000);
 	/* The same with several callers: descriptors are held, and let go. */
@@ -889,6 +954,7 @@ int main(int argc, char **argv)
 	sb.several = true;
 	run_rows();
 	run_structures();
+	run_private();
 	run_files();
 	storm(argc > 1 ? strtoul(argv[1], NULL, 0) : 300000);
 	for (i = 0; i < RS_FD_LIMIT; i++)

@@ -203,6 +203,7 @@ static void op_mremap(u32 from, u32 to)
 
 	if (at + m > CELLS || (at < to && from < at + m))
 		return;
+	host_no_more = rnd_below(4) == 0;
 	ret = mm_mremap(mm, va(from), (u64)n * PAGE_SIZE, (u64)m * PAGE_SIZE,
 			MREMAP_MAYMOVE | MREMAP_FIXED, va(at));
 	if (!cell[from].mapped || !one_vma(from, to)) {
@@ -213,11 +214,8 @@ static void op_mremap(u32 from, u32 to)
 		}
 	}
 	file = cell[from].file;
-	if (ret == -ENOMEM && file && m > n) {
-		/*
-		 * The host has mapped no more of the file. What was at the target is gone, as in
-		 * Linux.
-		 */
+	if (ret == -ENOMEM && file && m > n && host_no_more) {
+		/* What was at the target is gone, as in Linux. */
 		memset(&cell[at], 0, m * sizeof(cell[0]));
 		return;
 	}

@@ -423,6 +423,35 @@ static int o_mremap_file(void)
 	return ret;
 }
 
+/* Whatever fails, the written page is there, and the others are the file's. */
+static int o_mremap_file_private(void)
+{
+	int fd = open("inject.data", O_RDWR), ret = 0;
+	size_t len = PAGE;
+	char *p, *q;
+
+	CALL(fd);
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	close(fd);
+	if (p == MAP_FAILED)
+		return errno;
+	p[1] = 6;
+	q = mremap(p, len, 2 * PAGE, MREMAP_MAYMOVE);
+	if (q == MAP_FAILED) {
+		ret = errno;
+	} else {
+		p = q;
+		len = 2 * PAGE;
+		if (p[PAGE + 5])
+			ret = WRONG;
+		p[PAGE] = 1;
+	}
+	if (p[1] != 6)
+		ret = WRONG;
+	munmap(p, len);
+	return ret;
+}
+
 static int o_mremap_dontunmap(void)
 {
 	char *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *q;
@@ -904,7 +933,8 @@ static const struct { const char *name; int (*run)(void); } ops[] = {
 #define O(f) { #f, o_##f }
 	O(fork), O(fork_raw), O(vfork_exec), O(fork_exec_script), O(exec_shared_files), O(exec_many_args), O(exec_from_thread), O(posix_spawn), O(pthread),
 	O(pthread_own_stack), O(mmap_anon), O(mmap_populate), O(mmap_shared), O(mmap_file_private), O(mmap_file_shared),
-	O(mmap_fixed_over), O(munmap_hole), O(mprotect_split), O(mremap), O(mremap_fixed), O(mremap_file), O(mremap_dontunmap), O(mlock),
+	O(mmap_fixed_over), O(munmap_hole), O(mprotect_split), O(mremap), O(mremap_fixed), O(mremap_file), O(mremap_file_private),
+	O(mremap_dontunmap), O(mlock),
 	O(fork_with_reader), O(madvise), O(fork_marks), O(brk), O(cow_fault),
 	O(zero_fill), O(stack_growth), O(shared_fault), O(read_untouched), O(pipe), O(pipe_bulk),
 	O(pipe_to_host), O(eventfd), O(poll_mixed), O(socketpair), O(open), O(open_maps), O(dup_growth),

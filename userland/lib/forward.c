@@ -1034,6 +1034,48 @@ static long open_program(struct rs_caller *by, const uint64_t a[6])
 	return fd;
 }
 
+/* The answer of an mmap() or mremap() is an error. */
+static bool failed(long ret)
+{
+	return ret < 0 && ret > -4096;
+}
+
+/* PROT_NONE, MAP_FIXED|MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE, as the loader made it. */
+static long unmap_file(struct rs_sandbox *sb, uint64_t gpa, uint64_t len)
+{
+	const struct rs_mem *m = &sb->mem;
+	uint64_t at = gpa - m->window_gpa;
+	long ret;
+
+	if (!len || (gpa | len) & (RS_PAGE - 1))
+		return -EINVAL;
+	if (at >= m->window_size || len > m->window_size - at)
+		return -EFAULT;
+	ret = rs_raw6(__NR_mmap, (long)(m->window + at), len, 0, 0x10 | 0x2 | 0x20 | 0x4000, -1, 0);
+	return failed(ret) ? ret : 0;
+}
+
+/*
+ * Can nobody tell a private mapping of @fd that is only read from a shared one that is? Both show
+ * the file as it is, but only the shared one can be had once more, larger, when the descriptor is
+ * gone (map_more()). Linux takes a shared mapping through a descriptor for writing for one that may
+ * be written to later, and then refuses F_SEAL_WRITE; so not of a memfd that can still be sealed.
+ * Devices may make of the difference what they like.
+ */
+static bool private_as_shared(long fd)
+{
+	long flags = rs_raw3(__NR_fcntl, fd, F_GETFL, 0), seals;
+	struct stat st;
+
+	if (flags < 0 || rs_raw3(__NR_fstat, fd, (long)&st, 0) || !S_ISREG(st.st_mode))
+		return false;
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		return true;
+	/* EINVAL: nothing that can be sealed. Files of a tmpfs have been given no choice. */
+	seals = rs_raw3(__NR_fcntl, fd, F_GET_SEALS, 0);
+	return seals == -EINVAL || seals == F_SEAL_SEAL;
+}
+
 /*
  * A file into the window. The kernel checks what the descriptor allows; never executable, never
  * outside the window.
@@ -1055,24 +1097,19 @@ static long map_file(struct rs_caller *by, const uint64_t a[6])
 		return -EFAULT;
 	if (flags & RS_MAP_WRITE)
 		prot |= 2 /* PROT_WRITE */;
-	how |= flags ? 1 /* MAP_SHARED */ : 2 /* MAP_PRIVATE */;
-	ret = rs_raw6(__NR_mmap, (long)(m->window + at), len, prot, how, fd, offset);
-	return ret < 0 && ret > -4096 ? ret : 0;
-}
-
-/* PROT_NONE, MAP_FIXED|MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE, as the loader made it. */
-static long unmap_file(struct rs_sandbox *sb, uint64_t gpa, uint64_t len)
-{
-	const struct rs_mem *m = &sb->mem;
-	uint64_t at = gpa - m->window_gpa;
-	long ret;
-
-	if (!len || (gpa | len) & (RS_PAGE - 1))
-		return -EINVAL;
-	if (at >= m->window_size || len > m->window_size - at)
-		return -EFAULT;
-	ret = rs_raw6(__NR_mmap, (long)(m->window + at), len, 0, 0x10 | 0x2 | 0x20 | 0x4000, -1, 0);
-	return ret < 0 && ret > -4096 ? ret : 0;
+	ret = -ENODEV;
+	if (flags || private_as_shared(fd))
+		ret = rs_raw6(__NR_mmap, (long)(m->window + at), len, prot,
+			      how | 1 /* MAP_SHARED */, fd, offset);
+	/* Some file systems (FUSE) and files (append-only) can be mapped in the private way only. */
+	if (!flags && failed(ret))
+		ret = rs_raw6(__NR_mmap, (long)(m->window + at), len, prot,
+			      how | 2 /* MAP_PRIVATE */, fd, offset);
+	if (!failed(ret))
+		return 0;
+	/* Linux may have taken away what was there before the file said no: no hole may stay. */
+	unmap_file(by->sb, gpa, len);
+	return ret;
 }
 
 /*
@@ -1094,7 +1131,10 @@ static long map_more(struct rs_sandbox *sb, uint64_t gpa, uint64_t len, uint64_t
 		return -EINVAL;
 	ret = rs_raw6(__NR_mremap, (long)(m->window + from_at), 0, len,
 		      3 /* MREMAP_MAYMOVE | MREMAP_FIXED */, (long)(m->window + to_at), 0);
-	return ret < 0 && ret > -4096 ? ret : 0;
+	if (!failed(ret))
+		return 0;
+	unmap_file(sb, to, len);	/* as in map_file() */
+	return ret;
 }
 
 static long release(struct rs_sandbox *sb, uint64_t gpa, uint64_t len)

@@ -813,6 +813,28 @@ void pgtable_unmap(struct pgtable *pt, u64 start, u64 end)
 	gather_flush(&g);
 }
 
+bool pgtable_move_window(struct pgtable *pt, u64 start, u64 end, u64 by)
+{
+	struct gather g = { .n = 0 };
+	struct pt_iter it;
+
+	if (!split_at(pt, start) || !split_at(pt, end) || !own_range(pt, start, end, ~0ull, 0))
+		return false;
+	pt_iter_start_own(&it, pt, start, end);
+	for (; pt_iter_valid(&it); pt_iter_next(&it)) {
+		pte_t e = *it.pte;
+
+		if (!e || !is_leaf(e, it.level) || e & PTE_OWNED)
+			continue;
+		ASSERT(it.level == 1);	/* files are mapped page by page */
+		*it.pte = (e & ~PTE_ADDR) | (((e & PTE_ADDR) + by) & PTE_ADDR);
+		if (e & PTE_P)
+			gather_va(&g, it.va);
+	}
+	gather_flush(&g);
+	return true;
+}
+
 bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t set)
 {
 	struct gather g = { .n = 0 };

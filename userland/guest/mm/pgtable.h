@@ -119,6 +119,12 @@ void pgtable_unmap(struct pgtable *pt, u64 start, u64 end);
  */
 bool pgtable_unmap_prepare(struct pgtable *pt, u64 start, u64 end);
 /**
+ * pgtable_move_window() - leaves in [start, end) that show the file window show it @by bytes further
+ * on; pages that belong to the table (PTE_OWNED) stay, and so does what was taken from pages
+ * False without memory: then nothing has changed.
+ */
+bool pgtable_move_window(struct pgtable *pt, u64 start, u64 end, u64 by);
+/**
  * pgtable_protect() - for present leaves of [start, end): clears @clear, sets @set; splits 2 MiB
  * pages at the edges; false without memory, then no right has changed
  */

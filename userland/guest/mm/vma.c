@@ -629,17 +629,23 @@ static bool grows_apart(const struct vma *v)
 	return v->shm;
 }
 
-/* Grows @v by @more bytes at its end if that space is free. */
-static bool grow_in_place(struct mm *mm, struct vma *v, u64 more)
+/* The @more bytes behind @v are free. */
+static bool room_behind(struct mm *mm, const struct vma *v, u64 more)
 {
 	struct vma *next = vma_next(mm, v);
 	u64 end = v->end + more;
 
 	if (end < v->end || end > USER_TOP)
 		return false;
-	if (next && (next->start < end ||
-		     (next->flags & VM_GROWSDOWN && next->start - end < STACK_GAP)))
-		return false;
+	return !next || (next->start >= end &&
+			 (!(next->flags & VM_GROWSDOWN) || next->start - end >= STACK_GAP));
+}
+
+/* Grows @v by @more bytes at its end, where there is room; false without memory. */
+static bool grow_in_place(struct mm *mm, struct vma *v, u64 more)
+{
+	u64 end = v->end + more;
+
 	if (grows_apart(v))
 		return vma_add(mm, v->end, end, v->flags, NULL, 0);
 	vma_resize(mm, v, v->start, end);
@@ -649,8 +655,9 @@ static bool grow_in_place(struct mm *mm, struct vma *v, u64 more)
 
 /*
  * The host maps no more of a file than was asked for: a larger piece of the window for [old, old +
- * len), which is to have @new_len bytes. The VMA's leaves, all of them the old piece's, go; they are
- * filled again from the new one.
+ * len), which is to have @new_len bytes. The leaves that show the old piece show the new one. What a
+ * private mapping has copied stays. When the mapping cannot be enlarged
+ * after that, it has a piece that is larger than needed, which nobody notices.
  */
 static long grow_file(struct mm *mm, u64 old, u64 len, u64 new_len)
 {
@@ -663,8 +670,7 @@ static long grow_file(struct mm *mm, u64 old, u64 len, u64 new_len)
 	off = v->file_off + (old - v->start);
 	if (off + new_len <= v->file->size)
 		return 0;
-	/* Pages of its own would have to stay, and the host makes no second private mapping. */
-	if (!(v->flags & VM_SHARED) || v->file->offset + off + new_len < new_len)
+	if (v->file->offset + off + new_len < new_len)
 		return -ENOMEM;
 	more = file_map_extend(v->file, off, new_len);
 	if (IS_ERR(more))
@@ -674,12 +680,12 @@ static long grow_file(struct mm *mm, u64 old, u64 len, u64 new_len)
 		return -ENOMEM;
 	}
 	v = mm_find(mm, old);
-	if (!pgtable_unmap_prepare(&mm->pt, v->start, v->end)) {
+	if (!pgtable_move_window(&mm->pt, v->start, v->end,
+				 more->gpa - (v->file->gpa + v->file_off))) {
 		vma_join(mm, v);
 		file_map_put(more);
 		return -ENOMEM;
 	}
-	pgtable_unmap(&mm->pt, v->start, v->end);
 	file_map_put(v->file);
 	v->file = more;
 	v->file_off = 0;
@@ -767,6 +773,7 @@ static long move_vma(struct mm *mm, u64 old, u64 len, u64 to, u64 new_len)
 
 long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 new_addr)
 {
+	bool in_place;
 	struct vma *v;
 	long err;
 	u64 to;
@@ -829,18 +836,16 @@ long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 
 		err = new_len < old_len ? mm_munmap(mm, old + new_len, old_len - new_len) : 0;
 		return err ? err : (long)old;
 	}
+	in_place = old + old_len == v->end && room_behind(mm, v, new_len - old_len);
+	to = in_place ? old : flags & MREMAP_MAYMOVE ? find_free(mm, new_len) : 0;
+	if (!to)
+		return -ENOMEM;
 	err = grow_file(mm, old, old_len, new_len);
 	if (err)
 		return err;
-	v = mm_find(mm, old);
-	if (old + old_len == v->end && grow_in_place(mm, v, new_len - old_len))
-		return old;
-	if (!(flags & MREMAP_MAYMOVE))
-		return -ENOMEM;
-	to = find_free(mm, new_len);
-	if (!to)
-		return -ENOMEM;
-	return move_vma(mm, old, old_len, to, new_len);
+	if (!in_place)
+		return move_vma(mm, old, old_len, to, new_len);
+	return grow_in_place(mm, mm_find(mm, old), new_len - old_len) ? (long)old : -ENOMEM;
 }
 
 /* --- brk, madvise, msync, mincore ------------------------------------------------------------- */

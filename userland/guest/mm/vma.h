@@ -134,8 +134,8 @@ long mm_munmap(struct mm *mm, u64 addr, u64 len);
 long mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot);
 /**
  * mm_mremap() - new address or -EINVAL -EFAULT -ENOMEM
- * A private mapping of a file does not grow (-ENOMEM): the host maps no more of it without a
- * descriptor.
+ * A file that the host maps no more of without a descriptor (file_map_extend()) does not grow:
+ * -ENOMEM.
  */
 long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 new_addr);
 /**

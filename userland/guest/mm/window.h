@@ -49,8 +49,8 @@ struct file_map *file_map_known(int fd, const struct rs_file_id *id, bool sure, 
 				u64 size, struct refstr *name);
 /**
  * file_map_extend() - a piece of its own for @size bytes of @from's file, from @off bytes into
- * @from: more of the file than @from maps, without a descriptor. Shared mappings only. ERR_PTR as
- * above.
+ * @from: more of the file than @from maps, without a descriptor. ERR_PTR as above; EINVAL when the
+ * host cannot: for private mappings of what is no regular file, or of a memfd that can be sealed.
  */
 struct file_map *file_map_extend(const struct file_map *from, u64 off, u64 size);
 static inline struct file_map *file_map_get(struct file_map *m)
