@@ -282,7 +282,7 @@ TEST(run_page_is_scribbled_on)
 	tcpu_start(p.c, G_SYNCS, ~0ull);
 	scribble_over = false;
 	ASSERT_EQ(pthread_create(&t, NULL, scribble, p.c->run), 0);
-	for (int i = 0; i < 3000; i++) {
+	for (unsigned int i = 0; i < test_rounds(3000); i++) {
 		if (ioctl(p.c->fd, RS_RUN, 0) && errno == EIO)
 			tcpu_start(p.c, G_SYNCS, ~0ull);
 	}
@@ -299,7 +299,7 @@ TEST_FOR(random_state, 180)
 	unsigned int taken = 0, refused = 0;
 
 	rnd_init();
-	for (int i = 0; i < 1500; i++) {
+	for (unsigned int i = 0; i < test_rounds(1500); i++) {
 		struct rs_vcpu_state st;
 		uint64_t *w = (uint64_t *)&st;
 
@@ -390,7 +390,7 @@ TEST_FOR(random_code, 300)
 	uint8_t code[64];
 
 	rnd_init();
-	for (int i = 0; i < 400; i++) {
+	for (unsigned int i = 0; i < test_rounds(400); i++) {
 		uint64_t keep = *tvm_at(p.vm, G_PML4);
 
 		for (unsigned int k = 0; k < sizeof(code); k += 8)
@@ -462,7 +462,7 @@ TEST_FOR(tables_scribbled_on, 180)
 
 	scribble_over = false;
 	ASSERT_EQ(pthread_create(&t, NULL, table_scribbler, p.vm), 0);
-	for (int i = 0; i < 150; i++) {
+	for (unsigned int i = 0; i < test_rounds(150); i++) {
 		tcpu_start(p.c, G_LOAD, G_SCRATCH + (i % 64) * PAGE);
 		run_bounded(p.c, 300);
 		if (i % 20 == 0)
@@ -498,7 +498,7 @@ TEST_FOR(regions_flip, 120)
 	*tvm_pte(p.vm, G_SCRATCH) = (1ul << 33) | 7;
 	scribble_over = false;
 	ASSERT_EQ(pthread_create(&t, NULL, region_flipper, p.vm), 0);
-	for (int i = 0; i < 500; i++) {
+	for (unsigned int i = 0; i < test_rounds(500); i++) {
 		int got;
 
 		tcpu_start(p.c, G_STORE, G_SCRATCH, i);

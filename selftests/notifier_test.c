@@ -194,7 +194,7 @@ TEST(mmap_over)
 TEST_FOR(mmap_over_without_a_pause, 120)
 {
 	struct bench b = bench_new(0);
-	const unsigned int n = 3000, pages = 200;
+	const unsigned int n = test_rounds(3000), pages = 200;
 	int fd = file_of(pages);
 	unsigned int pause = 1;
 
@@ -797,7 +797,7 @@ TEST_FOR(faults_converge_under_a_storm, 120)
 
 	for (int i = 0; i < 2; i++)
 		ASSERT_EQ(pthread_create(&t[i], NULL, storm, other + i * 16 * PAGE), 0);
-	for (int i = 0; i < 200; i++) {
+	for (unsigned int i = 0; i < test_rounds(200); i++) {
 		/* each a fresh page: a fault that must win its race */
 		tcpu_call(b.c, G_STORE, TARGET + i * PAGE, i);
 		EXPECT_EQ(*(uint64_t *)(b.page + i * PAGE), i);
@@ -817,7 +817,7 @@ TEST_FOR(storm_on_the_guests_pages, 120)
 	pthread_t t;
 
 	ASSERT_EQ(pthread_create(&t, NULL, storm, b.page + PAGE), 0);
-	for (int i = 0; i < 300; i++) {
+	for (unsigned int i = 0; i < test_rounds(300); i++) {
 		tcpu_start(b.c, G_STORE, TARGET + (1 + i % 16) * PAGE, i);
 		/* the page may be read-only at the moment: the guest is told, and tries again */
 		while (tcpu_run_raw(b.c) == RS_EXIT_MEMORY_FAULT)

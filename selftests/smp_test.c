@@ -19,7 +19,7 @@ TEST(atomic_counter)
 	struct tvm *vm = tvm_new(0);
 	struct tcpu *c[G_CPUS];
 	struct runner *r[G_CPUS];
-	const uint64_t n = 20000;
+	const uint64_t n = test_rounds(20000);
 
 	for (int i = 0; i < G_CPUS; i++) {
 		c[i] = tcpu_new(vm, i);
@@ -172,7 +172,7 @@ static void *x87_thread(void *unused)
  */
 TEST(x87_on_another_cpu)
 {
-	const uint64_t n = 20000;
+	const uint64_t n = test_rounds(20000);
 	struct tvm *vm = tvm_new(0);
 	struct tcpu *c = tcpu_new(vm, 0);
 	pthread_t t;

@@ -47,6 +47,11 @@ void test_register(struct test *t);
 	static void test_##fn(void)
 #define TEST(fn)	TEST_FOR(fn, TEST_SECONDS)
 
+/*
+ * How often a loop runs that only gets surer by its length: a quarter of @n in the kernels that check
+ * every access (debug, leak), where each turn shows more and takes longer.
+ */
+unsigned int test_rounds(unsigned int n);
 /* A line of "# ..." under the test. */
 void test_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* What EXPECT and ASSERT use. */
