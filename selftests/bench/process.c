@@ -498,10 +498,10 @@ const struct op process_ops[] = {
 	{ "process", "fork_exit_wait", 4, BOTH, 20, batch_fork_exit_wait },
 	{ "process", "fork_call", 64, BOTH, 8, batch_fork_call },
 	{ "process", "fork_exit_wait", 64, BOTH, 8, batch_fork_exit_wait },
-	{ "process", "fork_call", 256, BOTH, 3, batch_fork_call },
+	{ "process", "fork_call", 256, BOTH, 5, batch_fork_call },
 	{ "process", "fork_exit_wait", 256, BOTH, 3, batch_fork_exit_wait },
 	{ "process", "cow_all", 256, BOTH, 1, batch_cow_all },
-	{ "process", "fork_call", 1024, BOTH, 2, batch_fork_call },
+	{ "process", "fork_call", 1024, BOTH, 5, batch_fork_call },
 	{ "process", "fork_exit_wait", 1024, BOTH, 2, batch_fork_exit_wait },
 };
 const size_t nr_process_ops = sizeof(process_ops) / sizeof(process_ops[0]);
