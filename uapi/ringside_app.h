@@ -142,8 +142,8 @@
  */
 #define RS_PT_BASE		0xfffff80000000000
 #define RS_PT_INDEX(va, level)	(((__u64)(va) & 0xffffffffffff) >> (9 * (level) + 3) << 3)
-#define RS_PT_ENTRY(va, level)	/* level 1 (4 KiB) to 4 */ \
-	(*(const volatile __u64 *)(RS_PT_TABLES(level) + RS_PT_INDEX(va, level)))
+/* Where the entry of level 1 (4 KiB) to 4 is, a __u64; to be read once, as others change it */
+#define RS_PT_ENTRY(va, level)	(RS_PT_TABLES(level) + RS_PT_INDEX(va, level))
 /* 496 in each of the upper @level groups of 9 bits */
 #define RS_PT_TABLES(level) \
 	((level) == 1 ? 0xfffff80000000000ul : (level) == 2 ? 0xfffff87c00000000ul : (level) == 3 ? 0xfffff87c3e000000ul : 0xfffff87c3e1f0000ul)

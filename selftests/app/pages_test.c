@@ -435,11 +435,13 @@ TEST(the_own_page_tables)
 	EXPECT_EQ(rs_page_entry((void *)p, NULL), 0);
 }
 
-static void write_entry(volatile char *p) { *(volatile uint64_t *)&RS_PT_ENTRY(p, 1) = 0; }
-static void read_kernel(volatile char *p) { (void)RS_PT_ENTRY(0xffffffff80200000, 2); }
-static void run_entry(volatile char *p) { ((void (*)(void))(uintptr_t)&RS_PT_ENTRY(p, 1))(); }
-static void read_missing(volatile char *p) { (void)RS_PT_ENTRY(0x10000, 1); }
-static void read_top(volatile char *p) { (void)RS_PT_ENTRY(0x10000, 4); }
+#define ENTRY(va, level) (*(const volatile uint64_t *)RS_PT_ENTRY(va, level))
+
+static void write_entry(volatile char *p) { *(volatile uint64_t *)&ENTRY(p, 1) = 0; }
+static void read_kernel(volatile char *p) { (void)ENTRY(0xffffffff80200000, 2); }
+static void run_entry(volatile char *p) { ((void (*)(void))(uintptr_t)&ENTRY(p, 1))(); }
+static void read_missing(volatile char *p) { (void)ENTRY(0x10000, 1); }
+static void read_top(volatile char *p) { (void)ENTRY(0x10000, 4); }
 
 TEST(page_tables_are_for_reading_only)
 {
@@ -452,7 +454,7 @@ TEST(page_tables_are_for_reading_only)
 	EXPECT_EQ(dies_by(read_kernel, p), SIGSEGV);
 	EXPECT_EQ(dies_by(read_missing, p), SIGSEGV);
 	EXPECT_EQ(dies_by(read_top, p), 0);
-	EXPECT_ERRNO(write(1, (const void *)(uintptr_t)&RS_PT_ENTRY(p, 1), 8), EFAULT);
+	EXPECT_ERRNO(write(1, (const void *)(uintptr_t)&ENTRY(p, 1), 8), EFAULT);
 	EXPECT_EQ(*p, 1);
 }
 

@@ -29,7 +29,7 @@ uint64_t rs_page_entry(const void *addr, int *level)
 		return 0;
 	/* From the top: an entry can be read when the one above it is there and leads to a table. */
 	for (l = 4; ; l--) {
-		e = RS_PT_ENTRY(addr, l);
+		e = *(const volatile uint64_t *)RS_PT_ENTRY(addr, l);
 		if (!(e & RS_PTE_P))
 			return 0;
 		rights &= e;
