@@ -9,10 +9,10 @@
 #include "kernel.h"
 #include "../host/host.h"
 #include "../lib/assert.h"
+#include "../lib/signo.h"
 #include "../lib/string.h"
 #include "../proc/proc.h"
 
-#define SIGABRT		6
 #define MAX_FRAMES	24
 
 /*

@@ -14,8 +14,8 @@
 #include "../mm/uaccess.h"
 #include "../proc/proc.h"
 #include "../lib/assert.h"
+#include "../lib/signo.h"
 
-#define SIGKILL		9
 
 /* An exception of ring 3 that the kernel has no answer to: the process's own business, or a signal. */
 static void unresolved(struct rs_frame *f, u64 addr, enum fault_cause cause)

@@ -27,6 +27,7 @@
 #include "proc.h"
 #include "upcall.h"
 #include "../arch/trap.h"
+#include "../lib/signo.h"
 #include "../mm/uaccess.h"
 
 #define RED_ZONE	128
@@ -44,13 +45,6 @@ _Static_assert(RS_CAUSE_UNMAPPED == FAULT_NO_VMA && RS_CAUSE_NO_ADDRESS == FAULT
 	       RS_CAUSE_READ == FAULT_READ_DENIED && RS_CAUSE_WRITE == FAULT_WRITE_DENIED &&
 	       RS_CAUSE_EXEC == FAULT_EXEC_DENIED && RS_CAUSE_BEYOND_FILE == FAULT_BEYOND_FILE &&
 	       RS_CAUSE_EXCEPTION == FAULT_OTHER, "causes are the kernel's own");
-
-#define SIGILL		4
-#define SIGTRAP		5
-#define SIGBUS		7
-#define SIGFPE		8
-#define SIGKILL		9
-#define SIGSEGV		11
 
 #define CODE_KERNEL	0x80	/* SI_KERNEL */
 #define SEGV_MAPERR	1
