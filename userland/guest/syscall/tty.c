@@ -258,6 +258,15 @@ static void hang_up(struct tty *t)
 	leave_session(t);
 }
 
+/* Its session keeps one without files. */
+static void drop_unused(struct tty *t)
+{
+	if (t == &tty_outer || t->files || t->session)
+		return;
+	list_del(&t->link);
+	kfree(t);
+}
+
 void file_tty_released(struct file *f)
 {
 	struct tty *t = f->tty;
@@ -267,21 +276,8 @@ void file_tty_released(struct file *f)
 		list_del(&f->tty_link);
 	else if (!--t->masters)
 		hang_up(t);
-	if (--t->files || t == &tty_outer)
-		return;
-	/* Its session keeps it without a file. */
-	if (t->session)
-		return;
-	list_del(&t->link);
-	kfree(t);
-}
-
-static void drop_unused(struct tty *t)
-{
-	if (t == &tty_outer || t->files)
-		return;
-	list_del(&t->link);
-	kfree(t);
+	t->files--;
+	drop_unused(t);
 }
 
 void tty_session_ends(struct process *leader)
