@@ -354,7 +354,7 @@ long sys_read(struct rs_frame *f)
 static noinline long write_tty(struct rs_frame *f, struct file *file)
 {
 	struct user_vec v = { ARG1(f), ARG2(f) };
-	struct tty_keys *keys;
+	struct tty_keys keys;
 	long ret = tty_before_write(file);
 
 	if (ret)
@@ -362,7 +362,7 @@ static noinline long write_tty(struct rs_frame *f, struct file *file)
 	file_get(file);
 	keys = tty_keys_begin(file);
 	ret = rw(__NR_write, __NR_writev, file->host_fd, ARG1(f), ARG2(f), false, 0);
-	tty_keys_end(keys, file, &v, 1, ret);
+	tty_keys_end(&keys, file, &v, 1, ret);
 	file_put(file);
 	return ret;
 }

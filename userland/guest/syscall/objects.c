@@ -63,7 +63,7 @@ static long get_vecs(struct user_vec *v, u64 uvec, u32 n)
 static long vector_tty(struct rs_frame *f, struct file *file, const struct user_vec *v, u32 n,
 		       bool write)
 {
-	struct tty_keys *keys = NULL;
+	struct tty_keys keys = { 0 };
 	long ret = write ? tty_before_write(file) : tty_before_read(file);
 
 	if (ret)
@@ -72,7 +72,7 @@ static long vector_tty(struct rs_frame *f, struct file *file, const struct user_
 	if (write)
 		keys = tty_keys_begin(file);
 	ret = sys_forward(f);
-	tty_keys_end(keys, file, v, n, ret);
+	tty_keys_end(&keys, file, v, n, ret);
 	file_put(file);
 	return ret;
 }

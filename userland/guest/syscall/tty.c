@@ -335,44 +335,32 @@ long tty_before_write(struct file *f)
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-struct tty_keys {
-	struct k_termios k;
-};
-
-struct tty_keys *tty_keys_begin(struct file *f)
-{
-	struct tty_keys *keys;
-
-	if (!f->tty_master || !f->tty->foreground)
-		return NULL;
-	keys = kmalloc(sizeof(*keys));
-	if (!keys || (!host_ioctl(f, TCGETS, &keys->k) && keys->k.lflag & L_ISIG))
-		return keys;
-	kfree(keys);
-	return NULL;
-}
-
-static int signal_of(const struct k_termios *k, u8 c)
-{
-	if (!c)
-		return 0; /* a key that is switched off */
-	return c == k->cc[CC_INTR] ? SIGINT : c == k->cc[CC_QUIT] ? SIGQUIT :
-	       c == k->cc[CC_SUSP] ? SIGTSTP : 0;
-}
-
-static void key(struct tty *t, const struct k_termios *k, u8 c)
+struct tty_keys tty_keys_begin(struct file *f)
 {
 	const u32 edited = L_ICANON | L_IEXTEN;
-	int sig;
+	struct k_termios k;
+
+	if (!f->tty_master || !f->tty->foreground || host_ioctl(f, TCGETS, &k) ||
+	    !(k.lflag & L_ISIG))
+		return (struct tty_keys){ 0 };
+	return (struct tty_keys){
+		.on = true, .intr = k.cc[CC_INTR], .quit = k.cc[CC_QUIT], .susp = k.cc[CC_SUSP],
+		.lnext = (k.lflag & edited) == edited ? k.cc[CC_LNEXT] : 0,
+	};
+}
+
+static void key(struct tty *t, const struct tty_keys *k, u8 c)
+{
+	int sig = !c ? 0 : c == k->intr ? SIGINT : c == k->quit ? SIGQUIT :
+		  c == k->susp ? SIGTSTP : 0;
 
 	if (t->literal) {
 		t->literal = false;
 		return;
 	}
-	sig = signal_of(k, c);
 	if (sig)
 		tell(t->foreground, sig);
-	else if ((k->lflag & edited) == edited && c && c == k->cc[CC_LNEXT])
+	else if (c && c == k->lnext)
 		t->literal = true;
 }
 
@@ -395,13 +383,14 @@ static void settle(const struct tty *t)
 	file_host_call(__NR_ppoll, gpa_of(&p), 1, gpa_of(none));
 }
 
-void tty_keys_end(struct tty_keys *k, struct file *f, const struct user_vec *v, u32 n, long done)
+void tty_keys_end(const struct tty_keys *k, struct file *f, const struct user_vec *v, u32 n,
+		  long done)
 {
 	struct user_cursor c;
 	u8 some[64];
 	u64 part, i;
 
-	if (likely(!k))
+	if (!k->on)
 		return;
 	if (done > 0)
 		settle(f->tty);
@@ -411,11 +400,10 @@ void tty_keys_end(struct tty_keys *k, struct file *f, const struct user_vec *v, 
 		if (copyin(some, cursor_va(&c), part))
 			break;
 		for (i = 0; i < part; i++)
-			key(f->tty, &k->k, some[i]);
+			key(f->tty, k, some[i]);
 		cursor_move(&c, part);
 		done -= (long)part;
 	}
-	kfree(k);
 }
 
 /* --- ioctl ------------------------------------------------------------------------------------ */

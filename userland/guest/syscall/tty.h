@@ -38,13 +38,18 @@ void tty_opened(struct file *f, const char *path, u32 flags);
  */
 long tty_before_read(struct file *f);
 long tty_before_write(struct file *f);
-struct tty_keys;
+/** struct tty_keys - the characters that signal; 0 is none */
+struct tty_keys {
+	bool on;
+	u8 intr, quit, susp, lnext;
+};
 /**
  * tty_keys_begin() - before bytes are written to the other side of a terminal: what they would mean.
- * NULL: nothing, also without memory. tty_keys_end(): @done bytes of @v were written; frees @k
+ * tty_keys_end(): @done bytes of @v were written
  */
-struct tty_keys *tty_keys_begin(struct file *f);
-void tty_keys_end(struct tty_keys *k, struct file *f, const struct user_vec *v, u32 n, long done);
+struct tty_keys tty_keys_begin(struct file *f);
+void tty_keys_end(const struct tty_keys *k, struct file *f, const struct user_vec *v, u32 n,
+		  long done);
 /**
  * tty_ioctl() - what is decided here of an ioctl on @f, a file of the host; false: the host is to be
  * asked
