@@ -11,8 +11,9 @@
  * mm_pages_protect() - the pages of [@addr, @addr + @len) have of the rights of their mapping those
  * of @rights only: VM_READ | VM_WRITE (all), VM_READ, or none. See pages.c.
  * @mm is the current address space. -EINVAL: not aligned, empty, other rights; -ENOMEM: not mapped
- * throughout, or no memory; -EACCES: a right the mapping does not have; -EPERM: the kernel's own.
- * After -ENOMEM for want of memory some pages may have changed, otherwise none has.
+ * throughout, or no memory; -EACCES: a right the mapping does not have; -EPERM: the kernel's own;
+ * -EFAULT: a page that is its pager's to provide, and is not there.
+ * After -EFAULT, and -ENOMEM for want of memory, some pages may have changed, otherwise none has.
  */
 long mm_pages_protect(struct mm *mm, u64 addr, u64 len, u64 rights);
 

@@ -422,6 +422,15 @@ static void switch_to(struct thread *next)
 	finish_switch();
 }
 
+static always_inline void run(struct thread *next, bool is_idle)
+{
+	if (next->proc && unlikely(next->proc->cpu_due))
+		syscall_cpu_runs(next->proc);
+	if (unlikely(!list_empty(&timers)) && !is_idle)
+		tell_host_timer();
+	switch_to(next);
+}
+
 /* The current thread is not RUNNING any more, or is in a queue. */
 static void schedule(void)
 {
@@ -434,11 +443,16 @@ static void schedule(void)
 		next->sched.state = THREAD_RUNNING;
 		return;
 	}
-	if (next->proc && unlikely(next->proc->cpu_due))
-		syscall_cpu_runs(next->proc);
-	if (unlikely(!list_empty(&timers)) && next != q->idle)
-		tell_host_timer();
-	switch_to(next);
+	run(next, next == q->idle);
+}
+
+void thread_hand_over(struct thread *next)
+{
+	struct thread *t = current();
+
+	t->sched.state = THREAD_SLEEPING;
+	t->proc->used.switches++;
+	run(next, false);
 }
 
 void sched_prepare(struct thread *t)
