@@ -245,7 +245,8 @@
 
 /*
  * long RS_SYS_IPC(op, ipc): the same with a struct rs_ipc, which has the words, and what goes along and may
- * come. It is read first and written at the end of what succeeds. @op is one of the three numbers above.
+ * come. @op is one of the three numbers above. A call's result is RS_IPC_PAGES and RS_IPC_HANDLE, if such has
+ * come with the answer.
  *
  * Pages: [addr, addr + len), at most RS_IPC_PAGES_MAX of them. They appear at the other side's @window and
  * nowhere else; what was there is gone. Private memory is copied, when one of both writes; memory that is
@@ -321,23 +322,27 @@ struct rs_page_op {
 };
 
 /**
- * struct rs_ipc - of RS_SYS_IPC; (in) is read, (out) written, the others are both
- * @word:   the message
- * @limit:  (in) of the wait, see RS_IPC_FOREVER
+ * struct rs_ipc - of RS_SYS_IPC; what is in the first part is written when the call succeeds, the second is only read
+ * @word:   the message, in both directions
  * @reply:  RS_SYS_IPC_REPLY_WAIT: whom to answer, or 0; then whom to answer next, or 0
- * @badge:  (out) of the handle the message was sent by
- * @addr:   pages that go along; then those that have come
- * @len:    in bytes, 0: none
- * @window: (in) where pages may come, @window_len bytes, 0: none may
- * @port:   (in) the handle to send by, or to receive with (0: answer only)
- * @flags:  (in) RS_IPC_HANDLE: takes a handle; (out) of a message that was received, RS_IPC_*
- * @rights: RS_PAGE_*, of the pages
- * @handle: goes along, with @handle_rights; then what has come, or 0
- * @zero:   must be 0
+ * @badge:  of the handle the message was sent by
+ * @got:    RS_IPC_*, what has come; the result of the call, too
+ * @got_len: bytes of pages that are in the window, with @got_rights (RS_PAGE_*)
+ * @got_handle: a new handle, with @got_handle_rights
+ *
+ * @port:   the handle to send by, or to receive with (0: answer only)
+ * @limit:  of the wait, see RS_IPC_FOREVER
+ * @addr:   pages that go along, @len bytes of them (0: none), with @rights (RS_PAGE_*, RS_PAGES_MOVE)
+ * @window: where pages may come, @window_len bytes (0: none may)
+ * @handle: goes along (0: none), with @handle_rights
+ * @flags:  RS_IPC_HANDLE: takes a handle; 0
  */
 struct rs_ipc {
 	__u64 word[RS_IPC_WORDS];
-	__u64 limit, reply, badge;
+	__u64 reply, badge, got_len;
+	__u32 got, got_rights, got_handle, got_handle_rights;
+
+	__u64 limit;
 	__u64 addr, len;
 	__u64 window, window_len;
 	__u32 port, flags;

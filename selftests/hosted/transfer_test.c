@@ -390,6 +390,55 @@ static void test_pager(void)
 	PASS("memory with a pager");
 }
 
+static void pager_freed(struct shm *s)
+{
+	gone++;
+	kfree(s);
+}
+
+/* Pagers come and go in ranges that cut each other, and pages are sent across; the mappings stay in order. */
+static void test_pager_random(void)
+{
+	u64 before, made = 0;
+
+	pgtable_drop_spare();
+	kmalloc_drop_spare();
+	before = pages_free();
+	gone = 0;
+	for (u32 s = 0; s < 2; s++) {
+		mm[s] = mm_create();
+		map(s, 0, 8, false);
+		map(s, 8, 8, true);
+	}
+	for (u32 i = 0; i < 30000; i++) {
+		u32 s = rnd_below(2), n = 1 + rnd_below(3), at = rnd_below(16 - n), to = rnd_below(16 - n);
+		struct pages_offer o = { mm[s], va(at), n * PAGE_SIZE, rnd_below(2), !rnd_below(4) };
+		struct pager *p;
+
+		mm_activate(mm[s]);
+		switch (rnd_below(4)) {
+		case 0:
+			p = kzalloc(sizeof(*p));
+			*p = (struct pager){ .shm = { .refs = 1, .gone = pager_freed }, .id = ++made };
+			mm_set_pager(mm[s], va(at), n * PAGE_SIZE, p);
+			break;
+		case 1: mm_set_pager(mm[s], va(at), n * PAGE_SIZE, NULL); break;
+		case 2: mm_fault(mm[s], va(at), rnd_below(2)); break;
+		default: mm_transfer(&o, mm[rnd_below(2)], va(to));
+		}
+		mm_check(mm[0]);
+		mm_check(mm[1]);
+	}
+	mm_activate(NULL);
+	mm_put(mm[0]);
+	mm_put(mm[1]);
+	pgtable_drop_spare();
+	kmalloc_drop_spare();
+	CHECK(made > 1000 && gone == made);
+	CHECK(pages_free() == before);
+	PASS("pagers in random ranges");
+}
+
 /* Memory ends at each place in turn: an error, everything as before, nothing lost. */
 static void test_no_memory(void)
 {
@@ -444,6 +493,7 @@ int main(int argc, char **argv)
 	test_references();
 	test_rights();
 	test_pager();
+	test_pager_random();
 	test_no_memory();
 	test_random(rounds);
 	DONE();

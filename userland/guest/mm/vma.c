@@ -931,6 +931,10 @@ long mm_set_object(struct mm *mm, u64 start, u64 end, struct shm *s)
 			shm_put(old);
 		v = vma_join(mm, v);
 	}
+	/* The last one may have been joined with what was there before its own other half. */
+	v = mm_find(mm, end);
+	if (v)
+		vma_join(mm, v);
 	return 0;
 }
 

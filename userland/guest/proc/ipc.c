@@ -148,13 +148,13 @@ static long handle_goes(struct thread *from, struct thread *to)
 	struct handle *h;
 	long n;
 
-	if (!r || !r->takes_handle)
-		return -EMSGSIZE;
 	h = ipc_handle(from->proc->ipc, s->handle, RS_RIGHT_GRANT);
 	if (!h)
 		return ipc_no_handle(from->proc->ipc, s->handle);
 	if (s->handle_rights & ~h->rights)
 		return -EACCES;
+	if (!r || !r->takes_handle)
+		return -EMSGSIZE;
 	n = ipc_handle_add(to->proc, h, s->handle_rights, h->badge);
 	if (n < 0)
 		return n;

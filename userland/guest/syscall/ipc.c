@@ -16,7 +16,7 @@
 #include "../proc/ipc.h"
 #include "../proc/pager.h"
 
-_Static_assert(sizeof(struct rs_ipc) == 112, "struct rs_ipc");
+_Static_assert(sizeof(struct rs_ipc) == 136, "struct rs_ipc");
 
 /* --- ports and handles ------------------------------------------------------------------------ */
 
@@ -114,39 +114,40 @@ static long ipc_in(struct rs_frame *f, u64 user, struct rs_ipc *m)
 	return 0;
 }
 
+#define WRITTEN	offsetof(struct rs_ipc, limit)	/* the part of struct rs_ipc that is */
+
 /* The end of a call with a struct rs_ipc that has the result @ret. */
 static long ipc_out(struct rs_frame *f, long ret)
 {
 	struct thread *t = current();
 	struct ipc_more *m = t->ipc.more;
 	u64 user = m->user;
-	/* What has come with an answer is not told by @ret. */
 	struct rs_ipc out = {
 		.word = { f->rsi, f->rdx, f->r10, f->r8 },
-		.window = m->window, .window_len = m->window_len,
-		.addr = m->got_len ? m->window : 0, .len = m->got_len,
-		.rights = m->got_len ? m->got_rights : 0,
-		.handle = m->got_handle,
-		.handle_rights = m->got_handle ? m->got_handle_rights : 0,
-		.flags = (m->got_len ? RS_IPC_PAGES : 0) | (m->got_handle ? RS_IPC_HANDLE : 0),
+		.got = (u32)ret,
 	};
 
-	ipc_clear(t);
-	if (ret < 0)
+	if (ret < 0) {
+		ipc_clear(t);
 		return ret;
-	/* limit and port are not written: they are the program's. */
-	if (t->ipc.kind == 0) {
-		out.flags |= (u32)ret;
+	}
+	if (m->got_len) {
+		out.got |= RS_IPC_PAGES;
+		out.got_len = m->got_len;
+		out.got_rights = m->got_rights;
+	}
+	if (m->got_handle) {
+		out.got |= RS_IPC_HANDLE;
+		out.got_handle = m->got_handle;
+		out.got_handle_rights = m->got_handle_rights;
+	}
+	/* Whose message it is; of an answer that is known. */
+	if (!t->ipc.kind) {
 		out.badge = f->rdi;
 		out.reply = f->r9;
 	}
-	if (copyout(user, out.word, sizeof(out.word)) ||
-	    copyout(user + offsetof(struct rs_ipc, reply), &out.reply,
-		    offsetof(struct rs_ipc, port) - offsetof(struct rs_ipc, reply)) ||
-	    copyout(user + offsetof(struct rs_ipc, flags), &out.flags,
-		    sizeof(out) - offsetof(struct rs_ipc, flags)))
-		return -EFAULT;
-	return ret;
+	ipc_clear(t);
+	return copyout(user, &out, WRITTEN) ? -EFAULT : out.got;
 }
 
 /* --- calls and messages that are sent --------------------------------------------------------- */
