@@ -7,6 +7,15 @@
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
+#ifndef __ASSEMBLER__
+#include <stdint.h>
+/*
+ * What rs_app_features() has found, when it has been asked once, with a bit that says so; 0 before. It never changes
+ * then, and a child has it, too.
+ */
+extern HIDDEN uint64_t rs_app_known;
+#endif
+
 /* --- for upcall.S, which cannot read C: checked in trap.c --- */
 #define TF_REGS		16	/* rs_trap_frame.r15 */
 #define TF_RDI		128

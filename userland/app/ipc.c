@@ -7,63 +7,83 @@
  */
 #include <errno.h>
 #include <ringside/ipc.h>
+#include "internal.h"
 
-/* The registers of one call, before and after; @rdi and @r9 are arguments and results, too. */
-struct regs {
-	uint64_t rdi, r9;
-};
-
-static inline long message(long nr, struct regs *r, const uint64_t *in, uint64_t *out)
+/* Whether there are messages here: a look, once it has been asked for. */
+static inline int here(void)
 {
-	uint64_t w0 = in[0], w1 = in[1];
-	register uint64_t w2 asm("r10");
-	register uint64_t w3 asm("r8");
-	register uint64_t r9 asm("r9");
-	long ret;
+	return __builtin_expect(!!(rs_app_known & RS_APP_IPC), 1);
+}
 
-	if (!(rs_app_features() & RS_APP_IPC))
-		return -ENOSYS;
-	w2 = in[2];
-	w3 = in[3];
-	r9 = r->r9;
-	asm volatile("syscall"
-		     : "=a"(ret), "+D"(r->rdi), "+S"(w0), "+d"(w1), "+r"(w2), "+r"(w3), "+r"(r9)
-		     : "0"(nr)
-		     : "rcx", "r11", "memory");
-	r->r9 = r9;
+/* A first call: the same again if it is a ring after all. */
+#define ASK(again) (rs_app_features() & RS_APP_IPC ? (again) : -ENOSYS)
+#define COLD __attribute__((noinline, cold))
+
+/* One call: @rdi and @r9 and the words are what goes there, and what has come back. */
+#define MESSAGE(nr, rdi, w0, w1, w2, w3, r9)								\
+	asm volatile("syscall"										\
+		     : "=a"(ret), "+D"(rdi), "+S"(w0), "+d"(w1), "+r"(w2), "+r"(w3), "+r"(r9)		\
+		     : "0"(nr)										\
+		     : "rcx", "r11", "memory")
+
+/* The words in registers, in the order of the ABI, from @in; @r9 likewise. No function may be called from here on. */
+#define REGISTERS(in, last)										\
+	uint64_t w0 = (in)[0], w1 = (in)[1];								\
+	register uint64_t w2 asm("r10") = (in)[2];							\
+	register uint64_t w3 asm("r8") = (in)[3];							\
+	register uint64_t r9 asm("r9") = (last);							\
+	long ret
+
+static inline void words_out(uint64_t *out, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3)
+{
 	out[0] = w0;
 	out[1] = w1;
 	out[2] = w2;
 	out[3] = w3;
+}
+
+static long call(uint64_t handle, uint64_t *word, uint64_t limit)
+{
+	REGISTERS(word, limit);
+
+	MESSAGE(RS_SYS_IPC_CALL, handle, w0, w1, w2, w3, r9);
+	words_out(word, w0, w1, w2, w3);
+	if (__builtin_expect(ret != 0, 0) && (ret == -EINTR || ret == -ETIMEDOUT))
+		word[0] = handle;
 	return ret;
+}
+
+static COLD long first_call(unsigned int handle, uint64_t *word, uint64_t limit)
+{
+	return ASK(rs_ipc_call(handle, word, limit));
 }
 
 long rs_ipc_call(unsigned int handle, uint64_t word[RS_IPC_WORDS], uint64_t limit)
 {
-	struct regs r = { handle, limit };
-	long ret = message(RS_SYS_IPC_CALL, &r, word, word);
+	return here() ? call(handle, word, limit) : first_call(handle, word, limit);
+}
 
-	if (__builtin_expect(ret == -EINTR || ret == -ETIMEDOUT, 0))
-		word[0] = r.rdi;
+static long reply_wait(uint64_t handle, uint64_t *word, struct rs_from *from)
+{
+	REGISTERS(word, from->reply);
+
+	MESSAGE(RS_SYS_IPC_REPLY_WAIT, handle, w0, w1, w2, w3, r9);
+	words_out(word, w0, w1, w2, w3);
+	from->badge = handle;
+	from->reply = r9;
+	if (__builtin_expect(ret < 0, 0))
+		from->reply = 0;
 	return ret;
 }
 
-long rs_ipc_send(unsigned int handle, const uint64_t word[RS_IPC_WORDS], uint64_t limit)
+static COLD long first_reply_wait(unsigned int handle, uint64_t *word, struct rs_from *from)
 {
-	struct regs r = { handle, limit };
-	uint64_t nothing[RS_IPC_WORDS];
-
-	return message(RS_SYS_IPC_SEND, &r, word, nothing);
+	return ASK(rs_ipc_reply_wait(handle, word, from));
 }
 
 long rs_ipc_reply_wait(unsigned int handle, uint64_t word[RS_IPC_WORDS], struct rs_from *from)
 {
-	struct regs r = { handle, from->reply };
-	long ret = message(RS_SYS_IPC_REPLY_WAIT, &r, word, word);
-
-	from->badge = r.rdi;
-	from->reply = ret >= 0 ? r.r9 : 0;
-	return ret;
+	return here() ? reply_wait(handle, word, from) : first_reply_wait(handle, word, from);
 }
 
 long rs_ipc_receive(unsigned int handle, uint64_t word[RS_IPC_WORDS], struct rs_from *from)
@@ -72,25 +92,40 @@ long rs_ipc_receive(unsigned int handle, uint64_t word[RS_IPC_WORDS], struct rs_
 	return rs_ipc_reply_wait(handle, word, from);
 }
 
-long rs_ipc_reply(uint64_t reply, const uint64_t word[RS_IPC_WORDS])
+/* What comes back in the registers of these means nothing. */
+static long send(long nr, uint64_t handle, const uint64_t *word, uint64_t last)
 {
-	struct regs r = { 0, reply };
-	uint64_t nothing[RS_IPC_WORDS];
+	REGISTERS(word, last);
 
-	return message(RS_SYS_IPC_REPLY_WAIT, &r, word, nothing);
+	MESSAGE(nr, handle, w0, w1, w2, w3, r9);
+	return ret;
 }
 
-/* All words are registers' business in the kernel: they are other ones afterwards here, too. */
-long rs_ipc(long op, struct rs_ipc *ipc)
+long rs_ipc_send(unsigned int handle, const uint64_t word[RS_IPC_WORDS], uint64_t limit)
 {
-	const uint64_t args[RS_IPC_WORDS] = { (uint64_t)ipc };
-	uint64_t nothing[RS_IPC_WORDS];
-	struct regs r = { (uint64_t)op, 0 };
-	long ret = message(RS_SYS_IPC, &r, args, nothing);
+	return here() ? send(RS_SYS_IPC_SEND, handle, word, limit) : ASK(rs_ipc_send(handle, word, limit));
+}
 
-	if (op == RS_SYS_IPC_CALL && __builtin_expect(ret == -EINTR || ret == -ETIMEDOUT, 0))
-		ipc->word[0] = r.rdi;
+long rs_ipc_reply(uint64_t reply, const uint64_t word[RS_IPC_WORDS])
+{
+	return here() ? send(RS_SYS_IPC_REPLY_WAIT, 0, word, reply) : ASK(rs_ipc_reply(reply, word));
+}
+
+static long ipc(uint64_t op, struct rs_ipc *m)
+{
+	const uint64_t args[RS_IPC_WORDS] = { (uint64_t)m };
+	int is_call = op == RS_SYS_IPC_CALL;
+	REGISTERS(args, 0);
+
+	MESSAGE(RS_SYS_IPC, op, w0, w1, w2, w3, r9);
+	if (__builtin_expect(is_call && (ret == -EINTR || ret == -ETIMEDOUT), 0))
+		m->word[0] = op;
 	return ret;
+}
+
+long rs_ipc(long op, struct rs_ipc *m)
+{
+	return here() ? ipc((uint64_t)op, m) : ASK(rs_ipc(op, m));
 }
 
 int rs_port_create(unsigned int flags)

@@ -18,7 +18,8 @@
  *		the caller
  *
  * So a call and its answer cost two switches and no queue (thread_hand_over()). This is right because of what
- * sched.h says: between two sleeps nothing else happens, and a thread that sleeps is on no CPU.
+ * sched.h says: between two sleeps nothing else happens, and a thread that sleeps is on no CPU. With one CPU and
+ * words only there is a shorter way still: ipc_fast.c.
  *
  * The number to answer by is the caller's tid and a count of all messages, so no number is ever used twice. It
  * is no secret and needs to be none: only the process that has taken the call can answer it.
@@ -33,21 +34,13 @@
  * A message whose pages or handle cannot go over has not been sent: the sender gets the error, the receiver is
  * not told. Pages may have gone into the receiver's window by then, which says nothing about its contents.
  */
-#include "ipc.h"
-#include "proc.h"
+#include "ipc_way.h"
 #include "../lib/assert.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../mm/transfer.h"
 
-static u64 last_seq;
-
-#define TID_BITS	16	/* PID_MAX fits */
-
-static struct thread *of_link(struct list *l)
-{
-	return container_of(l, struct thread, ipc.link);
-}
+u64 ipc_last_seq;
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
@@ -56,13 +49,14 @@ static always_inline void finish(struct thread *t, long result)
 {
 	list_del(&t->ipc.link);
 	t->ipc.state = IPC_IDLE;
+	t->ipc.parked = false;
 	t->ipc.result = (s32)result;
 }
 
 void ipc_let_go(struct list *list)
 {
 	while (!list_empty(list)) {
-		struct thread *t = of_link(list->next);
+		struct thread *t = ipc_thread_of(list->next);
 
 		finish(t, -EPIPE);
 		thread_wake(t);
@@ -206,14 +200,6 @@ static noinline long items_go(struct thread *from, struct thread *to)
 	return err ? err : what;
 }
 
-static always_inline void words_go(const struct rs_frame *from, struct rs_frame *to)
-{
-	to->rsi = from->rsi;
-	to->rdx = from->rdx;
-	to->r10 = from->r10;
-	to->r8 = from->r8;
-}
-
 static noinline void fault_goes(const struct ipc_more *from, struct rs_frame *to)
 {
 	to->rsi = from->fault_addr;
@@ -240,14 +226,14 @@ static always_inline long message_goes(struct thread *from, struct thread *to)
 		what |= err;
 	}
 	if (likely(i->kind != RS_IPC_FAULT))
-		words_go(from->frame, f);
+		ipc_words_go(from->frame, f);
 	else
 		fault_goes(i->more, f);
 	f->rdi = i->badge;
 	f->r9 = 0;
 	if (likely(i->kind)) {
-		i->seq = ++last_seq;
-		f->r9 = i->seq << TID_BITS | from->tid;
+		i->seq = ++ipc_last_seq;
+		f->r9 = i->seq << IPC_TID_BITS | from->tid;
 		i->server = to->proc->ipc;
 		i->state = IPC_ANSWER;
 		list_add_tail(&i->server->open, &i->link);
@@ -267,7 +253,7 @@ static always_inline long send(struct thread *t, struct port *port, u8 kind, u64
 	t->ipc.kind = kind;
 	t->ipc.badge = badge;
 	if (likely(!list_empty(&port->receivers))) {
-		r = of_link(port->receivers.next);
+		r = ipc_thread_of(port->receivers.next);
 		what = message_goes(t, r);
 		if (unlikely(what < 0))
 			return what;
@@ -327,7 +313,7 @@ long ipc_fault(struct port *port, u64 badge, u64 deadline)
 static noinline long take(struct thread *t, struct port *port)
 {
 	while (!list_empty(&port->senders)) {
-		struct thread *s = of_link(port->senders.next);
+		struct thread *s = ipc_thread_of(port->senders.next);
 		long what;
 
 		/* in no list; its state is what it is until the message has gone */
@@ -343,17 +329,6 @@ static noinline long take(struct thread *t, struct port *port)
 	return -EAGAIN;
 }
 
-/* Whom @reply names, if this process is the one to answer. */
-static always_inline struct thread *who_waits(struct process *p, u64 reply)
-{
-	struct thread *c = thread_find((u32)(reply & ((1u << TID_BITS) - 1)));
-
-	if (unlikely(!c || c->ipc.state != IPC_ANSWER || c->ipc.seq != reply >> TID_BITS ||
-		     c->ipc.server != p->ipc))
-		return NULL;
-	return c;
-}
-
 /* The answer goes to @c, which may be run then. */
 static always_inline long answer(struct thread *t, struct thread *c)
 {
@@ -365,7 +340,7 @@ static always_inline long answer(struct thread *t, struct thread *c)
 			return what;
 	}
 	if (likely(c->ipc.kind == RS_IPC_CALL)) {
-		words_go(t->frame, c->frame);
+		ipc_words_go(t->frame, c->frame);
 		finish(c, 0);
 	} else {
 		finish(c, what & RS_IPC_PAGES ? 0 : -EFAULT);
@@ -388,7 +363,7 @@ long ipc_reply_wait(struct rs_frame *f, u64 handle, u64 reply, u64 deadline, boo
 		port = h->port;
 	}
 	if (likely(reply)) {
-		c = who_waits(t->proc, reply);
+		c = ipc_who_waits(t->proc->ipc, reply);
 		if (likely(c)) {
 			err = answer(t, c);
 			if (unlikely(err))
@@ -417,6 +392,15 @@ long ipc_reply_wait(struct rs_frame *f, u64 handle, u64 reply, u64 deadline, boo
 	t->ipc.state = IPC_RECEIVES;
 	list_add_tail(&port->receivers, &t->ipc.link);
 	err = wait(t, c, deadline);
+	give_up(t);
+	return err;
+}
+
+long ipc_receive_wait(void)
+{
+	struct thread *t = current();
+	long err = wait(t, NULL, NO_DEADLINE);
+
 	give_up(t);
 	return err;
 }

@@ -79,9 +79,15 @@ struct ipc_more {
 /** struct ipc_thread - what a thread is doing; all zero at first */
 struct ipc_thread {
 	struct list link;
-	u8 state;		/* enum ipc_state */
-	u8 kind;		/* RS_IPC_CALL, RS_IPC_FAULT; 0: waits for no answer */
-	bool items;		/* @more has something that goes along */
+	union {
+		struct {
+			u8 state;	/* enum ipc_state */
+			bool items;	/* @more has something that goes along */
+			bool parked;	/* it sleeps as thread_leave_to() leaves it */
+			u8 kind;	/* RS_IPC_CALL, RS_IPC_FAULT; 0: waits for no answer */
+		};
+		u32 all;		/* of these, to be looked at at once */
+	};
 	s32 result;		/* of the wait, when it is over */
 	u64 seq;		/* of its last message; with the tid what it is answered by */
 	u64 badge;
@@ -142,6 +148,10 @@ long ipc_send(struct rs_frame *f, u64 handle, u64 deadline, bool try);
  * -EINTR: the answer is given, and the thread does not wait any more: again with @reply 0
  */
 long ipc_reply_wait(struct rs_frame *f, u64 handle, u64 reply, u64 deadline, bool try);
+extern bool ipc_short;	/* the short way may be taken: set once at boot by ipc_init() */
+void ipc_init(bool plain);
+/** ipc_receive_wait() - goes on to wait for a message, as ipc_reply_wait() does */
+long ipc_receive_wait(void);
 /** ipc_wait() - goes on with what -EINTR has interrupted: a call or a message that is sent */
 long ipc_wait(u64 deadline);
 /** ipc_more() - that of the current thread, made if there is none; NULL without memory */

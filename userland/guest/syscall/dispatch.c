@@ -419,6 +419,7 @@ int syscall_process_init(struct process *p)
 		}
 	}
 	not_plain = trace_on || rs_ncpus > 1;
+	ipc_init(!not_plain);
 	return open_stdio(p->files);
 }
 

@@ -15,6 +15,7 @@
 #include "signal.h"
 #include "../proc/ipc.h"
 #include "../proc/pager.h"
+#include "../proc/park.h"
 
 _Static_assert(sizeof(struct rs_ipc) == 136, "struct rs_ipc");
 
@@ -222,6 +223,27 @@ long app_ipc_reply_wait(struct rs_frame *f)
 	long ret = ipc_reply_wait(f, ARG0(f), ARG5(f), NO_DEADLINE, false);
 
 	return likely(ret != -EINTR) ? ret : restart_later(receive_on, NO_DEADLINE, 0);
+}
+
+/* A thread that was parked is to run by the scheduler: its wait is over, or a signal has come. */
+void rs_unparked(struct rs_frame *f)
+{
+	struct thread *t = current();
+	long ret;
+
+	sched_unparked();
+	t->ipc.parked = false;
+	if (t->ipc.kind) {
+		ret = sent(ipc_wait(NO_DEADLINE), NO_DEADLINE);
+	} else {
+		ret = ipc_receive_wait();
+		if (ret == -EINTR)
+			ret = restart_later(receive_on, NO_DEADLINE, 0);
+	}
+	f->rax = (u64)ret;
+	if (IS_RESTART(ret))
+		t->work |= THREAD_WORK_SIGNAL;
+	t->in_syscall = 0;
 }
 
 static long ipc_receive(struct rs_frame *f, const struct rs_ipc *m, u64 reply, u64 deadline, bool try,
