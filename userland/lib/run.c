@@ -135,7 +135,9 @@ static int make_vcpus(struct rs_sandbox *sb, const struct rs_image *image,
 		}
 		v->index = i;
 		v->caller.sb = sb;
-		v->caller.shared = shared[i];
+		v->shared = shared[i];
+		v->caller.call = &shared[i]->call;
+		v->caller.pending = &shared[i]->pending;
 		if (e->ops->create_vcpu(e, i, &v->engine, why))
 			goto fail;
 		ret = e->ops->set_state(&v->engine, &states[i]);
