@@ -130,7 +130,7 @@
 #define RS_BOOT_VERBOSE		(1 << 3)
 #define RS_BOOT_BENCH		(1 << 4)	/* RS_SYS_BENCH (ringside_app.h) is answered */
 #define RS_BOOT_NET_HOST	(1 << 5)	/* sockets may be forwarded */
-#define RS_BOOT_WX		(1 << 6)	/* writable and executable mappings are allowed */
+#define RS_BOOT_WX		(1 << 6)	/* memory may be writable and executable at once: --allow-wx */
 #define RS_BOOT_NO_ASLR		(1 << 7)	/* addresses are the same in every run (measurements; norandmaps, personality) */
 
 #ifndef __ASSEMBLY__
