@@ -45,7 +45,4 @@ static inline long range_check(u64 addr, u64 len)
 	return addr > USER_TOP || len > USER_TOP - addr ? -ENOMEM : 0;
 }
 
-/** prot_refused() - the policy on memory that is writable and executable refuses @prot */
-bool prot_refused(u32 prot);
-
 #endif
