@@ -187,14 +187,14 @@ TEST(calls_write_into_copies)
 }
 
 static volatile int own_faults, usr1;
-static char *closed;
+static volatile char *closed;
 
 static int own_handler(struct rs_trap_frame *f)
 {
-	if ((char *)(f->addr & -PAGE) != closed)
+	if ((volatile char *)(f->addr & -PAGE) != closed)
 		return RS_TRAP_SIGNAL;
 	own_faults++;
-	return rs_page_protect(closed, PAGE, RS_PAGE_WRITE) ? RS_TRAP_SIGNAL : RS_TRAP_RESUME;
+	return rs_page_protect((void *)closed, PAGE, RS_PAGE_WRITE) ? RS_TRAP_SIGNAL : RS_TRAP_RESUME;
 }
 
 /* The program's own handler goes on to get what is its own, whether it came before or after. */
@@ -208,7 +208,7 @@ TEST(the_handler_of_the_program)
 	memset(p, 1, 3 * PAGE);
 	ASSERT_EQ(rs_trap_stack_alloc(64 << 10), 0);
 	ASSERT_EQ(rs_trap_handle(VEC_PF, own_handler, RS_TRAP_GENERAL_REGS), 0);
-	ASSERT_EQ(rs_page_protect(closed, PAGE, RS_PAGE_NONE), 0);
+	ASSERT_EQ(rs_page_protect((void *)closed, PAGE, RS_PAGE_NONE), 0);
 	for (int i = 0; i < 2; i++) {
 		pid = USER_CHILD({
 			own_faults = 0;
@@ -269,14 +269,14 @@ static int forking(struct rs_trap_frame *f)
 
 TEST(user_fork_in_a_trap)
 {
-	char *p = private_pages(1);
+	volatile char *p = (char *)private_pages(1);
 
 	NEEDS(RS_APP_PROCESSES);
 	closed = p;
 	*p = 1;
 	ASSERT_EQ(rs_trap_stack_alloc(128 << 10), 0);
 	ASSERT_EQ(rs_trap_handle(VEC_PF, forking, 0), 0);
-	ASSERT_EQ(rs_page_protect(p, PAGE, RS_PAGE_READ), 0);
+	ASSERT_EQ(rs_page_protect((void *)closed, PAGE, RS_PAGE_READ), 0);
 	*p = 2;
 	EXPECT_EQ(*p, 2);
 	EXPECT_EQ(own_faults, 1);
