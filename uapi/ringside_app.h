@@ -208,8 +208,8 @@
 /*
  * The process's own page tables, for it to read (RS_APP_PAGE_TABLES). The entry of level 4 for an address is always there, that of the next
  * lower level is when its entry is present and, from level 3 on, not large; otherwise reading it is a fault. Entries are the CPU's, bits 9 to
- * 11 and 56 to 58 the guest kernel's, 52 to 55 the program's marks. An access needs its right in the entries of all levels: fork shares tables and takes the write bit at the top.
- * Other threads may change any of it at any time. These addresses are no arguments for calls (EFAULT).
+ * 11 and 56 to 58 the guest kernel's, 52 to 55 the program's marks. An access needs its right in the entries of all levels: fork shares tables
+ * and takes the write bit at the top. Other threads may change any of it at any time. These addresses are no arguments for calls (EFAULT).
  */
 #define RS_PT_BASE		0xfffff80000000000
 #define RS_PT_INDEX(va, level)	(((__u64)(va) & 0xffffffffffff) >> (9 * (level) + 3) << 3)

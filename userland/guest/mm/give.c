@@ -15,7 +15,8 @@
  * Order: what may be wrong with the arguments; the objects of shared mappings; then VMA by VMA, its
  * pages behind it. When there is no memory in the middle the child's range becomes empty as it was: its
  * VMAs are not joined with their neighbours before all is there, so that taking them out takes no
- * memory. The giver has lost write bits at most, which the last owner gets back by the next fault. One flush at the end, before the giver or another of its threads runs on.
+ * memory. The giver has lost write bits at most, which the last owner gets back by the next fault.
+ * One flush at the end, before the giver or another of its threads runs on.
  */
 #include "pages.h"
 #include "fault.h"

@@ -46,7 +46,7 @@ _Static_assert(RS_PTE_MARK(3) == 1ul << 55 && RS_PAGE_MARK(3) == 1ul << 11 && PT
 #define ALL_MARKS	(15 * RS_PAGE_MARK(0))
 
 /* What RS_SYS_PROTECT's argument has beyond rights, as bits of an entry; EINVAL in @err */
-static always_inline pte_t entry_bits(u64 arg, long *err)
+static noinline pte_t more_bits(u64 arg, long *err)
 {
 	u64 rights = arg & RS_PAGE_WRITE;
 
@@ -54,6 +54,11 @@ static always_inline pte_t entry_bits(u64 arg, long *err)
 		     rights == VM_WRITE || (arg & RS_PAGE_CALLS && rights != RS_PAGE_READ)))
 		*err = -EINVAL;
 	return (arg & ALL_MARKS) << MARKS_SHIFT | (arg & RS_PAGE_CALLS ? PTE_CALLS : 0);
+}
+
+static always_inline pte_t entry_bits(u64 arg, long *err)
+{
+	return likely(!(arg & ~(u64)RS_PAGE_WRITE) && arg != VM_WRITE) ? 0 : more_bits(arg, err);
 }
 
 /* What @rights of the page mean for its entry @e, which gets the bits @set as well. */
