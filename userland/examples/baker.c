@@ -2,19 +2,23 @@
 /*
  * baker.c - a copying collector that runs beside the program, after Baker, by page protection
  *
- * The heap has two halves. When the one in use is full, the halves change places (a flip): what the roots lead to is copied to the new
- * half, and the program goes on at once. The copies still lead to the old half. So that the program never sees such a pointer, all pages
- * of copies are closed to it. A thread looks through them one after the other, copies what they lead to, and opens them. When the
- * program touches a page that is closed still, it traps; the handler does the same with that page, then the program goes on.
- * What is new comes from the other end of the new half, leads to copies only, and needs no look.
- * (Appel, Ellis, Li, "Real-time concurrent collection on stock multiprocessors", 1988.)
+ * The heap has two halves. When the one in use is full, the halves change places (a flip): what the
+ * roots lead to is copied to the new half, and the program goes on at once. The copies still lead
+ * to the old half. So that the program never sees such a pointer, all pages of copies are closed to
+ * it. A thread looks through them one after the other, copies what they lead to, and opens them.
+ * When the program touches a page that is closed still, it traps; the handler does the same with
+ * that page, then the program goes on. What is new comes from the other end of the new half, leads
+ * to copies only, and needs no look. (Appel, Ellis, Li, "Real-time concurrent collection on stock
+ * multiprocessors", 1988.)
  *
- * The collector works on pages that the program must not see, so the heap is mapped twice: the program's view, which is closed and opened,
- * and the collector's, which is not. In the ring that is RS_OP_MAP2 and rs_page_protect(); elsewhere a memfd that is mapped twice, mprotect()
- * and SIGSEGV.
+ * The collector works on pages that the program must not see, so the heap is mapped twice: the
+ * program's view, which is closed and opened, and the collector's, which is not. In the ring that
+ * is RS_OP_MAP2 and rs_page_protect(); elsewhere a memfd that is mapped twice, mprotect() and
+ * SIGSEGV.
  *
- * The program counts the words of a file in a search tree that is never changed: a word that is added makes a new path from the root, and
- * the old one is garbage. At the end the tree is compared with the text.
+ * The program counts the words of a file in a search tree that is never changed: a word that is
+ * added makes a new path from the root, and the old one is garbage. At the end the tree is compared
+ * with the text.
  *
  * usage: baker FILE PAGES-OF-A-HALF
  */
@@ -24,7 +28,10 @@
 #include <stdatomic.h>
 #include "faults.h"
 
-/* One size for all. In the old half, of what has been copied: @word is NULL and @link[0] leads to the copy. */
+/*
+ * One size for all. In the old half, of what has been copied: @word is NULL and @link[0] leads to
+ * the copy.
+ */
 struct cell {
 	struct cell *link[2];
 	const char *word;
@@ -34,17 +41,25 @@ struct cell {
 static size_t half;			/* bytes */
 static char *view, *back;		/* the program's, the collector's: 2 * half bytes each */
 
-/* Of the half in use; under the lock, but that @fresh is the program's own between @fresh_end and there. */
-static char *space;			/* its beginning, in the program's view */
-static size_t copied, scan;		/* bytes of copies; what lies below has been looked at, but for pages that were out of turn */
-static size_t fresh, fresh_end;		/* new cells come from above, in pages that are open; the lowest of these */
+/*
+ * Of the half in use; under the lock, but for @fresh, which is the program's own.
+ * @space: its beginning, in the program's view
+ * @copied: bytes of copies, from there on; @scan: so far they have been looked at in turn
+ * @fresh: new cells come from above and are below each other; @fresh_end: where the lowest page
+ * of theirs begins, which are all open
+ */
+static char *space;
+static size_t copied, scan, fresh, fresh_end;
 static uint8_t *looked_at;		/* by page */
 
 static atomic_flag lock = ATOMIC_FLAG_INIT;
 static sem_t work;
 static unsigned long flips, by_thread, by_trap, cells;
 
-/* Held for a page's worth of work at most, or a flip. The program holds it nowhere where it could trap. */
+/*
+ * Held for a page's worth of work at most, or a flip. The program holds it nowhere where it could
+ * trap.
+ */
 static void lock_take(void)
 {
 	while (atomic_flag_test_and_set(&lock))
@@ -56,14 +71,17 @@ static void lock_drop(void)
 	atomic_flag_clear(&lock);
 }
 
-/* --- the collector ------------------------------------------------------------------------------------------------ */
+/* --- the collector ---------------------------------------------------------------------------- */
 
 static struct cell *behind(struct cell *c)
 {
 	return (struct cell *)((char *)c - view + back);
 }
 
-/* The copy of @c, which is made if there is none yet. NULL and what is in the half in use already stay. */
+/*
+ * The copy of @c, which is made if there is none yet. NULL and what is in the half in use already
+ * stay.
+ */
 static struct cell *copy(struct cell *c)
 {
 	struct cell *old, *to;
@@ -86,8 +104,9 @@ static struct cell *copy(struct cell *c)
 }
 
 /*
- * Page @i has no pointers to the old half any more, and is open. If copies are being put there just now, what it leads to is put there as
- * well, and looked at, until it is full; or until it leads to nothing more, then the next page is begun.
+ * Page @i has no pointers to the old half any more, and is open. If copies are being put there just
+ * now, what it leads to is put there as well, and looked at, until it is full; or until it leads to
+ * nothing more, then the next page is begun.
  */
 static void look_at(size_t i)
 {
@@ -154,7 +173,7 @@ static int on_fault(char *page, int write)
 	return 1;
 }
 
-/* --- the program's side of it ---------------------------------------------------------------------------------------- */
+/* --- the program's side of it ----------------------------------------------------------------- */
 
 /* All that the program keeps of the heap while it makes new cells. */
 #define DEPTH 256
@@ -289,14 +308,19 @@ static int check(char *text, unsigned long words)
 
 static void map_twice(void)
 {
-	struct rs_page_op op = { .op = RS_OP_MAP, .len = 2 * half, .arg = PROT_READ | PROT_WRITE | RS_PAGES_SHARED };
+	struct rs_page_op op = { .op = RS_OP_MAP,
+				 .len = 2 * half,
+				 .arg = PROT_READ | PROT_WRITE | RS_PAGES_SHARED };
 	int fd;
 
 	if (in_ring()) {
 		if (rs_page_ops(&op, 1) != 1)
 			fail("the heap");
 		view = (char *)op.to;
-		op = (struct rs_page_op){ .op = RS_OP_MAP2, .addr = op.to, .len = 2 * half, .arg = PROT_READ | PROT_WRITE };
+		op = (struct rs_page_op){ .op = RS_OP_MAP2,
+					  .addr = op.to,
+					  .len = 2 * half,
+					  .arg = PROT_READ | PROT_WRITE };
 		if (rs_page_ops(&op, 1) != 1)
 			fail("the heap");
 		back = (char *)op.to;
@@ -341,7 +365,8 @@ int main(int argc, char **argv)
 		words++;
 	}
 	printf("baker: by %s\n", which_way());
-	printf("baker: %lu words, %lu cells of %zu bytes made in a heap of 2 * %zu KiB, %lu flips; %lu pages looked through by the thread, %lu by traps and flips\n",
+	printf("baker: %lu words, %lu cells of %zu bytes made in a heap of 2 * %zu KiB, %lu flips; "
+	       "%lu pages looked through by the thread, %lu by traps and flips\n",
 	       words, cells, sizeof(struct cell), half / 1024, flips, by_thread, by_trap);
 	if (!check(again, words)) {
 		printf("baker: the tree is wrong\n");
