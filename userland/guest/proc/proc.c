@@ -423,6 +423,8 @@ static void thread_copy_state(struct thread *t, const struct fork_args *a,
 	if (unlikely(a->keep_tid))
 		t->clear_child_tid = old->clear_child_tid;
 	memcpy(t->comm, thread_comm(old), sizeof(t->comm));
+	t->affinity = old->affinity;
+	t->nice = old->nice;
 	upcall_fork(t, a->flags);
 	if (!(a->flags & CLONE_VM)) {
 		t->robust_list = old->robust_list;

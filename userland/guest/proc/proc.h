@@ -133,6 +133,8 @@ struct thread {
 	u64 faults;
 	char comm[16];			/* see thread_comm() */
 	char *paths;			/* room for paths of the present call; syscall/ */
+	u64 affinity;			/* CPUs it asked for, 0: all; kept, no more (syscall/sched.c) */
+	s8 nice;			/* likewise */
 	/* The first sleeps until the second executes or ends; they lead to each other or nowhere. */
 	struct thread *vfork_parent, *vfork_child;
 	struct list hash;		/* by tid */
