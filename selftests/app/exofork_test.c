@@ -696,7 +696,7 @@ TEST(many_children_at_once)
 TEST_FOR(random_child_calls, 200)
 {
 	NEEDS(RS_APP_PROCESSES);
-	for (int round = 0; round < 8; round++) {
+	for (int round = 0; round < 6; round++) {
 		int status;
 		pid_t pid = SYS(fork());
 
@@ -717,11 +717,11 @@ TEST_FOR(random_child_calls, 200)
 						   ADDR(q) + 3 * PAGE,
 						   2,
 						   3,
-						   RS_PAGE_WRITE | RS_PAGE_MARK(1),
+						   RS_PAGE_WRITE | RS_PAGE_MARK(2),
 						   64 * PAGE };
 			long child = -1;
 
-			for (int i = 0; i < 3000; i++) {
+			for (int i = 0; i < 2000; i++) {
 				struct rs_page_op op;
 				uint64_t a[4];
 
@@ -743,7 +743,7 @@ TEST_FOR(random_child_calls, 200)
 				case 3:
 					if (child > 0 && i % 16 == 0)
 						rs_app_call(RS_SYS_CHILD_STATUS, child,
-							    1 + (i / 16 & 1), 0, 0);
+							    i % 128 ? RS_CHILD_GONE : RS_CHILD_RUN, 0, 0);
 					if (i % 4 == 0 || child < 0)
 						child = rs_exofork(0);
 					if (!child)
