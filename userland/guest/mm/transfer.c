@@ -93,7 +93,8 @@ static long page_give(struct mm *mm, u64 addr, bool write, bool copy, pte_t *out
 			return -ENOMEM;
 	}
 	e = *slot;
-	if (write && e & PTE_NO_WRITE)
+	/* What a call may write all the same may be given: it becomes a copy, by whoever writes. */
+	if (write && (e & (PTE_NO_WRITE | PTE_CALLS)) == PTE_NO_WRITE)
 		return -EACCES;
 	gpa = e & PTE_ADDR;
 	if (!(e & PTE_OWNED) && gpa_is_arena(gpa)) {
