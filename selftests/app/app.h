@@ -17,6 +17,16 @@
 	ASSERT_EQ(rs_app_features() & (feature), (feature));				\
 } while (0)
 
+/**
+ * struct death - a program that dies (`rs-app-test @die NAME`), and what the report of it says
+ */
+struct death {
+	const char *name, *text;
+	void (*run)(void);
+};
+extern const struct death alarm_deaths[];
+extern const size_t nr_alarm_deaths;
+
 #define VEC_DE	0
 #define VEC_DB	1
 #define VEC_BP	3

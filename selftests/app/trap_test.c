@@ -895,7 +895,8 @@ TEST(bad_arguments)
 	EXPECT_EQ(rs_app_call(RS_SYS_UPCALL_STACK, 2, -1L, 0, 0), -EINVAL);
 	EXPECT_EQ(rs_trap_stack(NULL, 0), 0);
 	EXPECT_EQ(rs_trap_handle(2, skip, 0), -EINVAL);
-	EXPECT_EQ(rs_trap_handle(32, skip, 0), -EINVAL);
+	EXPECT_EQ(rs_trap_handle(33, skip, 0), -EINVAL);
+	EXPECT_EQ(rs_app_call(RS_SYS_UPCALL, 0x1000, 1L << 33, 0, 0), -EINVAL);
 	EXPECT_EQ(rs_trap_handle(14, skip, 2), -EINVAL);
 	EXPECT_EQ(rs_app_call(RS_SYS_TRAP_SIGNAL, 0, 0, 0, 0), -EFAULT);
 	EXPECT_EQ(rs_app_call(RS_SYS_TRAP_SIGNAL, -1L, 0, 0, 0), -EFAULT);
@@ -1005,10 +1006,7 @@ static void d_masked(void)
 	*at(0x7000) = 1;
 }
 
-static const struct death {
-	const char *name, *text;
-	void (*run)(void);
-} deaths[] = {
+static const struct death deaths[] = {
 	{ "overflow", "trap stack overflow: no room for another trap", d_overflow },
 	{ "small", "trap stack overflow: no room for another trap", d_small },
 	{ "stack-unmapped", "its trap stack is not writable memory", d_stack_unmapped },
@@ -1024,15 +1022,21 @@ static const struct death {
 	{ "masked", "access to memory that is not mapped", d_masked },
 };
 
+static void list_or_run(const struct death *d, size_t n, const char *name)
+{
+	for (; n; n--, d++) {
+		if (!name)
+			printf("%s\t%s\n", d->name, d->text);
+		else if (!strcmp(name, d->name))
+			d->run();
+	}
+}
+
 __attribute__((constructor)) static void death_programs(int argc, char **argv)
 {
 	if (argc < 2 || strcmp(argv[1], "@die"))
 		return;
-	for (size_t i = 0; i < sizeof(deaths) / sizeof(deaths[0]); i++) {
-		if (argc == 2)
-			printf("%s\t%s\n", deaths[i].name, deaths[i].text);
-		else if (!strcmp(argv[2], deaths[i].name))
-			deaths[i].run();
-	}
+	list_or_run(deaths, sizeof(deaths) / sizeof(deaths[0]), argv[2]);
+	list_or_run(alarm_deaths, nr_alarm_deaths, argv[2]);
 	exit(argc == 2 ? 0 : 1);
 }

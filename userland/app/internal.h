@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * internal.h - what the files of the library share, upcall.S among them
+ * internal.h - what the files of the library share, the assembly among them
  */
 #ifndef RSAPP_INTERNAL_H
 #define RSAPP_INTERNAL_H
 
 #define HIDDEN __attribute__((visibility("hidden")))
+
+#ifndef __ASSEMBLER__
+/* The code of upcall.S: what it does at the end with a frame must not be done twice. */
+HIDDEN extern char rs_app_upcall_text[], rs_app_upcall_text_end[];
+#endif
 
 /* --- for upcall.S, which cannot read C: checked in trap.c --- */
 #define TF_REGS		16	/* rs_trap_frame.r15 */
@@ -18,5 +23,13 @@
 #define TF_RSP		176
 #define TF_SIZE		192
 #define HANDLER_SHIFT	4	/* log2 sizeof(struct handler) */
+
+/* --- for uthread_switch.S: checked in uthread.c --- */
+#define UT_IN		0	/* struct rs_uthread */
+#define UT_SP		8
+#define UT_MXCSR	16
+#define UT_FCW		20
+#define UT_VALUE	24
+#define HOME_CURRENT	0	/* struct uthread_home */
 
 #endif

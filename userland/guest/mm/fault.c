@@ -60,9 +60,10 @@ const char *fault_cause_text(enum fault_cause c)
 		[FAULT_UPCALL_OVERFLOW] = "trap stack overflow: no room for another trap",
 		[FAULT_UPCALL_STACK_ADDRESS] = "its trap stack is at an address no process can have",
 		[FAULT_UPCALL_STACK] = "its trap stack is not writable memory",
+		[FAULT_ALARM] = "its alarm",
 	};
 
-	return (size_t)c < ARRAY_SIZE(text) ? text[c] : "unknown";
+	return (size_t)c < ARRAY_SIZE(text) && text[c] ? text[c] : "unknown";
 }
 
 static pte_t rights(const struct vma *v)

@@ -29,6 +29,7 @@ enum fault_cause {
 	FAULT_UPCALL_OVERFLOW,	/* no room on the trap stack */
 	FAULT_UPCALL_STACK_ADDRESS,	/* the trap stack is at an address no process has */
 	FAULT_UPCALL_STACK,	/* it is not writable memory */
+	FAULT_ALARM = 32,	/* none: time is over (proc/alarm.h) */
 };
 
 /** fault_init() - boot, once the page allocator works */

@@ -588,14 +588,20 @@ bool pt_iter_valid(const struct pt_iter *it)
 	return it->va < it->end;
 }
 
-void pt_iter_next(struct pt_iter *it)
+/* To the end of what the iterator's place is in: an entry of @level, its own or one above. */
+static void iter_behind(struct pt_iter *it, int level)
 {
-	it->va = ALIGN_DOWN(it->va, pt_size(it->level)) + pt_size(it->level);
+	it->va = ALIGN_DOWN(it->va, pt_size(level)) + pt_size(level);
 	if (it->va >= it->end)
 		return;
 	while (it->level < PT_LEVELS && pt_index(it->va, it->level) == 0)
 		it->level++;
 	descend(it);
+}
+
+void pt_iter_next(struct pt_iter *it)
+{
+	iter_behind(it, it->level);
 }
 
 /* --- ranges ----------------------------------------------------------------------------------- */
@@ -689,7 +695,8 @@ static bool own_range(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t
 				return false;
 			descend(&it);
 		} else {
-			pt_iter_next(&it);
+			/* In a table of pages that is our own there are no tables to look at. */
+			iter_behind(&it, max(it.level, 2));
 		}
 	}
 	return true;
@@ -860,7 +867,8 @@ bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t 
 
 bool pgtable_bits_prepare(struct pgtable *pt, u64 start, u64 end, pte_t bit)
 {
-	return own_range(pt, start, end, bit, 0);
+	/* A large page has one bit: what lies beside the range must not lose it. */
+	return split_at(pt, start) && split_at(pt, end) && own_range(pt, start, end, bit, 0);
 }
 
 /* The same for @n entries of one table, 8 at a time while none has it. */

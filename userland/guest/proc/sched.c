@@ -15,6 +15,7 @@
  * when it is 0 may a thread block its whole CPU in the host.
  */
 #include <asm/unistd.h>
+#include "alarm.h"
 #include "sched.h"
 #include "proc.h"
 #include "../arch/cpu.h"
@@ -57,6 +58,26 @@ u64 clock_monotonic(void)
 	if (host_call2(__NR_clock_gettime, CLOCK_MONOTONIC, gpa_of(t)))
 		return 0;
 	return (u64)t[0] * NSEC + (u64)t[1];
+}
+
+static u64 tsc_khz(void)
+{
+	return rs_boot->tsc_khz ? rs_boot->tsc_khz : 1000000;
+}
+
+u64 tsc_to_us(u64 tsc)
+{
+	u64 khz = tsc_khz();
+
+	return tsc / khz * 1000 + tsc % khz * 1000 / khz;
+}
+
+u64 ns_to_tsc(u64 ns)
+{
+	u64 khz = tsc_khz();
+
+	ns = min(ns, NSEC * NSEC);	/* 30 years; the product stays below 2^64 */
+	return ns / 1000000 * khz + ns % 1000000 * khz / 1000000;
 }
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t))
@@ -436,6 +457,8 @@ static void schedule(void)
 	}
 	if (next->proc && unlikely(next->proc->cpu_due))
 		syscall_cpu_runs(next->proc);
+	if (unlikely(next->alarm))
+		alarm_runs(next);
 	if (unlikely(!list_empty(&timers)) && next != q->idle)
 		tell_host_timer();
 	switch_to(next);
