@@ -261,6 +261,12 @@ long mm_munmap(struct mm *m, u64 a, u64 l)
 	(void)m, (void)a, (void)l;
 	return 0;
 }
+bool prot_refused(u32 prot)
+{
+	(void)prot;
+	return false;
+}
+
 long mm_mprotect(struct mm *m, u64 a, u64 l, u32 p)
 {
 	(void)m, (void)a, (void)l, (void)p;

@@ -203,7 +203,7 @@ static int mode_argument(long nr)
 /* What the library asks for itself about a descriptor (RS_CALL_FILE_ID, RS_CALL_OPEN_PROGRAM). */
 static bool own_question(long nr, const long *a)
 {
-	if ((long)vcpu.caller.shared->call.nr < RS_CALL_BASE)
+	if ((long)vcpu.shared->call.nr < RS_CALL_BASE)
 		return false;
 	switch (nr) {
 	case __NR_fstat:
@@ -339,16 +339,16 @@ long rs_raw_hook(long nr, long a, long b, long c, long d, long e, long f)
 	}
 	wrong = judge(nr, args);
 	closes += nr == __NR_close;
-	if (vcpu.caller.shared->call.nr == RS_CALL_FILE_ID && nr == __NR_fcntl)
+	if (vcpu.shared->call.nr == RS_CALL_FILE_ID && nr == __NR_fcntl)
 		seen.answer = file_flags;
-	if (vcpu.caller.shared->call.nr == RS_CALL_MAP_FILE) {
+	if (vcpu.shared->call.nr == RS_CALL_MAP_FILE) {
 		seen.answer = 0;
 		if (nr == __NR_fcntl)
 			seen.answer = b == F_GETFL ? file_flags : file_seals;
 		else if (nr == __NR_mmap && !(d & MAP_ANONYMOUS))
 			seen.answer = d & MAP_SHARED ? shared_answer : private_answer;
 	}
-	if (vcpu.caller.shared->call.nr == RS_CALL_OPEN_PROGRAM && nr == __NR_openat)
+	if (vcpu.shared->call.nr == RS_CALL_OPEN_PROGRAM && nr == __NR_openat)
 		seen.answer = OPENED_FD;
 	seen.nr = nr;
 	memcpy(seen.args, args, sizeof(args));
@@ -403,7 +403,7 @@ static void check(bool ok, const char *what, long got)
 
 static long ask(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {
-	struct rs_call *call = &vcpu.caller.shared->call;
+	struct rs_call *call = &vcpu.shared->call;
 
 	memset(&seen, 0, sizeof(seen));
 	call->nr = nr;
@@ -935,7 +935,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	vcpu.caller.sb = &sb;
-	vcpu.caller.shared = (struct rs_vcpu_shared *)(sb.mem.arena + 0x2000);
+	vcpu.shared = (struct rs_vcpu_shared *)(sb.mem.arena + 0x2000);
+	vcpu.caller.call = &vcpu.shared->call;
+	vcpu.caller.pending = &vcpu.shared->pending;
 	vcpu.caller.xsave = rs_vector_area();
 	sb.vcpus[0] = &vcpu;
 	if (!vcpu.caller.xsave || rs_signals_install(&sb)) {

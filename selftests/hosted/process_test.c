@@ -210,7 +210,7 @@ static void set_blocked(u64 mask)
 
 static u64 now = 1000 * SEC, host_timer = NO_DEADLINE;
 static u64 idles;
-static struct rs_vcpu_shared slots[NSLOTS];
+static struct rs_slot slots[NSLOTS];
 static u32 submits, cancels;
 static u32 refuse_timer, refuse_tick;	/* so many times */
 static bool ticks;
@@ -231,7 +231,7 @@ static void time_passes(u64 ns)
 }
 
 /* A helper makes a call only when it would not wait. */
-static bool helper_does(struct rs_vcpu_shared *s)
+static bool helper_does(struct rs_slot *s)
 {
 	struct {
 		int fd;

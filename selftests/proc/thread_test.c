@@ -5,6 +5,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/socket.h>
 #include <sys/prctl.h>
 #include <linux/membarrier.h>
 #include "proc.h"
@@ -1090,4 +1091,61 @@ TEST(unmapping_beside_writers)
 	flag = 1;
 	for (int i = 0; i < 2; i++)
 		joined(t[i]);
+}
+
+static int stream[2];
+
+static void *reads_one(void *arg)
+{
+	char c = 0;
+
+	EXPECT_EQ(read(stream[0], &c, 1), 1);
+	return (void *)(intptr_t)c;
+}
+
+/* What they wait for comes from a thread that has to make such a call itself. */
+TEST(hundreds_of_threads_in_calls)
+{
+	enum { THREADS = 300 };
+	static pthread_t t[THREADS];
+	pthread_attr_t attr;
+
+	SYS(socketpair(AF_UNIX, SOCK_STREAM, 0, stream));
+	ASSERT_EQ(pthread_attr_init(&attr), 0);
+	ASSERT_EQ(pthread_attr_setstacksize(&attr, 64 << 10), 0);
+	for (int i = 0; i < THREADS; i++)
+		ASSERT_EQ(pthread_create(&t[i], &attr, reads_one, NULL), 0);
+	for (int i = 0; i < THREADS; i++) {
+		EXPECT_EQ(write(stream[1], "x", 1), 1);
+		sched_yield();
+	}
+	for (int i = 0; i < THREADS; i++)
+		EXPECT_EQ((intptr_t)joined(t[i]), 'x');
+}
+
+static void *writes_later(void *arg)
+{
+	double end = now() + 0.02;
+
+	flag = 1;
+	while (now() < end)
+		;
+	EXPECT_EQ(write(stream[1], "y", 1), 1);
+	return NULL;
+}
+
+/* A call that waits for a thread which runs on another CPU does not keep it from making calls. */
+TEST(call_beside_a_running_thread)
+{
+	SYS(socketpair(AF_UNIX, SOCK_STREAM, 0, stream));
+	for (int i = 0; i < 3; i++) {
+		pthread_t t;
+
+		flag = 0;
+		t = start(writes_later, NULL);
+		while (!flag)
+			;
+		EXPECT_EQ((intptr_t)reads_one(NULL), 'y');
+		joined(t);
+	}
 }

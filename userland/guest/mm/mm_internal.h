@@ -29,7 +29,5 @@ void mm_free_vmas(struct mm *mm);
 u64 find_free(struct mm *mm, u64 len);
 bool range_free(struct mm *mm, u64 start, u64 end);
 void mm_populate(struct mm *mm, u64 start, u64 end);
-/** prot_refused() - the policy on memory that is writable and executable refuses @prot */
-bool prot_refused(u32 prot);
 
 #endif

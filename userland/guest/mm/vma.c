@@ -338,7 +338,6 @@ bool range_free(struct mm *mm, u64 start, u64 end)
 #define MAP_32BIT 0x40
 #endif
 
-/* Simultaneously writable and executable memory is refused, as a hardened system's policy would. */
 bool prot_refused(u32 prot)
 {
 	return (prot & (PROT_WRITE | PROT_EXEC)) == (PROT_WRITE | PROT_EXEC) &&

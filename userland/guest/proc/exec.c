@@ -466,7 +466,7 @@ static long map_segment(struct loader *l, const struct elf_load *s, struct file_
 		return -ENOEXEC;
 	}
 	if (prot_refused(s->prot)) {
-		l->why = "ELF segment that is both writable and executable: refused";
+		l->why = "ELF segment that is both writable and executable: refused without --allow-wx";
 		return -EACCES;
 	}
 	if (!range_free(l->mm, start, end))
