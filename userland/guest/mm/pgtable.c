@@ -871,57 +871,108 @@ bool pgtable_bits_prepare(struct pgtable *pt, u64 start, u64 end, pte_t bit)
 	return split_at(pt, start) && split_at(pt, end) && own_range(pt, start, end, bit, 0);
 }
 
-/* The same for @n entries of one table, 8 at a time while none has it. */
-static u64 table_bits(pte_t *slot, u32 n, pte_t bit, bool clear)
+/*
+ * The entry that decides about @va: of level 1, or a large page, or none. @run: pages from @va on for
+ * which that is so, or up to the end of the table.
+ */
+static pte_t *entry_at(const struct pgtable *pt, u64 va, int *level, u64 *run)
+{
+	pte_t *table = gpa_ptr(pt->root), *slot;
+	int l;
+
+	for (l = PT_LEVELS; ; l--) {
+		slot = &table[pt_index(va, l)];
+		if (l == 1 || !*slot || is_leaf(*slot, l))
+			break;
+		table = table_of(*slot);
+	}
+	*level = l;
+	*run = l == 1 ? PT_ENTRIES - pt_index(va, 1) :
+	       (pt_size(l) - (va & (pt_size(l) - 1))) >> PAGE_SHIFT;
+	return slot;
+}
+
+static always_inline bool take_bit(pte_t *slot, pte_t bit, bool clear)
+{
+	if (!(*slot & bit))
+		return false;
+	/* another CPU may set others meanwhile */
+	if (clear)
+		__atomic_and_fetch(slot, ~bit, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* 64 entries of one table; most have nothing. */
+static always_inline u64 bits_of_table(pte_t *slot, pte_t bit, bool clear)
 {
 	u64 word = 0;
-	u32 i = 0;
+	u32 i, k;
 
-	while (i < n) {
-		if (n - i >= 8 && !((slot[i] | slot[i + 1] | slot[i + 2] | slot[i + 3] |
-				     slot[i + 4] | slot[i + 5] | slot[i + 6] | slot[i + 7]) & bit)) {
-			i += 8;
+	for (i = 0; i < 64; i += 16, slot += 16) {
+		if (!((slot[0] | slot[1] | slot[2] | slot[3] | slot[4] | slot[5] | slot[6] |
+		       slot[7] | slot[8] | slot[9] | slot[10] | slot[11] | slot[12] | slot[13] |
+		       slot[14] | slot[15]) & bit))
 			continue;
-		}
-		if (slot[i] & bit) {
-			word |= 1ull << i;
-			/* another CPU may set others meanwhile */
-			if (clear)
-				__atomic_and_fetch(&slot[i], ~bit, __ATOMIC_RELAXED);
-		}
-		i++;
+		for (k = 0; k < 16; k++)
+			if (take_bit(&slot[k], bit, clear))
+				word |= 1ull << (i + k);
 	}
 	return word;
 }
 
-u64 pgtable_bits(struct pgtable *pt, u64 va, u32 n, pte_t bit, bool clear)
+/* @n pages, wherever borders of tables lie. */
+static noinline u64 bits_of_any(struct pgtable *pt, u64 va, u32 n, pte_t bit, bool clear)
 {
-	u64 word = 0, run;
+	u64 word = 0, run, k;
 	u32 i;
 
 	for (i = 0; i < n; i += run, va += run << PAGE_SHIFT) {
-		pte_t *table = gpa_ptr(pt->root), *slot;
-		int l;
+		int level;
+		pte_t *slot = entry_at(pt, va, &level, &run);
 
-		for (l = PT_LEVELS; ; l--) {
-			slot = &table[pt_index(va, l)];
-			if (l == 1 || !*slot || is_leaf(*slot, l))
-				break;
-			table = table_of(*slot);
-		}
-		run = l == 1 ? PT_ENTRIES - pt_index(va, 1) :
-		      (pt_size(l) - (va & (pt_size(l) - 1))) >> PAGE_SHIFT;
 		run = min(run, (u64)(n - i));
-		if (l == 1) {
-			word |= table_bits(slot, (u32)run, bit, clear) << i;
-		} else if (*slot & bit) {
+		if (level == 1) {
+			for (k = 0; k < run; k++)
+				word |= (u64)take_bit(&slot[k], bit, clear) << (i + k);
+		} else if (*slot && take_bit(slot, bit, clear)) {
 			/* one bit for all pages of a large one */
 			word |= (run == 64 ? ~0ull : (1ull << run) - 1) << i;
-			if (clear)
-				__atomic_and_fetch(slot, ~bit, __ATOMIC_RELAXED);
 		}
 	}
 	return word;
+}
+
+static u64 count_bits(u64 w)
+{
+	u64 n = 0;
+
+	for (; w; w &= w - 1)
+		n++;
+	return n;
+}
+
+u64 pgtable_bits(struct pgtable *pt, u64 va, u64 pages, pte_t bit, bool clear, u64 *bits)
+{
+	pte_t *slot = NULL;
+	u64 n = 0, run = 0, i;
+	int level = 0;
+
+	for (i = 0; i < pages; i += 64, bits++) {
+		if (!run)
+			slot = entry_at(pt, va + (i << PAGE_SHIFT), &level, &run);
+		if (unlikely(run < 64 || pages - i < 64 || (level > 1 && *slot))) {
+			*bits = bits_of_any(pt, va + (i << PAGE_SHIFT),
+					    (u32)min(pages - i, 64ull), bit, clear);
+			run = 0;
+		} else {
+			run -= 64;
+			*bits = level > 1 ? 0 : bits_of_table(slot, bit, clear);
+			slot += level > 1 ? 0 : 64;
+		}
+		if (*bits)
+			n += count_bits(*bits);
+	}
+	return n;
 }
 
 /*
