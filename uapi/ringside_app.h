@@ -65,14 +65,17 @@
 #define RS_SYS_INJECT		(RS_SYS_BASE + 2)
 
 /*
- * long RS_SYS_UPCALL(entry, vectors, room): the process takes the exceptions of the set @vectors (bit N: vector N) at @entry, from now on and
- * in all threads that have a trap stack; an empty set ends that. @room: bytes the upcall needs below a frame, to be there whenever one is
- * made. EINVAL: a vector that is not one of RS_UPCALL_VECTORS and RS_UPCALL_ALARM, @room above RS_UPCALL_ROOM_MAX. @entry is not looked at before a trap.
+ * long RS_SYS_UPCALL(entry, vectors, room): the process takes the exceptions of the set @vectors
+ * (bit N: vector N) at @entry, from now on and in all threads that have a trap stack; an empty set
+ * ends that. @room: bytes the upcall needs below a frame, to be there whenever one is made.
+ * EINVAL: a vector that is not one of RS_UPCALL_VECTORS and RS_UPCALL_ALARM, @room above
+ * RS_UPCALL_ROOM_MAX. @entry is not looked at before a trap.
  */
 #define RS_SYS_UPCALL		(RS_SYS_BASE + 16)
 /* #DE #DB #BP #OF #BR #UD #NP #SS #GP #PF #MF #AC #XM */
 #define RS_UPCALL_VECTORS	0x000b787bu
-#define RS_UPCALL_ALARM		(1ul << RS_VECTOR_ALARM)	/* may be one of them, too: RS_SYS_ALARM */
+/* may be one of them, too: RS_SYS_ALARM */
+#define RS_UPCALL_ALARM		(1ul << RS_VECTOR_ALARM)
 #define RS_UPCALL_ROOM_MAX	(1u << 20)
 
 /*
@@ -90,16 +93,19 @@
 #define RS_SYS_TRAP_SIGNAL	(RS_SYS_BASE + 18)
 
 /*
- * long RS_SYS_ALARM(microseconds, flags): from now on, each time the calling thread has used that much CPU time (CLOCK_THREAD_CPUTIME_ID),
- * it goes on at the process's upcall as if by a trap between two instructions: @vector RS_VECTOR_ALARM, @cause RS_CAUSE_ALARM, @addr and
- * @error 0. 0 microseconds end that. The interval it was (0: none). Less than RS_ALARM_US_MIN counts as that. EINVAL: more than
- * RS_ALARM_US_MAX, @flags not 0; the process does not take RS_UPCALL_ALARM, or the thread has no trap stack (one that is due when that is so
- * later is lost); ENOMEM.
+ * long RS_SYS_ALARM(microseconds, flags): from now on, each time the calling thread has used that
+ * much CPU time (CLOCK_THREAD_CPUTIME_ID), it goes on at the process's upcall as if by a trap
+ * between two instructions: @vector RS_VECTOR_ALARM, @cause RS_CAUSE_ALARM, @addr and @error 0. 0
+ * microseconds end that. The interval it was (0: none). Less than RS_ALARM_US_MIN counts as that.
+ * EINVAL: more than RS_ALARM_US_MAX, @flags not 0; the process does not take RS_UPCALL_ALARM, or
+ * the thread has no trap stack (one that is due when that is so later is lost); ENOMEM.
  *
- * While something on the trap stack is in use (an upcall, of an alarm or of a trap) no alarm comes; it comes when that is over, or a
- * millisecond of CPU time later. The next is due an interval after the last has come: none ever waits behind another. A call is not interrupted: the
- * alarm comes when it is done. There is no way back other than that of traps: no call says that the handler is done. Stacks and upcalls that are of no use end the
- * process as with a trap. Children and new threads have no alarm; exec ends it.
+ * While something on the trap stack is in use (an upcall, of an alarm or of a trap) no alarm
+ * comes; it comes when that is over, or a millisecond of CPU time later. The next is due an
+ * interval after the last has come: none ever waits behind another. A call is not interrupted: the
+ * alarm comes when it is done. There is no way back other than that of traps: no call says that
+ * the handler is done. Stacks and upcalls that are of no use end the process as with a trap.
+ * Children and new threads have no alarm; exec ends it.
  */
 #define RS_SYS_ALARM		(RS_SYS_BASE + 20)
 #define RS_VECTOR_ALARM		32

@@ -2,8 +2,9 @@
 /*
  * alarm_test.c - the handler that runs each time a thread has used so much CPU time
  *
- * Nothing here says that an alarm comes in time, as the machine may be slow: tests wait until enough have come, and a loop that must not see any
- * goes on for several intervals of the thread's own CPU time, which is the alarm's clock.
+ * Nothing here says that an alarm comes in time, as the machine may be slow: tests wait until
+ * enough have come, and a loop that must not see any goes on for several intervals of the thread's
+ * own CPU time, which is the alarm's clock.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -56,7 +57,7 @@ TEST(outside_alarms_are_enosys)
 	EXPECT_ERRNO(syscall(RS_SYS_ALARM, 1000, 0), ENOSYS);
 }
 
-/* --- when -------------------------------------------------------------------------------------------------- */
+/* --- when ------------------------------------------------------------------------------------ */
 
 TEST_FOR(it_comes_again_and_again, 120)
 {
@@ -104,14 +105,15 @@ TEST_FOR(it_is_cpu_time, 120)
 	EXPECT_LE(count * 2 * US, used() - begin);
 }
 
-/* --- what it leaves alone ---------------------------------------------------------------------------------- */
+/* --- what it leaves alone -------------------------------------------------------------------- */
 
 static volatile uint64_t stop;
 static uint64_t enough;
 
 static int destroys(struct rs_trap_frame *f)
 {
-	asm volatile("fninit; fldz; fld1; fldcw %0; ldmxcsr %1" : : "m"((uint16_t){ 0x27f }), "m"((uint32_t){ 0x1fc0 }));
+	asm volatile("fninit; fldz; fld1; fldcw %0; ldmxcsr %1"
+		     : : "m"((uint16_t){ 0x27f }), "m"((uint32_t){ 0x1fc0 }));
 	asm volatile(".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n pcmpeqd %%xmm\\n, %%xmm\\n\n.endr" : : : "memory");
 	if (++count >= enough)
 		stop = 1;
@@ -151,7 +153,7 @@ TEST_FOR(calls_are_not_interrupted, 120)
 	}
 }
 
-/* --- one at a time ------------------------------------------------------------------------------------------- */
+/* --- one at a time --------------------------------------------------------------------------- */
 
 static volatile int depth, deepest;
 
@@ -241,7 +243,7 @@ TEST_FOR(a_handler_may_not_come_back, 120)
 		;
 }
 
-/* --- calls on the interrupted stack ------------------------------------------------------------------------------ */
+/* --- calls on the interrupted stack ---------------------------------------------------------- */
 
 static volatile uint64_t called, nested;
 
@@ -284,7 +286,7 @@ TEST_FOR(a_handler_may_have_functions_called, 120)
 	EXPECT_GE(called, 6);
 }
 
-/* --- signals -------------------------------------------------------------------------------------------------- */
+/* --- signals --------------------------------------------------------------------------------- */
 
 static volatile int signals;
 
@@ -385,7 +387,7 @@ TEST_FOR(alarms_traps_and_signals_at_once, 120)
 	}
 }
 
-/* --- whose it is ------------------------------------------------------------------------------------------------ */
+/* --- whose it is ----------------------------------------------------------------------------- */
 
 static int forks(struct rs_trap_frame *f)
 {
@@ -494,7 +496,7 @@ TEST_FOR(each_thread_has_its_own, 120)
 		;
 }
 
-/* --- bad arguments, and what is taken away ------------------------------------------------------------------------- */
+/* --- bad arguments, and what is taken away --------------------------------------------------- */
 
 TEST_FOR(bad_alarms, 120)
 {
@@ -555,7 +557,7 @@ TEST_FOR(what_is_declined_is_over, 120)
 	regs_compare(&want, &got);
 }
 
-/* --- deaths ---------------------------------------------------------------------------------------------------- */
+/* --- deaths ---------------------------------------------------------------------------------- */
 
 static void alarm_at(void *stack, size_t size, uint64_t room)
 {

@@ -144,7 +144,7 @@ TEST(broken_stacks)
 	EXPECT_EQ(walk(at, 0), 1);
 }
 
-/* --- of whoever trapped -------------------------------------------------------------------------------------- */
+/* --- of whoever trapped ---------------------------------------------------------------------- */
 
 static int backtraces(struct rs_trap_frame *f)
 {

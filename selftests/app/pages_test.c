@@ -496,7 +496,10 @@ TEST_FOR(random_page_calls, 200)
 	unsigned int wanted = fuzz_calls() / 2;
 
 	NEEDS(RS_APP_PAGES);
-	/* Bitmaps that are far too long are zeros up to here, and not in the count, which lies above. */
+	/*
+	 * Bitmaps that are far too long are zeros up to here, and not in the count, which lies
+	 * above.
+	 */
 	SYS(mprotect(private_pages(16), 16 * PAGE, PROT_NONE));
 	for (int round = 0; *made < wanted; round++) {
 		int status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * regs.h - all registers of ring 3 with values of a test's choosing, until something has happened to them
+ * regs.h - all registers of ring 3 with values of a test's choosing, until something has happened
+ * to them
  *
  *	regs_pattern(&want, 3);
  *	regs_hold(&want, &got, &stop);		all registers are those of @want until @stop is not 0

@@ -396,7 +396,10 @@ static int aligns(struct rs_trap_frame *f)
 	return RS_TRAP_RESUME;
 }
 
-/* Alignment checks, which the program has turned on for itself; they are still on when the handler has come back. */
+/*
+ * Alignment checks, which the program has turned on for itself; they are still on when the handler
+ * has come back.
+ */
 #define UNALIGNED(flags) asm volatile(							\
 	"lea -128(%%rsp), %%rsp; pushf; orl $0x40000, (%%rsp); popf; mov (%%rdx), %%ecx\n"		\
 	"pushf; mov (%%rsp), %%rax; andl $~0x40000, (%%rsp); popf; lea 128(%%rsp), %%rsp"		\
@@ -998,7 +1001,8 @@ TEST_FOR(random_calls, 200)
 		if (!pid) {
 			char *p = private_pages(4);
 			const uint64_t value[] = { 0, 1, 4095, 4096, -1ul, -4096ul, 1ul << 47, (1ul << 47) - 4096, 1ul << 63, (uint64_t)p,
-						   (uint64_t)p + 2 * PAGE, (uint64_t)skip, 0x4000, 0xffff888000000000ul, 0xb787b, 0x123456789abcdef0ul, RS_UPCALL_ALARM | 0x4000 };
+						   (uint64_t)p + 2 * PAGE, (uint64_t)skip, 0x4000, 0xffff888000000000ul, 0xb787b, 0x123456789abcdef0ul,
+						   RS_UPCALL_ALARM | 0x4000 };
 			const int n = sizeof(value) / sizeof(value[0]);
 
 			seed = round * 7919 + 1;

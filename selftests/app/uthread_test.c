@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * uthread_test.c - user threads and coroutines: natively, in the ring, and (preemption) with the alarm
+ * uthread_test.c - user threads and coroutines: natively, in the ring, and (preemption) with the
+ * alarm
  */
 #include <fenv.h>
 #include <pthread.h>
@@ -26,7 +27,7 @@ static void *join(struct rs_uthread *u)
 	return result;
 }
 
-/* --- coroutines ------------------------------------------------------------------------------------------ */
+/* --- coroutines ------------------------------------------------------------------------------ */
 
 static void *squares(void *arg)
 {
@@ -85,7 +86,7 @@ TEST(an_end_may_say_who_goes_on)
 	EXPECT_EQ(join(make(drives, (void *)6, 0)), 6);
 }
 
-/* --- threads ------------------------------------------------------------------------------------------------ */
+/* --- threads --------------------------------------------------------------------------------- */
 
 static char order[64];
 static unsigned int norder;
@@ -117,12 +118,16 @@ TEST(yielding_goes_round)
 /* Whoever is ready may be switched to out of turn, and whoever is suspended put into the queue. */
 TEST(both_ways_mix)
 {
-	struct rs_uthread *a = make(takes_turns, (void *)0, 0), *b = make(takes_turns, (void *)1, 0),
-			  *c = make(takes_turns, (void *)2, RS_UTHREAD_SUSPENDED), *self = rs_uthread_self();
+	struct rs_uthread *a = make(takes_turns, (void *)0, 0), *self = rs_uthread_self();
+	struct rs_uthread *b = make(takes_turns, (void *)1, 0);
+	struct rs_uthread *c = make(takes_turns, (void *)2, RS_UTHREAD_SUSPENDED);
 
 	EXPECT_EQ(rs_uthread_ready(self), -EINVAL);
 	EXPECT_EQ(rs_uthread_ready(b), 0);
-	/* b's yield gives a its turn, a's gives it b again, and so on: nobody comes back here before all of them have ended */
+	/*
+	 * b's yield gives a its turn, a's gives it b again, and so on: nobody comes back here
+	 * before all of them have ended
+	 */
 	EXPECT_EQ(rs_uthread_switch(b, NULL), 0);
 	EXPECT(!strcmp(order, "bababa"));
 	EXPECT_EQ(join(a), 0);
@@ -177,11 +182,12 @@ TEST(on_the_callers_memory)
 	}
 }
 
-/* --- what a switch keeps ---------------------------------------------------------------------------------------- */
+/* --- what a switch keeps --------------------------------------------------------------------- */
 
 /*
- * Sets all that a call has to keep from @pattern, switches to @to @n times, and looks: the number of the word that was another one,
- * 0 for none. rsp is in it, as rbx and the others come back from it.
+ * Sets all that a call has to keep from @pattern, switches to @to @n times, and looks: the number
+ * of the word that was another one, 0 for none. rsp is in it, as rbx and the others come back from
+ * it.
  */
 asm(".text\n.balign 16\nkeeps_registers:\n"
     "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
@@ -246,7 +252,7 @@ TEST(registers_and_modes)
 	fesetround(FE_TONEAREST);
 }
 
-/* --- misuse ---------------------------------------------------------------------------------------------------- */
+/* --- misuse ---------------------------------------------------------------------------------- */
 
 static void *waits_for(void *arg)
 {
@@ -278,7 +284,8 @@ static void *misuses(void *arg)
 TEST(misuse_is_einval)
 {
 	struct rs_uthread *self = rs_uthread_self(), *u, *v, *w;
-	struct rs_uthread_attr small = { .size = 4095 }, bad = { .flags = 2 }, none = { .stack = &small },
+	struct rs_uthread_attr small = { .size = 4095 }, bad = { .flags = 2 },
+			       none = { .stack = &small },
 			       wraps = { .stack = (void *)-8192l, .size = 16384 };
 	void *result = (void *)3;
 
@@ -309,7 +316,7 @@ TEST(misuse_is_einval)
 	EXPECT_EQ(join(v), 0);
 }
 
-/* --- overflow -------------------------------------------------------------------------------------------------- */
+/* --- overflow -------------------------------------------------------------------------------- */
 
 __attribute__((noinline)) static int deeper(volatile char *below)
 {
@@ -343,7 +350,8 @@ static int ends_it(struct rs_trap_frame *f)
 	f->rip = (uint64_t)rs_uthread_exit;
 	f->rdi = 0;
 	f->rsi = 55;
-	f->rsp = ((f->addr + 32768) & -16ul) - 8;	/* a place on its stack that it does not need any more */
+	/* a place on its stack that it does not need any more */
+	f->rsp = ((f->addr + 32768) & -16ul) - 8;
 	return RS_TRAP_RESUME;
 }
 
@@ -359,7 +367,7 @@ TEST(a_trap_tells_of_an_overflow)
 	EXPECT_EQ(fault_cause, RS_CAUSE_GUARD);
 }
 
-/* --- kernel threads, processes ------------------------------------------------------------------------------------ */
+/* --- kernel threads, processes --------------------------------------------------------------- */
 
 #define SWITCHES 3000
 static struct rs_uthread *foreign;
@@ -406,7 +414,7 @@ TEST(kernel_threads_have_their_own)
 
 	pthread_barrier_init(&meeting, NULL, 4);
 	for (uintptr_t i = 0; i < 4; i++)
-		ASSERT_EQ(pthread_create(&t[i], NULL, kernel_thread, (void *)(uintptr_t)(i == 1)), 0);
+		ASSERT_EQ(pthread_create(&t[i], NULL, kernel_thread, i == 1 ? &foreign : NULL), 0);
 	for (int i = 0; i < 4; i++)
 		pthread_join(t[i], NULL);
 }
@@ -438,7 +446,7 @@ TEST(a_child_has_them_all)
 	EXITS(pid, 0);
 }
 
-/* --- debuggers ------------------------------------------------------------------------------------------------------ */
+/* --- debuggers ------------------------------------------------------------------------------- */
 
 extern char rs_uthread_text[], rs_uthread_text_end[];
 static unsigned int unwound;
@@ -471,7 +479,7 @@ TEST(a_backtrace_ends_where_it_begins)
 	EXPECT(outermost >= (uint64_t)rs_uthread_text && outermost < (uint64_t)rs_uthread_text_end);
 }
 
-/* --- preemption ----------------------------------------------------------------------------------------------------- */
+/* --- preemption ------------------------------------------------------------------------------ */
 
 #define ROUNDS 8
 static volatile uint64_t stop[2], over[2];
@@ -490,7 +498,10 @@ static void preemptible(rs_trap_fn fn)
 	ASSERT_EQ(rs_alarm(1000), 0);
 }
 
-/* Neither ever yields; each ends the other's loop. All registers have values that only the alarm's way there and back could change. */
+/*
+ * Neither ever yields; each ends the other's loop. All registers have values that only the alarm's
+ * way there and back could change.
+ */
 static void *never_yields(void *arg)
 {
 	uintptr_t me = (uintptr_t)arg;

@@ -56,7 +56,10 @@ extern const size_t nr_uthread_ops;
 extern const char *self;	/* the path of this program */
 
 void die(const char *what) __attribute__((noreturn));
-/** memory_touch() - the first @mib MiB (at most 1024) of memory in 4 KiB pages, each of which has been written, and no more than these */
+/**
+ * memory_touch() - the first @mib MiB (at most 1024) of memory in 4 KiB pages, each of which has
+ * been written, and no more than these
+ */
 char *memory_touch(unsigned int mib);
 /** exits_now() - exits so far; 0 outside the ring. Costs an exit or none, see exits_own. */
 uint64_t exits_now(void);

@@ -2,10 +2,11 @@
 /*
  * pages.c - the ledger's operations on memory that has two addresses, and on dirty bits
  *
- * dirty_scan is what a checkpoint or a collector does at the end of an interval: finds the pages of 1 GiB that have been written in it, as
- * a list of their numbers, and has the next interval begin. One in a hundred has been written, at places that have no pattern. Natively
- * that is /proc/self/pagemap and clear_refs (soft-dirty), in the ring RS_SYS_DIRTY. What the writes themselves cost is not in the figure:
- * natively each is a fault after that.
+ * dirty_scan is what a checkpoint or a collector does at the end of an interval: finds the pages
+ * of 1 GiB that have been written in it, as a list of their numbers, and has the next interval
+ * begin. One in a hundred has been written, at places that have no pattern. Natively that is
+ * /proc/self/pagemap and clear_refs (soft-dirty), in the ring RS_SYS_DIRTY. What the writes
+ * themselves cost is not in the figure: natively each is a fault after that.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,7 +24,7 @@
 #define ENTRIES		8192	/* of the pagemap at a time */
 #define MAX_PAGES	(1024 * MIB / PAGE)
 
-/* --- the pages of an interval ------------------------------------------------------------------------------------------------------ */
+/* --- the pages of an interval ---------------------------------------------------------------- */
 
 static uint32_t dirty[MAX_PAGES];	/* their numbers */
 static size_t ndirty;
@@ -91,11 +92,12 @@ static void batch_dirty_scan(struct sample *s, unsigned int mib)
 		}
 }
 
-/* --- one page at a second address, with other rights, read there once; and gone again ------------------------------------------------ */
+/* --- one page at a second address, with other rights, read there once; and gone again -------- */
 
 static void batch_map2(struct sample *s, unsigned int param)
 {
-	struct rs_page_op op = { .op = RS_OP_MAP, .len = PAGE, .arg = PROT_READ | PROT_WRITE | RS_PAGES_SHARED };
+	struct rs_page_op op = { .op = RS_OP_MAP, .len = PAGE,
+				 .arg = PROT_READ | PROT_WRITE | RS_PAGES_SHARED };
 	static volatile char *p;
 
 	(void)param;
@@ -108,7 +110,8 @@ static void batch_map2(struct sample *s, unsigned int param)
 	s->ops = 20;
 	span_begin(s);
 	for (uint64_t i = 0; i < s->ops; i++) {
-		op = (struct rs_page_op){ .op = RS_OP_MAP2, .addr = (uint64_t)p, .len = PAGE, .arg = PROT_READ };
+		op = (struct rs_page_op){ .op = RS_OP_MAP2, .addr = (uint64_t)p, .len = PAGE,
+					  .arg = PROT_READ };
 		if (rs_page_ops(&op, 1) != 1 || *(volatile char *)op.to != 5)
 			die("RS_OP_MAP2");
 		op = (struct rs_page_op){ .op = RS_OP_UNMAP, .addr = op.to, .len = PAGE };

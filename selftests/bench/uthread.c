@@ -2,7 +2,8 @@
 /*
  * uthread.c - the ledger's operation on user threads, beside the C library's contexts
  *
- * Two of them hand control to each other. swapcontext keeps the signal mask, too, and so makes a system call each time.
+ * Two of them hand control to each other. swapcontext keeps the signal mask, too, and so makes a
+ * system call each time.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -31,12 +32,13 @@ static void answers_native(void)
 
 static void batch_switch(struct sample *s, unsigned int param)
 {
+	const struct rs_uthread_attr a = { .flags = RS_UTHREAD_SUSPENDED };
 	static struct rs_uthread *u;
 
 	(void)param;
 	if (!u) {
 		here = rs_uthread_self();
-		if (rs_uthread_create(&u, answers, NULL, &(struct rs_uthread_attr){ .flags = RS_UTHREAD_SUSPENDED }))
+		if (rs_uthread_create(&u, answers, NULL, &a))
 			die("rs_uthread_create");
 	}
 	s->ops = 2 * ROUNDS;

@@ -8,12 +8,12 @@
  * name a slot, which all processes that inherited the mapping see.
  *
  * Processes touch memory through a simulated CPU: a TLB that remembers translations until it is
- * told to forget, then a walk with the write bits of all levels, then mm_fault(). It sets dirty bits as a CPU does: once,
- * when a translation is first used to write. After each step
- * the TLB may hold nothing that the page table would not give as well, so a flush that is missing
- * is found. From time to time everything is checked: every page of every process, that no page one
- * process can write is seen by another one (but shared memory), and all reference counts, counted
- * anew from all page tables and objects.
+ * told to forget, then a walk with the write bits of all levels, then mm_fault(). It sets dirty
+ * bits as a CPU does: once, when a translation is first used to write. After each step the TLB may
+ * hold nothing that the page table would not give as well, so a flush that is missing is found.
+ * From time to time everything is checked: every page of every process, that no page one process
+ * can write is seen by another one (but shared memory), and all reference counts, counted anew
+ * from all page tables and objects.
  *
  * Every now and then allocations fail: the operation must say so and have changed nothing (or what
  * its comment says), and nothing may be lost.
@@ -534,8 +534,8 @@ static void op_take(u32 from, u32 to)
 }
 
 /*
- * Dirty bits of some pages, as the model has them. Of 2 MiB pages there is one bit for all, so they may be
- * said to be dirty when they are not.
+ * Dirty bits of some pages, as the model has them. Of 2 MiB pages there is one bit for all, so
+ * they may be said to be dirty when they are not.
  */
 static void op_dirty(u32 from, u32 to)
 {
@@ -1277,10 +1277,19 @@ static void test_dirty_large(void)
 	CHECK(mm_pages_bits(mm, HUGE_BASE, 512, false, false, bits) == 511);
 	for (i = 0; i < 8; i++)
 		CHECK(bits[i] == (i == 1 ? ~(1ull << 6) : ~0ull));
+	CHECK(!mm_munmap(mm, HUGE_BASE, HUGE_SIZE) && mm_mmap(mm, &r) == HUGE_BASE);
+	p = page_alloc_run(512, 512);
+	CHECK(p && pgtable_map(&mm->pt, HUGE_BASE, page_gpa(p) | PTE_P | PTE_W | PTE_U | PTE_NX |
+			       PTE_OWNED | PTE_D, 2));
+	for (i = 0; i < 512; i++)
+		p[i].flags = 0;
+	CHECK(!mm_pages_bits_begin(mm, HUGE_BASE, HUGE_SIZE, false, true));
+	CHECK(mm_pages_bits(mm, HUGE_BASE, 512, false, true, bits) == 512);
+	CHECK(mm_pages_bits(mm, HUGE_BASE, 512, false, false, bits) == 0);
 	mm_check(mm);
 	mm_activate(NULL);
 	mm_put(mm);
-	PASS("dirty bits of a part of a 2 MiB page");
+	PASS("dirty bits of a part of a 2 MiB page, and of a whole one");
 }
 
 /* What must not copy: going as a whole, and what a range does not hold. */

@@ -2,11 +2,12 @@
 /*
  * backtrace.c - return addresses by frame pointers, from any stack, never with a fault
  *
- * A frame pointer leads to two words: the caller's frame pointer and the return address. What is read may
- * be anything at all, so it is the kernel that reads it: write() of bad memory into a pipe is EFAULT, in a ring as
- * on Linux, and so it is when another thread unmaps it at this very moment. The pipe exists for one
- * backtrace only: nobody else can have a byte in it, not even a child of fork. Up to WINDOW bytes at once,
- * within one page: the frames next to each other take one look.
+ * A frame pointer leads to two words: the caller's frame pointer and the return address. What is
+ * read may be anything at all, so it is the kernel that reads it: write() of bad memory into a
+ * pipe is EFAULT, in a ring as on Linux, and so it is when another thread unmaps it at this very
+ * moment. The pipe exists for one backtrace only: nobody else can have a byte in it, not even a
+ * child of fork. Up to WINDOW bytes at once, within one page: the frames next to each other take
+ * one look.
  *
  * Frames lie on one stack, each above the one before; so the walk ends, whatever it finds.
  */
@@ -90,7 +91,10 @@ size_t rs_backtrace(void **pcs, size_t n, const struct rs_trap_frame *f)
 		pcs[found++] = (void *)f->rip;
 		found = walk(pcs, found, n, f->rbp, f->rsp);
 	} else {
-		/* This function has a frame, whatever the compiler's options say: it asks for its address. */
+		/*
+		 * This function has a frame, whatever the compiler's options say: it asks for its
+		 * address.
+		 */
 		found = walk(pcs, found, n, frame, frame);
 	}
 	errno = err;

@@ -97,7 +97,7 @@ int rs_trap_handle(unsigned int vector, rs_trap_fn fn, unsigned int flags)
 	return err;
 }
 
-/* --- calls on the interrupted stack ---------------------------------------------------------------------- */
+/* --- calls on the interrupted stack ---------------------------------------------------------- */
 
 #define RED_ZONE	128
 #define FLAGS_TF_DF_AC	0x40500ul
@@ -138,7 +138,7 @@ int rs_alarm(uint64_t microseconds)
 	return ret < 0 ? (int)ret : 0;
 }
 
-/* --- stacks -------------------------------------------------------------------------------------------------- */
+/* --- stacks ---------------------------------------------------------------------------------- */
 
 int rs_trap_stack(void *base, size_t size)
 {

@@ -11,8 +11,9 @@
  * writes only the bits that are its own), and the function finds the state a function expects. Handlers that
  * promise to use none of them (RS_TRAP_GENERAL_REGS) are spared all that.
  *
- * A frame may also be one that rs_trap_call() has written to the interrupted stack itself, with a function to call before that code goes on. It
- * is entered behind the look at the table, with the registers that this code would have there: rbx and rdi the frame, r12 the function.
+ * A frame may also be one that rs_trap_call() has written to the interrupted stack itself, with a
+ * function to call before that code goes on. It is entered behind the look at the table, with the
+ * registers that this code would have there: rbx and rdi the frame, r12 the function.
  *
  * The handler is taken from the table once: it may be changed by another thread at any moment, and
  * a vector that has lost it is declined.
@@ -149,8 +150,8 @@ resume_iret:
 	add	$TF_RIP - TF_VECTOR, %rsp
 	iretq
 	/*
-	 * RS_SYS_TRAP_SIGNAL(frame): a frame that is not good for it is not good for anything. Of an
-	 * alarm that nobody wants there is nothing to tell.
+	 * RS_SYS_TRAP_SIGNAL(frame): a frame that is not good for it is not good for anything. Of
+	 * an alarm that nobody wants there is nothing to tell.
 	 */
 decline:
 	mov	%rbx, %rsp

@@ -2,8 +2,8 @@
 /*
  * uthread.c - user threads: their states, their queue, and preemption
  *
- * A kernel thread's user threads belong together by its struct uthread_home, a thread-local variable.
- * States, by the fields of struct rs_uthread:
+ * A kernel thread's user threads belong together by its struct uthread_home, a thread-local
+ * variable. States, by the fields of struct rs_uthread:
  *
  *	runs		home.current
  *	suspended	@in is the home; the switch in uthread_switch.S looks at nothing else
@@ -13,11 +13,13 @@
  *
  * A new user thread's control block lies at the upper end of its stack, where no overflow gets to.
  *
- * Preemption. The alarm's handler runs on the trap stack, which the next alarm will use again: nobody can be switched
- * away from there. So it has the interrupted code call preempted() before it goes on (rs_trap_call()), which saves all
- * its registers on its own stack, and yields there like any other function. What must not be interrupted so are the lines
- * below that change states: @hold of the current one is not 0 then; and the switch itself, by its address. @hold belongs to a user thread and not to
- * the kernel thread, as the lines behind a switch belong to the one that left them.
+ * Preemption. The alarm's handler runs on the trap stack, which the next alarm will use again:
+ * nobody can be switched away from there. So it has the interrupted code call preempted() before
+ * it goes on (rs_trap_call()), which saves all its registers on its own stack, and yields there
+ * like any other function. What must not be interrupted so are the lines below that change states:
+ * @hold of the current one is not 0 then; and the switch itself, by its address. @hold belongs to
+ * a user thread and not to the kernel thread, as the lines behind a switch belong to the one that
+ * left them.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -42,7 +44,7 @@ struct rs_uthread {
 	struct rs_uthread *joiner;
 	void *(*fn)(void *arg);
 	void *arg, *result;
-	void *memory;			/* its own, with the guard page; NULL: the caller's, or it is the main one */
+	void *memory;			/* its own, with the guard page; NULL: not of ours */
 	size_t size;			/* of @memory */
 };
 
@@ -52,12 +54,15 @@ struct uthread_home {
 	struct rs_uthread main;
 };
 
-_Static_assert(offsetof(struct rs_uthread, in) == UT_IN && offsetof(struct rs_uthread, sp) == UT_SP &&
-	       offsetof(struct rs_uthread, mxcsr) == UT_MXCSR && offsetof(struct rs_uthread, fcw) == UT_FCW &&
-	       offsetof(struct rs_uthread, value) == UT_VALUE && offsetof(struct uthread_home, current) == HOME_CURRENT,
+_Static_assert(offsetof(struct rs_uthread, in) == UT_IN &&
+	       offsetof(struct rs_uthread, sp) == UT_SP &&
+	       offsetof(struct rs_uthread, mxcsr) == UT_MXCSR &&
+	       offsetof(struct rs_uthread, fcw) == UT_FCW &&
+	       offsetof(struct rs_uthread, value) == UT_VALUE &&
+	       offsetof(struct uthread_home, current) == HOME_CURRENT,
 	       "uthread_switch.S counts on it");
 
-/* A user thread never changes its kernel thread, so where this lies may be remembered over a switch. */
+/* A user thread stays in its kernel thread, so where this lies may be known over a switch. */
 HIDDEN __thread struct uthread_home rs_uthread_home __attribute__((tls_model("initial-exec")));
 
 HIDDEN extern char rs_uthread_text[], rs_uthread_text_end[];
@@ -66,7 +71,7 @@ HIDDEN void rs_uthread_first(void);
 HIDDEN void rs_uthread_begin(struct rs_uthread *u) __attribute__((noreturn, used));
 HIDDEN int rs_uthread_switch_slow(struct rs_uthread *to, void *value) __attribute__((used));
 
-/* --- not to be preempted ---------------------------------------------------------------------------------- */
+/* --- not to be preempted --------------------------------------------------------------------- */
 
 static struct uthread_home *home_get(void)
 {
@@ -101,7 +106,7 @@ void rs_uthread_release(void)
 	release(home_get()->current);
 }
 
-/* --- the queue; whoever calls these is held ------------------------------------------------------------------ */
+/* --- the queue; whoever calls these is held -------------------------------------------------- */
 
 static void enqueue(struct rs_uthread *u)
 {
@@ -140,7 +145,7 @@ static int take(struct uthread_home *h, struct rs_uthread *to)
 	return 1;
 }
 
-/* --- switching -------------------------------------------------------------------------------------------------- */
+/* --- switching ------------------------------------------------------------------------------- */
 
 struct rs_uthread *rs_uthread_self(void)
 {
@@ -206,17 +211,18 @@ int rs_uthread_ready(struct rs_uthread *u)
 	return err;
 }
 
-/* --- beginning and end ------------------------------------------------------------------------------------------- */
+/* --- beginning and end ----------------------------------------------------------------------- */
 
 void rs_uthread_begin(struct rs_uthread *u)
 {
 	rs_uthread_exit(NULL, u->fn(u->arg));
-	__builtin_trap();	/* without somebody to go on with, it would be the main one, which has no end */
+	__builtin_trap();	/* there is always somebody to go on with: the main one */
 }
 
 static char *stack_alloc(size_t size)
 {
-	char *p = mmap(NULL, size + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE;
+	char *p = mmap(NULL, size + PAGE, PROT_NONE, flags, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -227,7 +233,17 @@ static char *stack_alloc(size_t size)
 	return p;
 }
 
-int rs_uthread_create(struct rs_uthread **out, void *(*fn)(void *arg), void *arg, const struct rs_uthread_attr *a)
+static int attr_ok(const struct rs_uthread_attr *a)
+{
+	if (a->flags & ~RS_UTHREAD_SUSPENDED || a->size > (size_t)1 << 40)
+		return 0;
+	if (!a->stack && !a->size)
+		return 1;
+	return a->size >= RS_UTHREAD_STACK_MIN && (uintptr_t)a->stack + a->size >= a->size;
+}
+
+int rs_uthread_create(struct rs_uthread **out, void *(*fn)(void *arg), void *arg,
+		      const struct rs_uthread_attr *a)
 {
 	struct uthread_home *h = home_get();
 	size_t size = a && a->size ? a->size : RS_UTHREAD_STACK;
@@ -236,8 +252,7 @@ int rs_uthread_create(struct rs_uthread **out, void *(*fn)(void *arg), void *arg
 	uint64_t *top;
 	int err = errno;
 
-	if (!fn || size < RS_UTHREAD_STACK_MIN || size > (size_t)1 << 40 ||
-	    (a && (a->flags & ~RS_UTHREAD_SUSPENDED || (a->stack && (!a->size || (uintptr_t)a->stack + size < size)))))
+	if (!fn || (a && !attr_ok(a)))
 		return -EINVAL;
 	if (a && a->stack) {
 		low = a->stack;
@@ -250,9 +265,14 @@ int rs_uthread_create(struct rs_uthread **out, void *(*fn)(void *arg), void *arg
 		low = memory + PAGE;
 	}
 	u = (struct rs_uthread *)(((uintptr_t)low + size - sizeof(*u)) & -64ul);
-	*u = (struct rs_uthread){ .home = h, .fn = fn, .arg = arg, .memory = memory, .size = memory ? size + PAGE : 0 };
+	*u = (struct rs_uthread){
+		.home = h, .fn = fn, .arg = arg, .memory = memory, .size = memory ? size + PAGE : 0,
+	};
 	__asm__ volatile("stmxcsr %0; fnstcw %1" : "=m"(u->mxcsr), "=m"(u->fcw));
-	/* As a switch leaves it: r15 to r12, rbx, rbp, and where to go on. Above that, two words that end any chain. */
+	/*
+	 * As a switch leaves it: r15 to r12, rbx, rbp, and where to go on. Above that, two words
+	 * that end any chain.
+	 */
 	top = (uint64_t *)u;
 	for (int i = 1; i <= 9; i++)
 		top[-i] = 0;
@@ -288,7 +308,10 @@ int rs_uthread_exit(struct rs_uthread *to, void *result)
 		else
 			to = joiner;
 	} else if (!to) {
-		/* The main one is suspended, or waits for somebody who cannot run: its join says so. */
+		/*
+		 * The main one is suspended, or waits for somebody who cannot run: its join says
+		 * so.
+		 */
 		to = h->first ? dequeue(h->first) : &h->main;
 		to->in = NULL;
 		to->state = UT_NONE;
@@ -332,7 +355,7 @@ int rs_uthread_join(struct rs_uthread *u, void **result)
 	return 0;
 }
 
-/* --- preemption ---------------------------------------------------------------------------------------------------- */
+/* --- preemption ------------------------------------------------------------------------------ */
 
 /* On the stack of the one that was interrupted, which rs_uthread_tick() has held. */
 static void preempted(void *arg)
@@ -347,18 +370,22 @@ static void preempted(void *arg)
 	release(self);
 }
 
-__attribute__((target("general-regs-only"))) static int in_text(uint64_t rip, const char *begin, const char *end)
+/* What a handler runs that does not have its vector registers saved. */
+#define GENERAL_REGS __attribute__((target("general-regs-only")))
+
+GENERAL_REGS static int in_text(uint64_t rip, const char *begin, const char *end)
 {
 	return rip - (uint64_t)begin < (uint64_t)(end - begin);
 }
 
 /* In upcall.S on the stack of a user thread: the end of a preemption before. */
-__attribute__((target("general-regs-only"))) int rs_uthread_tick(struct rs_trap_frame *f)
+GENERAL_REGS int rs_uthread_tick(struct rs_trap_frame *f)
 {
 	struct uthread_home *h = &rs_uthread_home;
 	struct rs_uthread *self = h->current;
 
-	if (!self || self->hold || !h->first || in_text(f->rip, rs_uthread_text, rs_uthread_text_end) ||
+	if (!self || self->hold || !h->first ||
+	    in_text(f->rip, rs_uthread_text, rs_uthread_text_end) ||
 	    in_text(f->rip, rs_app_upcall_text, rs_app_upcall_text_end))
 		return RS_TRAP_RESUME;
 	self->hold = 1;

@@ -2,10 +2,11 @@
 /*
  * uthread_switch.S - from one user thread to another
  *
- * The ABI (System V, x86-64) says what a function leaves as it was, and so what has to be kept: rbx, rbp,
- * rsp, r12 to r15, the control bits of mxcsr and the x87 control word. The registers stay on the
- * stack that is left, below the address to go on at, the rest is in struct rs_uthread. All that are
- * switched from look the same, so it does not matter by which of the two ways they go on.
+ * The ABI (System V, x86-64) says what a function leaves as it was, and so what has to be kept:
+ * rbx, rbp, rsp, r12 to r15, the control bits of mxcsr and the x87 control word. The registers
+ * stay on the stack that is left, below the address to go on at, the rest is in struct rs_uthread.
+ * All that are switched from look the same, so it does not matter by which of the two ways they go
+ * on.
  *
  *	rs_uthread_switch()	the common case: the other one waits to be switched to, which is one
  *				comparison (struct rs_uthread.in); all others go to uthread.c
@@ -14,8 +15,9 @@
  * The alarm may come between any two instructions. Code between rs_uthread_text and
  * rs_uthread_text_end is not preempted (rs_uthread_tick()).
  *
- * The call frame information holds on both sides of the change of stacks, as both look the same; so does a debugger's backtrace. It ends
- * at rs_uthread_first, by its undefined return address, and a chain of frame pointers at the rbp of 0 that a new stack has.
+ * The call frame information holds on both sides of the change of stacks, as both look the same;
+ * so does a debugger's backtrace. It ends at rs_uthread_first, by its undefined return address,
+ * and a chain of frame pointers at the rbp of 0 that a new stack has.
  */
 #include "internal.h"
 

@@ -180,7 +180,7 @@ void mm_pages_bits_end(void)
 	tlb_flush_all();
 }
 
-/* --- a second mapping -------------------------------------------------------------------------- */
+/* --- a second mapping ------------------------------------------------------------------------ */
 
 long mm_map2(struct mm *mm, u64 addr, u64 len, u64 to, u64 prot)
 {

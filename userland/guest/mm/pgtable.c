@@ -865,15 +865,38 @@ bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t 
 	return true;
 }
 
+/*
+ * As own_range(); and a large page that has the bit is split, as it is one bit for all of its
+ * pages: those beside the range must not lose it, and those in it all have it.
+ */
 bool pgtable_bits_prepare(struct pgtable *pt, u64 start, u64 end, pte_t bit)
 {
-	/* A large page has one bit: what lies beside the range must not lose it. */
-	return split_at(pt, start) && split_at(pt, end) && own_range(pt, start, end, bit, 0);
+	struct pt_iter it;
+
+	pt_iter_start_own(&it, pt, start, end);
+	while (pt_iter_valid(&it)) {
+		u64 lo = start, hi = end;
+
+		clip(&it, &lo, &hi);
+		if (at_shared(&it) && any_differs(pt, lo, hi, bit, 0)) {
+			if (!table_own(pt, it.va, it.pte, it.level - 1))
+				return false;
+			descend(&it);
+		} else if (it.level > 1 && is_leaf(*it.pte, it.level) && *it.pte & bit) {
+			if (!split(pt, it.va, it.pte))
+				return false;
+			descend(&it);
+		} else {
+			/* In a table of pages that is our own there is nothing of both. */
+			iter_behind(&it, max(it.level, 2));
+		}
+	}
+	return true;
 }
 
 /*
- * The entry that decides about @va: of level 1, or a large page, or none. @run: pages from @va on for
- * which that is so, or up to the end of the table.
+ * The entry that decides about @va: of level 1, or a large page, or none. @run: pages from @va on
+ * for which that is so, or up to the end of the table.
  */
 static pte_t *entry_at(const struct pgtable *pt, u64 va, int *level, u64 *run)
 {

@@ -2,9 +2,9 @@
 /*
  * alarm.c - an upcall each time a thread has used so much CPU time
  *
- * CPU time is what a scheduler of user threads and a profiler want to know: a thread that sleeps has nothing to
- * share out. It cannot be waited for, so a look is taken when it could be over at the earliest, as
- * for ITIMER_VIRTUAL (syscall/itimer.c):
+ * CPU time is what a scheduler of user threads and a profiler want to know: a thread that sleeps
+ * has nothing to share out. It cannot be waited for, so a look is taken when it could be over at
+ * the earliest, as for ITIMER_VIRTUAL (syscall/itimer.c):
  *
  *	alarm_runs()	the thread gets a CPU: the timer `look` runs, for as long as the rest takes
  *	look()		due: THREAD_WORK_ALARM. Not yet: once more if the thread runs, otherwise

@@ -39,7 +39,7 @@ static inline bool upcall_on_stack(const struct upcall_stack *s, u64 rsp)
 	return rsp - s->lo - 1 < s->hi - s->lo;
 }
 
-/** upcall_busy() - something on @s is in use by a thread at @rsp: an upcall has not come back yet */
+/** upcall_busy() - something on @s is in use by a thread at @rsp: an upcall is not back yet */
 static inline bool upcall_busy(const struct upcall_stack *s, u64 rsp)
 {
 	return s->used || upcall_on_stack(s, rsp);
