@@ -89,8 +89,9 @@
  */
 #define RS_CALL_FILE_ID		(RS_CALL_BASE + 16)
 /*
- * (host directory fd or AT_FDCWD, gpa of a path, gpa of struct rs_program_file): opens a program to be executed, as the forwarded openat would
- * with O_RDONLY | O_CLOEXEC | O_NONBLOCK, and says what exec has to know of it. A new descriptor, or what openat and fstat answer.
+ * (host directory fd or AT_FDCWD, gpa of a path, gpa of struct rs_program_file, gpa of 4096 bytes or 0): opens a program to be executed, as the
+ * forwarded openat would with O_RDONLY | O_CLOEXEC | O_NONBLOCK, and says what exec has to know of it; also by what name RS_CALL_FILE_NAME knows
+ * it (empty: by none). A new descriptor, or what openat and fstat answer.
  */
 #define RS_CALL_OPEN_PROGRAM	(RS_CALL_BASE + 17)
 /*

@@ -302,6 +302,16 @@ long mm_map2(struct mm *m, u64 a, u64 l, u64 to, u64 prot)
 	return -ENOSYS;
 }
 
+long mm_replace(struct mm *m, u64 to, struct mm *src, u64 from, u64 len, u64 arg)
+{
+	return -ENOSYS;
+}
+
+long mm_give(struct mm *m, u64 to, struct mm *from, u64 addr, u64 len)
+{
+	return -ENOSYS;
+}
+
 long mm_brk(struct mm *m, u64 a)
 {
 	(void)m;
@@ -478,6 +488,11 @@ struct mm *mm_fork(struct mm *parent)
 	mm->refs = 1;
 	live_mms++;
 	return mm;
+}
+
+struct mm *mm_create_like(const struct mm *old)
+{
+	return mm_fork((struct mm *)old);
 }
 
 bool mm_fork_keep(struct mm *parent, struct mm *child, u64 addr)

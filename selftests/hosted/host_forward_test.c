@@ -826,6 +826,8 @@ static void run_files(void)
 	check(!seen.calls && ret == -EFAULT, "a program without a name", ret);
 	ret = ask(RS_CALL_OPEN_PROGRAM, (uint64_t)AT_FDCWD, 0x1000, ARENA - 512, 0, 0, 0);
 	check(!seen.calls && ret == -EFAULT, "a program described where no memory is", ret);
+	ret = ask(RS_CALL_OPEN_PROGRAM, (uint64_t)AT_FDCWD, 0x1000, 0x4000, ARENA - 512, 0, 0);
+	check(!seen.calls && ret == -EFAULT, "a program's name where no memory is", ret);
 	rs_fd_clear_owned(&sb, OPENED_FD);
 	closes = 0;
 	ret = ask(RS_CALL_OPEN_PROGRAM, (uint64_t)AT_FDCWD, 0x1000, WINDOW_AT + 4096, 0, 0, 0);

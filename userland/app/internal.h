@@ -8,6 +8,22 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 
 #ifndef __ASSEMBLER__
+#include <ringside/app.h>
+
+/* The calling thread's trap stack as rs_trap_stack() was told; size 0: none */
+struct rs_app_stack {
+	uint64_t base, size;
+};
+extern HIDDEN __thread struct rs_app_stack rs_app_stack __attribute__((tls_model("initial-exec")));
+
+/**
+ * rs_app_fault_first() - page faults go to @fn before the program's own handler, which keeps what it has
+ * and may change it; @fn may use all registers. 0 or -errno; once for a process
+ */
+HIDDEN int rs_app_fault_first(rs_trap_fn fn);
+/** rs_app_fault_next() - what the program makes of a page fault, for @fn above */
+HIDDEN int rs_app_fault_next(struct rs_trap_frame *f);
+
 /* The code of upcall.S: what it does at the end with a frame must not be done twice. */
 HIDDEN extern char rs_app_upcall_text[], rs_app_upcall_text_end[];
 #endif

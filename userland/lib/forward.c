@@ -1004,10 +1004,11 @@ static long open_program(struct rs_caller *by, const uint64_t a[6])
 	const uint64_t in[6] = { a[0], a[1], O_RDONLY | O_CLOEXEC | O_NONBLOCK };
 	struct rs_program_file p;
 	uint8_t *to = rs_gpa(&by->sb->mem, a[2], sizeof(p));	/* need not be aligned */
+	void *name = rs_gpa(&by->sb->mem, a[3], RS_PATH_MAX);
 	bool same = false;
 	long fd, ret;
 
-	if (!a[2] || !to)
+	if (!a[2] || !to || (a[3] && (!name || rs_copy_to_guest(name, "", 1))))
 		return -EFAULT;
 	fd = forward_args(by, __NR_openat, in);
 	if (fd < 0)
@@ -1024,6 +1025,16 @@ static long open_program(struct rs_caller *by, const uint64_t a[6])
 			p.head_len = rs_raw4(__NR_pread64, fd, (long)(to + offsetof(struct rs_program_file, head)),
 					      sizeof(p.head), 0);
 		ret = rs_copy_to_guest(to, &p, offsetof(struct rs_program_file, head));
+	}
+	if (!ret && a[3]) {
+		struct rs_slow_call s;
+
+		s.by = by;
+		s.row = NULL;
+		s.nr = RS_CALL_FILE_NAME;
+		s.in[0] = fd;
+		s.in[1] = a[3];
+		rs_slow(rs_request_slow, &s, by->xsave);
 	}
 	if (ret) {
 		const uint64_t close[6] = { fd };

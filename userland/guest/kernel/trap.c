@@ -95,7 +95,7 @@ static void page_fault(struct rs_frame *f)
 		panic_frame(f, "page fault in the kernel at %#lx, error %#lx", addr, f->error);
 	rs_stats()->faults++;
 	current()->faults++;
-	cause = mm_fault(current_mm(), addr, access_of(f->error));
+	cause = mm_fault(current_mm(), addr, access_of(f->error) | FAULT_CALL);
 	if (!cause)
 		return;
 	f->rip = fixup;

@@ -164,7 +164,10 @@ struct usage;
 struct k_rusage rusage_of(const struct usage *u);
 
 /* process.c */
-/** pid_is_self() - @pid (0 included) names the calling process */
+/** affinity_of() - the CPUs a thread is said to be bound to; all for NULL */
+u64 affinity_of(const struct thread *t);
+
+/** pid_is_self() - @pid (0 and its threads included) names the calling process */
 bool pid_is_self(int pid);
 
 #endif
