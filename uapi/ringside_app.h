@@ -181,7 +181,7 @@
  * page in bit 0 of the first): it has been written since it was there or since RS_DIRTY_CLEAR took the bit. How many there are. A page that is
  * unmapped or dropped loses its bit. Below tables that fork has shared, the bits are those from before the fork, and accessed bits are set by
  * whoever shares them. EINVAL: not whole pages, none, unknown flags; EFAULT; ENOMEM: nothing has been cleared then. Memory that is not
- * mapped is not dirty.
+ * mapped is not dirty. Memory that a call of another thread is being given by Linux at the moment (read()) is dirty again at once.
  */
 #define RS_SYS_DIRTY		(RS_SYS_BASE + 26)
 #define RS_DIRTY_CLEAR		(1u << 0)

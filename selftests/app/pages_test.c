@@ -3,6 +3,7 @@
  * pages_test.c - rights and dirty bits page by page, memory at two addresses, the own page tables
  */
 #include <pthread.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include "app.h"
 
@@ -353,6 +354,37 @@ TEST(accessed_bits)
 	expect_dirty(p, 5, RS_DIRTY_ACCESSED);
 	expect_dirty(p, 1, RS_DIRTY_CLEAR);
 	expect_dirty(p, 5, RS_DIRTY_ACCESSED | RS_DIRTY_CLEAR);
+}
+
+/* What the host is writing to while the bits are taken is written after that. */
+static int sockets[2];
+
+static void *receives(void *page)
+{
+	EXPECT_EQ(read(sockets[0], page, 100), 100);
+	return NULL;
+}
+
+TEST(dirty_bits_of_a_call_that_sleeps)
+{
+	char *p = private_pages(1), data[100] = { 7 };
+	pthread_t t;
+
+	NEEDS(RS_APP_PAGES);
+	SYS(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets));
+	*p = 1;
+	EXPECT_EQ(rs_page_dirty(p, PAGE, bitmap, RS_DIRTY_CLEAR), 1);
+	EXPECT_EQ(rs_page_dirty(p, PAGE, bitmap, RS_DIRTY_CLEAR), 0);
+	ASSERT_EQ(pthread_create(&t, NULL, receives, p), 0);
+	/* the page is dirty from the call's beginning on, whoever takes the bit */
+	ASSERT(eventually(rs_page_dirty(p, PAGE, bitmap, RS_DIRTY_CLEAR) == 1));
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(rs_page_dirty(p, PAGE, bitmap, RS_DIRTY_CLEAR), 1);
+	ASSERT_EQ(write(sockets[1], data, 100), 100);
+	pthread_join(t, NULL);
+	EXPECT_EQ(*p, 7);
+	EXPECT_EQ(rs_page_dirty(p, PAGE, bitmap, RS_DIRTY_CLEAR), 1);
+	EXPECT_EQ(rs_page_dirty(p, PAGE, bitmap, RS_DIRTY_CLEAR), 0);
 }
 
 /* Tables are shared after a fork: neither takes a bit from the other, and each write leaves one. */

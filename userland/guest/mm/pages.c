@@ -241,6 +241,19 @@ u64 mm_pages_bits(struct mm *mm, u64 addr, u64 pages, bool accessed, bool clear,
 	return pgtable_bits(&mm->pt, addr, pages, accessed ? PTE_A : PTE_D, clear, bits);
 }
 
+void mm_pages_written(struct mm *mm, u64 addr, u64 len)
+{
+	u64 at = addr & PAGE_MASK;
+	int level;
+
+	for (; at < addr + len; at += PAGE_SIZE) {
+		pte_t *slot = pgtable_present(&mm->pt, at, PTE_P | PTE_W, &level);
+
+		if (slot)
+			__atomic_or_fetch(slot, PTE_D, __ATOMIC_RELAXED);
+	}
+}
+
 void mm_pages_bits_end(void)
 {
 	tlb_flush_all();
