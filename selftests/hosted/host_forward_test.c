@@ -221,6 +221,7 @@ static bool own_question(long nr, const long *a)
 static mode_t file_mode = S_IFREG | 0755;
 static long file_flags, file_seals = -EINVAL, file_system, now_sec = 1000;
 static long shared_answer, private_answer;	/* of mmap, for RS_CALL_MAP_FILE */
+static long more_answer;	/* of mremap, for RS_CALL_MAP_MORE */
 static unsigned int closes;
 
 static long own_answer(long nr, const long *a)
@@ -348,6 +349,8 @@ long rs_raw_hook(long nr, long a, long b, long c, long d, long e, long f)
 		else if (nr == __NR_mmap && !(d & MAP_ANONYMOUS))
 			seen.answer = d & MAP_SHARED ? shared_answer : private_answer;
 	}
+	if (vcpu.shared->call.nr == RS_CALL_MAP_MORE)
+		seen.answer = nr == __NR_mremap ? more_answer : 0;
 	if (vcpu.shared->call.nr == RS_CALL_OPEN_PROGRAM && nr == __NR_openat)
 		seen.answer = OPENED_FD;
 	seen.nr = nr;
@@ -765,6 +768,15 @@ static void run_private(void)
 		      what, ret);
 	}
 	shared_answer = -EPERM;
+	more_answer = -ENOMEM;	/* Linux may say so when what was at the target is gone already */
+	ret = ask(RS_CALL_MAP_MORE, WINDOW_AT, 8192, WINDOW_AT + 16384, 0, 0, 0);
+	check(ret == -ENOMEM && !seen.wrong && seen.nr == __NR_mmap && seen.calls == 2 &&
+		      seen.args[0] == W_HVA + 16384 && seen.args[1] == 8192 && !seen.args[2] &&
+		      seen.args[3] == (MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE),
+	      "more that is refused leaves no hole in the window", ret);
+	more_answer = 0;
+	ret = ask(RS_CALL_MAP_MORE, WINDOW_AT, 8192, WINDOW_AT + 16384, 0, 0, 0);
+	check(!ret && seen.nr == __NR_mremap && seen.calls == 1, "more that is given stays", ret);
 	ret = ask(RS_CALL_MAP_FILE, OWN_FD, 0, 4096, WINDOW_AT, RS_MAP_WRITE | RS_MAP_SHARED, 0);
 	check(!seen.wrong && ret == -EPERM && seen.nr == __NR_mmap && seen.args[3] & MAP_ANONYMOUS &&
 		      !seen.args[2] && seen.args[0] == W_HVA && seen.args[1] == 4096,
