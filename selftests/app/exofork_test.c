@@ -17,14 +17,19 @@ static int outcome(long done, const struct rs_page_op *op)
 
 static int own_op(uint32_t nr, const void *addr, uint64_t len, uint64_t arg, const void *to)
 {
-	struct rs_page_op op = { .op = nr, .addr = ADDR(addr), .len = len, .arg = arg, .to = ADDR(to) };
+	struct rs_page_op op = {
+		.op = nr, .addr = ADDR(addr), .len = len, .arg = arg, .to = ADDR(to)
+	};
 
 	return outcome(rs_page_ops(&op, 1), &op);
 }
 
-static int child_op(long pid, uint32_t nr, const void *addr, uint64_t len, uint64_t arg, const void *to)
+static int child_op(long pid, uint32_t nr, const void *addr, uint64_t len, uint64_t arg,
+		    const void *to)
 {
-	struct rs_page_op op = { .op = nr, .addr = ADDR(addr), .len = len, .arg = arg, .to = ADDR(to) };
+	struct rs_page_op op = {
+		.op = nr, .addr = ADDR(addr), .len = len, .arg = arg, .to = ADDR(to)
+	};
 
 	return outcome(rs_child_pages(pid, &op, 1), &op);
 }
@@ -44,7 +49,7 @@ TEST(outside_exofork_is_enosys)
 	EXPECT_ERRNO(syscall(RS_SYS_EXOFORK, 0), ENOSYS);
 }
 
-/* --- mappings ------------------------------------------------------------------------------------------- */
+/* --- mappings --------------------------------------------------------------------------------- */
 
 TEST(own_mappings)
 {
@@ -68,11 +73,16 @@ TEST(own_mappings)
 		if (m[i].start == ADDR(p + 2 * PAGE))
 			seen |= m[i].rights == RW && m[i].flags == RS_MAPPING_NOT_FORKED ? 4 : 0;
 		if (m[i].start == ADDR(q))
-			seen |= m[i].flags == RS_MAPPING_SHARED && m[i].end == ADDR(q + 2 * PAGE) ? 8 : 0;
+			seen |= m[i].flags == RS_MAPPING_SHARED && m[i].end == ADDR(q + 2 * PAGE)
+					? 8
+					: 0;
 		if (m[i].start <= ADDR(&n) && ADDR(&n) < m[i].end)
 			seen |= m[i].flags == RS_MAPPING_GROWS ? 16 : 0;
 		if (m[i].start <= ADDR(own_op) && ADDR(own_op) < m[i].end)
-			seen |= m[i].flags == RS_MAPPING_FILE && m[i].rights == (PROT_READ | PROT_EXEC) ? 32 : 0;
+			seen |= m[i].flags == RS_MAPPING_FILE &&
+						m[i].rights == (PROT_READ | PROT_EXEC)
+					? 32
+					: 0;
 		if (m[i].flags & RS_MAPPING_FIXED)
 			seen |= 64;
 	}
@@ -92,7 +102,7 @@ TEST(own_mappings)
 	EXPECT_EQ(rs_mappings(NULL, m, RS_MAPPINGS_MAX + 1), -EINVAL);
 }
 
-/* --- marks ---------------------------------------------------------------------------------------------- */
+/* --- marks ------------------------------------------------------------------------------------ */
 
 #define MARKS(p) (rs_page_entry(p, NULL) >> 52 & 15)
 
@@ -140,7 +150,8 @@ TEST(marks)
 	p = private_pages(4);
 	p[PAGE] = 1;
 	(void)*(volatile char *)(p + 2 * PAGE);
-	EXPECT_EQ(rs_page_protect(p, 4 * PAGE, RS_PAGE_READ | RS_PAGE_MARK(1) | RS_PAGE_TOUCHED), 0);
+	EXPECT_EQ(rs_page_protect(p, 4 * PAGE, RS_PAGE_READ | RS_PAGE_MARK(1) | RS_PAGE_TOUCHED),
+		  0);
 	EXPECT_EQ(rs_page_entry(p, NULL), 0);
 	EXPECT_EQ(MARKS(p + PAGE), 2);
 	EXPECT_EQ(MARKS(p + 2 * PAGE), 2);
@@ -188,7 +199,7 @@ TEST(calls_may_write)
 	EXPECT_ERRNO(read(fd[0], p, 1), EFAULT);
 }
 
-/* --- a page in the place of another ------------------------------------------------------------------------ */
+/* --- a page in the place of another ----------------------------------------------------------- */
 
 TEST(replaced_pages)
 {
@@ -221,11 +232,15 @@ TEST(replaced_pages)
 	EXPECT_EQ(own_op(RS_OP_REPLACE, q + 3 * PAGE, PAGE, RS_PAGE_WRITE, p + 2 * PAGE), 0);
 	EXPECT_EQ(p[2 * PAGE], 9);
 	/* only what is closed */
-	EXPECT_EQ(own_op(RS_OP_REPLACE, q + 4 * PAGE, PAGE, RS_PAGE_WRITE | RS_PAGE_CLOSED, p + 3 * PAGE), -EAGAIN);
+	EXPECT_EQ(own_op(RS_OP_REPLACE, q + 4 * PAGE, PAGE, RS_PAGE_WRITE | RS_PAGE_CLOSED,
+			 p + 3 * PAGE),
+		  -EAGAIN);
 	EXPECT_EQ(p[3 * PAGE], 1);
 	EXPECT_EQ(q[4 * PAGE], 2);
 	EXPECT_EQ(rs_page_protect(p + 3 * PAGE, PAGE, RS_PAGE_READ), 0);
-	EXPECT_EQ(own_op(RS_OP_REPLACE, q + 4 * PAGE, PAGE, RS_PAGE_WRITE | RS_PAGE_CLOSED, p + 3 * PAGE), 0);
+	EXPECT_EQ(own_op(RS_OP_REPLACE, q + 4 * PAGE, PAGE, RS_PAGE_WRITE | RS_PAGE_CLOSED,
+			 p + 3 * PAGE),
+		  0);
 	p[3 * PAGE]++;
 	EXPECT_EQ(p[3 * PAGE], 3);
 }
@@ -266,7 +281,10 @@ TEST(replacing_has_rules)
 		EXPECT_EQ(p[i * PAGE], 1);
 }
 
-/* A page that a child shares is not changed for it by what its parent puts there, or takes from there. */
+/*
+ * A page that a child shares is not changed for it by what its parent puts there, or takes from
+ * there.
+ */
 TEST(replaced_pages_over_fork)
 {
 	char *p = private_pages(4);
@@ -293,7 +311,7 @@ TEST(replaced_pages_over_fork)
 	EXPECT_EQ(p[3 * PAGE], 2);
 }
 
-/* --- children ------------------------------------------------------------------------------------------------ */
+/* --- children --------------------------------------------------------------------------------- */
 
 /* Everything this process has, at its place. */
 static __attribute__((noinline)) void give_all(long pid)
@@ -303,7 +321,9 @@ static __attribute__((noinline)) void give_all(long pid)
 
 	ASSERT_GE(n, 1);
 	for (long i = 0; i < n; i++)
-		ASSERT_EQ(child_op(pid, RS_OP_GIVE, (void *)m[i].start, m[i].end - m[i].start, 0, (void *)m[i].start), 0);
+		ASSERT_EQ(child_op(pid, RS_OP_GIVE, (void *)m[i].start, m[i].end - m[i].start, 0,
+				   (void *)m[i].start),
+			  0);
 }
 
 /* An unstarted child that has all of it runs @... when it is started. */
@@ -404,7 +424,9 @@ TEST(a_child_with_other_memory)
 	EXPECT_EQ(child_op(pid, RS_OP_GIVE, s, PAGE, 0, (char *)FAR + 3 * PAGE), 0);
 	EXPECT_EQ(child_op(pid, RS_OP_GIVE, f, PAGE, 0, (char *)FAR + 4 * PAGE), 0);
 	EXPECT_EQ(child_op(pid, RS_OP_UNMAP, p, PAGE, 0, NULL), 0);
-	EXPECT_EQ(child_op(pid, RS_OP_PROTECT, p + PAGE, PAGE, RS_PAGE_READ | RS_PAGE_MARK(0), NULL), 0);
+	EXPECT_EQ(
+		child_op(pid, RS_OP_PROTECT, p + PAGE, PAGE, RS_PAGE_READ | RS_PAGE_MARK(0), NULL),
+		0);
 	EXPECT_EQ(child_op(pid, RS_OP_PROTECT, p + 3 * PAGE, PAGE, RS_PAGE_NONE, NULL), 0);
 	/* none of it is to be seen here */
 	EXPECT_EQ(dies_by(touch_read, (char *)FAR), SIGSEGV);
@@ -447,7 +469,8 @@ TEST(giving_has_rules)
 	EXPECT_EQ(child_op(pid, RS_OP_MAP, NULL, PAGE, RW | PROT_EXEC, (char *)FAR), -EACCES);
 	EXPECT_EQ(child_op(pid, RS_OP_MAP, NULL, PAGE, RW, p), -EEXIST);
 	EXPECT_EQ(child_op(pid, RS_OP_PROTECT, p, 2 * PAGE, 0, NULL), -ENOMEM);
-	EXPECT_EQ(child_op(pid, RS_OP_REPLACE, p + PAGE, PAGE, RS_PAGE_WRITE, (char *)FAR), -ENOMEM);
+	EXPECT_EQ(child_op(pid, RS_OP_REPLACE, p + PAGE, PAGE, RS_PAGE_WRITE, (char *)FAR),
+		  -ENOMEM);
 	/* the vDSO has one address, and may not be changed */
 	n = rs_mappings(NULL, m, 200);
 	for (i = 0; i < n && !(m[i].flags & RS_MAPPING_FIXED); i++)
@@ -496,7 +519,8 @@ TEST(rights_over_unstarted_children_only)
 
 	NEEDS(RS_APP_PROCESSES);
 	EXPECT_EQ(rs_exofork(4), -EINVAL);
-	for (long *p = (long[]){ 0, 1, -1, getpid(), getppid(), 1l << 32, 30000, 99 }; *p != 99; p++) {
+	for (long *p = (long[]){ 0, 1, -1, getpid(), getppid(), 1l << 32, 30000, 99 }; *p != 99;
+	     p++) {
 		EXPECT_EQ(rs_child_run(*p), -ESRCH);
 		EXPECT_EQ(rs_child_gone(*p), -ESRCH);
 		EXPECT_EQ(rs_child_pages(*p, &op, 1), -ESRCH);
@@ -506,7 +530,8 @@ TEST(rights_over_unstarted_children_only)
 	EXPECT_EQ(rs_child_pages(unstarted, &op, 1), 1);
 	EXPECT_EQ(rs_app_call(RS_SYS_CHILD_STATUS, unstarted, 0, 0, 0), -EINVAL);
 	EXPECT_EQ(rs_app_call(RS_SYS_CHILD_STATUS, unstarted, 3, 0, 0), -EINVAL);
-	EXPECT_EQ(rs_app_call(RS_SYS_CHILD_STATUS, unstarted | 1l << 32, RS_CHILD_GONE, 0, 0), -ESRCH);
+	EXPECT_EQ(rs_app_call(RS_SYS_CHILD_STATUS, unstarted | 1l << 32, RS_CHILD_GONE, 0, 0),
+		  -ESRCH);
 	/* nobody else's: not a child's, which is a grandparent's and a stranger's case as well */
 	child = CHILD({
 		EXPECT_EQ(rs_child_run(unstarted), -ESRCH);
@@ -597,7 +622,10 @@ __attribute__((constructor)) static void gone(int argc, char **argv)
 		_exit(0);
 }
 
-/* Whoever ends or executes a program takes its unstarted children along: they end with it, and their numbers are free. */
+/*
+ * Whoever ends or executes a program takes its unstarted children along: they end with it, and
+ * their numbers are free.
+ */
 TEST(makers_that_go)
 {
 	struct { _Atomic long pid[3]; } *s = (void *)shared_pages(1);
@@ -627,7 +655,10 @@ TEST(makers_that_go)
 	}
 }
 
-/* Each sees what its maker had when it was made, whoever starts first, and nobody what another writes. */
+/*
+ * Each sees what its maker had when it was made, whoever starts first, and nobody what another
+ * writes.
+ */
 TEST(many_children_at_once)
 {
 	static int values[16];
@@ -660,36 +691,59 @@ TEST(many_children_at_once)
 	}
 }
 
-/* --- hostile arguments ------------------------------------------------------------------------------------------ */
+/* --- hostile arguments ------------------------------------------------------------------------ */
 
 TEST_FOR(random_child_calls, 200)
 {
 	NEEDS(RS_APP_PROCESSES);
-	for (int round = 0; round < 8; round++) {
+	for (int round = 0; round < 6; round++) {
 		int status;
 		pid_t pid = SYS(fork());
 
 		if (!pid) {
 			char *p = shared_pages(16), *q = private_pages(16);
 			unsigned int seed = round * 91 + 3;
-			const uint64_t value[] = { 0, RS_PAGE_READ | RS_PAGE_CALLS, PAGE, 3 * PAGE, -1ul, -PAGE, FAR, (1ul << 47) - PAGE, ADDR(p), ADDR(q),
-						   ADDR(p) + 5 * PAGE, ADDR(q) + 3 * PAGE, 2, 3, RS_PAGE_WRITE | RS_PAGE_MARK(1), 64 * PAGE };
+			const uint64_t value[] = { 0,
+						   RS_PAGE_READ | RS_PAGE_CALLS,
+						   PAGE,
+						   3 * PAGE,
+						   -1ul,
+						   -PAGE,
+						   FAR,
+						   (1ul << 47) - PAGE,
+						   ADDR(p),
+						   ADDR(q),
+						   ADDR(p) + 5 * PAGE,
+						   ADDR(q) + 3 * PAGE,
+						   2,
+						   3,
+						   RS_PAGE_WRITE | RS_PAGE_MARK(2),
+						   64 * PAGE };
 			long child = -1;
 
-			for (int i = 0; i < 3000; i++) {
+			for (int i = 0; i < 2000; i++) {
 				struct rs_page_op op;
 				uint64_t a[4];
 
 				for (int k = 0; k < 4; k++)
 					a[k] = value[(seed = seed * 1103515245 + 12345) >> 16 & 15];
-				op = (struct rs_page_op){ .op = seed >> 20 & 7, .addr = a[0], .len = a[1], .arg = a[2], .to = a[3] };
+				op = (struct rs_page_op){ .op = seed >> 20 & 7,
+							  .addr = a[0],
+							  .len = a[1],
+							  .arg = a[2],
+							  .to = a[3] };
 				switch (seed >> 24 & 7) {
-				case 0: rs_app_call(RS_SYS_CHILD_STATUS, a[0], a[1], a[2], a[3]); break;
+				case 0:
+					rs_app_call(RS_SYS_CHILD_STATUS, a[0], a[1], a[2], a[3]);
+					break;
 				case 1: rs_app_call(RS_SYS_MAPPINGS, a[0], a[1], a[2], a[3]); break;
-				case 2: rs_app_call(RS_SYS_CHILD_PAGES, child, a[1], a[2], a[3]); break;
+				case 2:
+					rs_app_call(RS_SYS_CHILD_PAGES, child, a[1], a[2], a[3]);
+					break;
 				case 3:
 					if (child > 0 && i % 16 == 0)
-						rs_app_call(RS_SYS_CHILD_STATUS, child, 1 + (i / 16 & 1), 0, 0);
+						rs_app_call(RS_SYS_CHILD_STATUS, child,
+							    i % 128 ? RS_CHILD_GONE : RS_CHILD_RUN, 0, 0);
 					if (i % 4 == 0 || child < 0)
 						child = rs_exofork(0);
 					if (!child)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * user_fork_test.c - rs_user_fork(): a fork by the program itself, held against what fork(2) promises
+ * user_fork_test.c - rs_user_fork(): a fork by the program itself, held against what fork(2)
+ * promises
  */
 #include <pthread.h>
 #include <sys/time.h>
@@ -40,7 +41,8 @@ TEST(user_fork_copies_what_is_private)
 	(void)*(volatile char *)private;
 	pid = USER_CHILD({
 		EXPECT_EQ(getppid(), maker);
-		EXPECT(MARKED(p) && MARKED(p + PAGE) && !MARKED(p + 2 * PAGE) && MARKED(private) && !MARKED(s) && !MARKED(only));
+		EXPECT(MARKED(p) && MARKED(p + PAGE) && !MARKED(p + 2 * PAGE) && MARKED(private) &&
+		       !MARKED(s) && !MARKED(only));
 		p[0] = p[2 * PAGE] = local[0] = heap[0] = 2;
 		EXPECT(!MARKED(p) && MARKED(p + PAGE));
 		data[0] = bss[PAGE / 4] = 2;
@@ -53,7 +55,8 @@ TEST(user_fork_copies_what_is_private)
 		EXPECT_EQ(local[0] + local[2 * PAGE] + heap[0], 5);
 		EXPECT_EQ(data[0] + data[1] + bss[0] + bss[PAGE / 4], 6);
 		EXPECT_EQ(s[0] + s[PAGE], 7);
-		EXPECT(!memcmp(shared, "IN THE FILE", 11) && !memcmp(private, "on ", 3) && !memcmp(only, "IN ", 3));
+		EXPECT(!memcmp(shared, "IN THE FILE", 11) && !memcmp(private, "on ", 3) &&
+		       !memcmp(only, "IN ", 3));
 	});
 	gate_wait(g[0]);
 	EXPECT_EQ(p[0] + p[PAGE] + p[2 * PAGE] + p[3 * PAGE], 2);
@@ -73,7 +76,10 @@ TEST(user_fork_copies_what_is_private)
 	EXPECT_EQ(getpid(), maker);
 }
 
-/* 1,000 writes by each of the two, at random, against a model of what each must see; over several generations. */
+/*
+ * 1,000 writes by each of the two, at random, against a model of what each must see; over several
+ * generations.
+ */
 #define MODEL	64u	/* pages */
 
 static unsigned int seed;
@@ -92,7 +98,8 @@ static void write_at_random(char *p, unsigned char *model, int n)
 		model[page] = (unsigned char)rnd(256);
 		p[page * PAGE + page] = (char)model[page];
 		p[page * PAGE + PAGE - 1] = (char)model[page];
-		if ((unsigned char)p[old * PAGE + old] != model[old] || (unsigned char)p[old * PAGE + PAGE - 1] != model[old]) {
+		if ((unsigned char)p[old * PAGE + old] != model[old] ||
+		    (unsigned char)p[old * PAGE + PAGE - 1] != model[old]) {
 			FAIL("page %u", old);
 			return;
 		}
@@ -102,7 +109,8 @@ static void write_at_random(char *p, unsigned char *model, int n)
 static void check_model(const char *p, const unsigned char *model)
 {
 	for (unsigned int i = 0; i < MODEL; i++)
-		if ((unsigned char)p[i * PAGE + i] != model[i] || (unsigned char)p[i * PAGE + PAGE - 1] != model[i])
+		if ((unsigned char)p[i * PAGE + i] != model[i] ||
+		    (unsigned char)p[i * PAGE + PAGE - 1] != model[i])
 			FAIL("page %u", i);
 }
 
@@ -194,7 +202,8 @@ static int own_handler(struct rs_trap_frame *f)
 	if ((volatile char *)(f->addr & -PAGE) != closed)
 		return RS_TRAP_SIGNAL;
 	own_faults++;
-	return rs_page_protect((void *)closed, PAGE, RS_PAGE_WRITE) ? RS_TRAP_SIGNAL : RS_TRAP_RESUME;
+	return rs_page_protect((void *)closed, PAGE, RS_PAGE_WRITE) ? RS_TRAP_SIGNAL
+								    : RS_TRAP_RESUME;
 }
 
 /* The program's own handler goes on to get what is its own, whether it came before or after. */
@@ -411,8 +420,9 @@ TEST(user_fork_leaves_out)
 }
 
 /*
- * The n-th allocation of the guest kernel fails, for each n: the fork says so, and nothing has changed, or it succeeds; or
- * it is that of a copy which has nowhere to go, and then only the process that needed it dies.
+ * The n-th allocation of the guest kernel fails, for each n: the fork says so, and nothing has
+ * changed, or it succeeds; or it is that of a copy which has nowhere to go, and then only the
+ * process that needed it dies.
  */
 TEST_FOR(user_fork_without_memory, 200)
 {
@@ -441,10 +451,12 @@ TEST_FOR(user_fork_without_memory, 200)
 				}
 				_exit(0);
 			}
-			if (pid > 0 && waitpid(pid, &status, 0) == pid && status && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
+			if (pid > 0 && waitpid(pid, &status, 0) == pid && status &&
+			    !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
 				_exit(8);
 			counted = syscall(RS_SYS_INJECT, 0);
-			if (pid < 0 && (pid != -ENOMEM || waitpid(-1, NULL, WNOHANG) != -1 || errno != ECHILD))
+			if (pid < 0 &&
+			    (pid != -ENOMEM || waitpid(-1, NULL, WNOHANG) != -1 || errno != ECHILD))
 				_exit(7);
 			for (int i = 0; i < 40; i++)
 				if (p[i * PAGE] != (i % 3 ? 0 : i) || !(p[i * PAGE] = 2))

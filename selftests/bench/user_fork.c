@@ -2,8 +2,9 @@
 /*
  * user_fork.c - the ledger's fork that a program makes itself of page calls, beside fork(2)
  *
- * A process that has written a MiB, once more before each fork, so that neither side finds pages that are still shared: the fork, the end of
- * the child, and the wait for it. The library's child writes to its stack at least; so does the other, in returning from fork().
+ * A process that has written a MiB, once more before each fork, so that neither side finds pages
+ * that are still shared: the fork, the end of the child, and the wait for it. The library's child
+ * writes to its stack at least; so does the other, in returning from fork().
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,7 +38,8 @@ static void batch_user_fork(struct sample *s, unsigned int mib)
 	long pid;
 
 	if (!memory) {
-		char *p = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		char *p = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			       -1, 0);
 
 		if (p == MAP_FAILED)
 			die("mmap");

@@ -908,7 +908,7 @@ static void op_fork(void)
 		host_writes_now();
 }
 
-/* --- children made by hand ----------------------------------------------------------------------- */
+/* --- children made by hand -------------------------------------------------------------------- */
 
 static void op_exofork(void)
 {

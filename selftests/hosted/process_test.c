@@ -622,7 +622,7 @@ static void t_clone_arguments(void)
 	EQ(status, EXIT(7));
 }
 
-/* --- children made by hand ---------------------------------------------------------------------- */
+/* --- children made by hand -------------------------------------------------------------------- */
 
 static long exofork(u64 flags, program fn, u64 arg)
 {

@@ -4,25 +4,29 @@
  *
  * The child is made without memory, and then, while it does not run:
  *
- *	1. The program's own pages are looked through in its page tables. A private page that may be written is
- *	   closed and marked; calls may still write it (RS_PAGE_CALLS), which copies it, opens it and takes the
- *	   mark. Pages that are marked already, from an earlier fork, stay so.
- *	2. Each mapping is given to the child with its pages, and with what was taken from them and their marks.
- *	3. The trap stack is not closed: a trap could not be told of there. The child gets copies of its pages.
+ *	1. The program's own pages are looked through in its page tables. A private page that may be
+ *	   written is closed and marked; calls may still write it (RS_PAGE_CALLS), which copies it, opens
+ *	   it and takes the mark. Pages that are marked already, from an earlier fork, stay so.
+ *	2. Each mapping is given to the child with its pages, with what was taken from them, and with
+ *	   their marks.
+ *	3. The trap stack is not closed: a trap could not be told of there. The child gets copies of its
+ *	   pages.
  *	4. The child starts.
  *
- * From the moment a page is closed until the child has it, the program may well write to it: its stack, the variables
- * of what runs here. Then it is copied, open and without a mark when it is given, and the guest kernel's own
- * copy-on-write keeps it private to each. So closing is about who copies, never about who sees what; it is why none of
- * this has to be done in one step.
+ * From the moment a page is closed until the child has it, the program may well write to it: its
+ * stack, the variables of what runs here. Then it is copied, open and without a mark when it is
+ * given, and the guest kernel's own copy-on-write keeps it private to each. So closing is about who
+ * copies, never about who sees what; it is why none of this has to be done in one step.
  *
- * A write to a marked page traps. The handler copies the page into one on its own trap stack and puts that in its
- * place, in one operation, if the page is closed still (RS_PAGE_CLOSED): a signal handler, another thread or a call may have copied it since,
- * and have written to the copy. While it is closed nobody writes to it, so the copy is whole.
+ * A write to a marked page traps. The handler copies the page into one on its own trap stack and
+ * puts that in its place, in one operation, if the page is closed still (RS_PAGE_CLOSED): a signal
+ * handler, another thread or a call may have copied it since, and have written to the copy. While
+ * it is closed nobody writes to it, so the copy is whole.
  *
- * The child's registers are those of rs_exofork(), its stack is that of the moment it is given, when the program is deep
- * in fill(). So what the child does from there to its return may use nothing of rs_user_fork()'s frame that the parent
- * changes meanwhile: fill() is a function of its own, and the saved mask is not written again.
+ * The child's registers are those of rs_exofork(), its stack is that of the moment it is given,
+ * when the program is deep in fill(). So what the child does from there to its return may use
+ * nothing of rs_user_fork()'s frame that the parent changes meanwhile: fill() is a function of its
+ * own, and the saved mask is not written again.
  */
 #include <signal.h>
 #include <string.h>
@@ -57,7 +61,7 @@ long rs_mappings(const void *addr, struct rs_mapping *maps, size_t n)
 	return rs_app_call(RS_SYS_MAPPINGS, (long)addr, (long)maps, (long)n, 0);
 }
 
-/* --- operations in batches ---------------------------------------------------------------------------- */
+/* --- operations in batches -------------------------------------------------------------------- */
 
 /* @pid 0: on the own memory */
 struct batch {
@@ -79,13 +83,16 @@ static long batch_end(struct batch *b)
 	return done == n ? 0 : done < 0 ? done : b->op[done].result;
 }
 
-static long batch_add(struct batch *b, unsigned int op, uint64_t addr, uint64_t end, uint64_t arg, uint64_t to)
+static long batch_add(struct batch *b, unsigned int op, uint64_t addr, uint64_t end, uint64_t arg,
+		      uint64_t to)
 {
-	b->op[b->n++] = (struct rs_page_op){ .op = op, .addr = addr, .len = end - addr, .arg = arg, .to = to };
+	b->op[b->n++] = (struct rs_page_op){
+		.op = op, .addr = addr, .len = end - addr, .arg = arg, .to = to
+	};
 	return b->n == OPS ? batch_end(b) : 0;
 }
 
-/* --- the own memory ------------------------------------------------------------------------------------ */
+/* --- the own memory --------------------------------------------------------------------------- */
 
 static int is_trap_stack(uint64_t va)
 {
@@ -93,8 +100,9 @@ static int is_trap_stack(uint64_t va)
 }
 
 /*
- * The entry of the page at @va as it is now, present or not (0: the page is untouched), and in *@next the next page, or
- * the next address that may have one when there is no table for this. A large page is 512 that are alike.
+ * The entry of the page at @va as it is now, present or not (0: the page is untouched), and in
+ * *@next the next page, or the next address that may have one when there is no table for this. A
+ * large page is 512 that are alike.
  */
 static uint64_t entry_at(uint64_t va, uint64_t *next)
 {
@@ -126,7 +134,9 @@ static long words_close(uint64_t va, uint64_t e)
 static long words_open(uint64_t va, uint64_t e)
 {
 	(void)va;
-	return (e & (COW | RS_PTE_NO_WRITE)) == (COW | RS_PTE_NO_WRITE) ? (long)(RS_PAGE_WRITE | OTHER_MARKS(e)) : -1;
+	return (e & (COW | RS_PTE_NO_WRITE)) == (COW | RS_PTE_NO_WRITE)
+		       ? (long)(RS_PAGE_WRITE | OTHER_MARKS(e))
+		       : -1;
 }
 
 /* Does @words to the pages of @m, in runs of those that are alike. */
@@ -140,7 +150,8 @@ static long protect_runs(struct batch *b, const struct rs_mapping *m, words_fn w
 		if (w == now)
 			continue;
 		if (now != -1)
-			err = batch_add(b, RS_OP_PROTECT, from, va, (uint64_t)now | RS_PAGE_TOUCHED, 0);
+			err = batch_add(b, RS_OP_PROTECT, from, va, (uint64_t)now | RS_PAGE_TOUCHED,
+					0);
 		now = w;
 		from = va;
 	}
@@ -152,10 +163,11 @@ static long protect_runs(struct batch *b, const struct rs_mapping *m, words_fn w
 static int is_copied(const struct rs_mapping *m)
 {
 	return m->rights & 2 /* PROT_WRITE */ &&
-	       !(m->flags & (RS_MAPPING_SHARED | RS_MAPPING_FIXED | RS_MAPPING_NOT_FORKED | RS_MAPPING_WIPED));
+	       !(m->flags &
+		 (RS_MAPPING_SHARED | RS_MAPPING_FIXED | RS_MAPPING_NOT_FORKED | RS_MAPPING_WIPED));
 }
 
-/* --- for each mapping ----------------------------------------------------------------------------------- */
+/* --- for each mapping ------------------------------------------------------------------------- */
 
 typedef long (*mapping_fn)(struct batch *b, const struct rs_mapping *m);
 
@@ -171,7 +183,9 @@ static long open_mapping(struct batch *b, const struct rs_mapping *m)
 
 static long give_mapping(struct batch *b, const struct rs_mapping *m)
 {
-	return m->flags & RS_MAPPING_NOT_FORKED ? 0 : batch_add(b, RS_OP_GIVE, m->start, m->end, 0, m->start);
+	return m->flags & RS_MAPPING_NOT_FORKED
+		       ? 0
+		       : batch_add(b, RS_OP_GIVE, m->start, m->end, 0, m->start);
 }
 
 static long for_each_mapping(long pid, mapping_fn fn)
@@ -194,16 +208,19 @@ static long for_each_mapping(long pid, mapping_fn fn)
 	}
 }
 
-/* --- copies ---------------------------------------------------------------------------------------------- */
+/* --- copies ----------------------------------------------------------------------------------- */
 
 /*
- * A copy of the own page at @va in its place: in the child's memory, or the own. The copy is made on the stack this
- * runs on, and its page is gone from there afterwards, as if it had never been touched.
+ * A copy of the own page at @va in its place: in the child's memory, or the own. The copy is made
+ * on the stack this runs on, and its page is gone from there afterwards, as if it had never been
+ * touched.
  */
 static __attribute__((noinline)) long put_copy(long pid, uint64_t va, uint64_t arg)
 {
 	char copy[PAGE] __attribute__((aligned(4096)));
-	struct rs_page_op op = { .op = RS_OP_REPLACE, .addr = (uint64_t)copy, .len = PAGE, .arg = arg, .to = va };
+	struct rs_page_op op = {
+		.op = RS_OP_REPLACE, .addr = (uint64_t)copy, .len = PAGE, .arg = arg, .to = va
+	};
 	long done;
 
 	memcpy(copy, (const void *)va, PAGE);
@@ -233,7 +250,10 @@ static int on_fault(struct rs_trap_frame *f)
 	if ((e & (COW | RS_PTE_NO_WRITE)) != (COW | RS_PTE_NO_WRITE))
 		return rs_app_fault_next(f);
 	err = put_copy(0, va, RS_PAGE_WRITE | RS_PAGE_CLOSED | OTHER_MARKS(e));
-	/* Without memory for all that, the guest kernel may still have a page for the copy; or says what is missing. */
+	/*
+	 * Without memory for all that, the guest kernel may still have a page for the copy; or says
+	 * what is missing.
+	 */
 	if (err == -ENOMEM)
 		err = rs_page_protect((void *)va, PAGE, RS_PAGE_WRITE | OTHER_MARKS(e));
 	return !err || err == -EAGAIN ? RS_TRAP_RESUME : rs_app_fault_next(f);
@@ -250,7 +270,7 @@ static long copy_trap_stack(long pid)
 	return err;
 }
 
-/* --- fork ------------------------------------------------------------------------------------------------- */
+/* --- fork ------------------------------------------------------------------------------------- */
 
 /* The child has all of it and runs: its number; or it has never been: -errno */
 static __attribute__((noinline)) long fill(long pid)
@@ -273,7 +293,8 @@ static __attribute__((noinline)) long prepare(void)
 {
 	long err = 0;
 
-	if ((rs_app_features() & (RS_APP_UPCALL | RS_APP_PAGES | RS_APP_PAGE_TABLES | RS_APP_PROCESSES)) !=
+	if ((rs_app_features() &
+	     (RS_APP_UPCALL | RS_APP_PAGES | RS_APP_PAGE_TABLES | RS_APP_PROCESSES)) !=
 	    (RS_APP_UPCALL | RS_APP_PAGES | RS_APP_PAGE_TABLES | RS_APP_PROCESSES))
 		return -ENOSYS;
 	if (!rs_app_stack.size)
@@ -308,5 +329,6 @@ long rs_user_fork(void)
 
 int rs_user_fork_end(void)
 {
-	return rs_app_features() & RS_APP_PROCESSES ? (int)for_each_mapping(0, open_mapping) : -ENOSYS;
+	return rs_app_features() & RS_APP_PROCESSES ? (int)for_each_mapping(0, open_mapping)
+						    : -ENOSYS;
 }

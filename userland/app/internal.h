@@ -17,8 +17,8 @@ struct rs_app_stack {
 extern HIDDEN __thread struct rs_app_stack rs_app_stack __attribute__((tls_model("initial-exec")));
 
 /**
- * rs_app_fault_first() - page faults go to @fn before the program's own handler, which keeps what it has
- * and may change it; @fn may use all registers. 0 or -errno; once for a process
+ * rs_app_fault_first() - page faults go to @fn before the program's own handler, which keeps what
+ * it has and may change it; @fn may use all registers. 0 or -errno; once for a process
  */
 HIDDEN int rs_app_fault_first(rs_trap_fn fn);
 /** rs_app_fault_next() - what the program makes of a page fault, for @fn above */

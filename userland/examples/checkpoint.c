@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: MIT
 /*
- * checkpoint.c - a large heap is written to a file as it is at one moment, while the program goes on changing it
+ * checkpoint.c - a large heap is written to a file as it is at one moment, while the program goes
+ * on changing it
  *
- * A checkpoint stops the program only to find out what has changed since the last one: it reads and clears the dirty bits of the
- * heap, and closes the pages that have one. A clean page costs next to nothing, and none is copied. Then the program goes on, and a
- * thread writes the closed pages to the file, each at its place, and opens them. When the program writes to one that is still closed, it
- * traps; the page is then written by the handler, before the program changes it. (Li, Naughton, Plank, "Real-time, concurrent
- * checkpoint for parallel programs", 1990; dirty bits make it incremental.)
+ * A checkpoint stops the program only to find out what has changed since the last one: it reads and
+ * clears the dirty bits of the heap, and closes the pages that have one. A clean page costs next to
+ * nothing, and none is copied. Then the program goes on, and a thread writes the closed pages to
+ * the file, each at its place, and opens them. When the program writes to one that is still closed,
+ * it traps; the page is then written by the handler, before the program changes it. (Li, Naughton,
+ * Plank, "Real-time, concurrent checkpoint for parallel programs", 1990; dirty bits make it
+ * incremental.)
  *
- * In the ring the dirty bits are the CPU's (rs_page_dirty()). Elsewhere all pages are closed by mprotect() at each checkpoint, and a signal
- * says which have been written.
+ * In the ring the dirty bits are the CPU's (rs_page_dirty()). Elsewhere all pages are closed by
+ * mprotect() at each checkpoint, and a signal says which have been written.
  *
- * The program counts the words of a file in a hash table that is spread over the heap, again and again. At the end, the file must be what the
- * heap was after that many words: another heap, counted up to there, is compared with it byte for byte.
+ * The program counts the words of a file in a hash table that is spread over the heap, again and
+ * again. At the end, the file must be what the heap was after that many words: another heap,
+ * counted up to there, is compared with it byte for byte.
  *
  * usage: checkpoint FILE IMAGE MIB CHECKPOINTS [LIMIT]
+ *
  * LIMIT: ticks of the time-stamp counter that a checkpoint may stop the program for, for each 100 MiB
  */
 #include <fcntl.h>
@@ -44,14 +49,17 @@ static uint8_t *changed;	/* outside the ring: written since the last checkpoint 
 static _Atomic unsigned long left, by_thread, by_trap;
 static uint64_t longest, dirty_total;
 
-/* --- writing pages ------------------------------------------------------------------------------------------------ */
+/* --- writing pages ---------------------------------------------------------------------------- */
 
 /* Who has made the page BUSY writes it; then it is open. */
 static void save(size_t i)
 {
 	if (pwrite(image, heap + i * PAGE, PAGE, (off_t)(i * PAGE)) != (ssize_t)PAGE)
 		fail("the image");
-	/* Outside the ring a page that has been saved is closed still: its next write has to be noticed. */
+	/*
+	 * Outside the ring a page that has been saved is closed still: its next write has to be
+	 * noticed.
+	 */
 	if (in_ring())
 		set_rights(heap + i * PAGE, PAGE, RS_PAGE_WRITE);
 	atomic_store(&state[i], OPEN);
@@ -83,7 +91,8 @@ static void *writer(void *arg)
 	for (size_t i = 0; i < pages && left; i++) {
 		uint8_t closed = CLOSED;
 
-		if (atomic_load(&state[i]) == CLOSED && atomic_compare_exchange_strong(&state[i], &closed, BUSY)) {
+		if (atomic_load(&state[i]) == CLOSED &&
+		    atomic_compare_exchange_strong(&state[i], &closed, BUSY)) {
 			save(i);
 			by_thread++;
 		}
@@ -91,7 +100,7 @@ static void *writer(void *arg)
 	return arg;
 }
 
-/* --- the moment ----------------------------------------------------------------------------------------------------- */
+/* --- the moment ------------------------------------------------------------------------------- */
 
 static void close_run(size_t from, size_t to)
 {
@@ -154,7 +163,7 @@ static pthread_t checkpoint(uint64_t *bits)
 	return thread;
 }
 
-/* --- the program ----------------------------------------------------------------------------------------------------- */
+/* --- the program ------------------------------------------------------------------------------ */
 
 static char **words;
 static size_t nwords;
@@ -168,7 +177,8 @@ static void count_next(char *base)
 
 	for (const char *c = word; *c; c++)
 		h = (h ^ (unsigned char)*c) * 1099511628211u;
-	for (s = &slots[h % n]; s->count && strcmp(s->word, word); s = s + 1 < slots + n ? s + 1 : slots)
+	for (s = &slots[h % n]; s->count && strcmp(s->word, word);
+	     s = s + 1 < slots + n ? s + 1 : slots)
 		;
 	if (!s->count)
 		strcpy(s->word, word);
@@ -208,7 +218,8 @@ static int image_is_right(void)
 	while (*(uint64_t *)other < done)
 		count_next(other);
 	for (size_t at = 0; at < pages * PAGE; at += MIB)
-		same &= pread(image, buf, MIB, (off_t)at) == (ssize_t)MIB && !memcmp(buf, other + at, MIB);
+		same &= pread(image, buf, MIB, (off_t)at) == (ssize_t)MIB &&
+			!memcmp(buf, other + at, MIB);
 	printf("checkpoint: the image is of word %lu of %lu\n", done, *words_done);
 	return same;
 }
@@ -257,7 +268,8 @@ int main(int argc, char **argv)
 	right = image_is_right();
 	longest = longest * 100 * MIB / (pages * PAGE);
 	printf("checkpoint: by %s\n", which_way());
-	printf("checkpoint: %d of %zu MiB with %lu pages to write, %lu by the thread, %lu by traps; stopped for %lu ticks per 100 MiB\n",
+	printf("checkpoint: %d of %zu MiB with %lu pages to write, %lu by the thread, %lu by traps; "
+	       "stopped for %lu ticks per 100 MiB\n",
 	       checkpoints, pages * PAGE / MIB, dirty_total, by_thread, by_trap, longest);
 	pread(image, &dirty_total, sizeof(dirty_total), 0);
 	if (!right || dirty_total != before) {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * faults.h - page faults and rights of pages for the examples: the ring's where there is one, Linux's otherwise
+ * faults.h - page faults and rights of pages for the examples: the ring's where there is one,
+ * Linux's otherwise
  *
- * In the ring a fault is a call of the handler (rs_trap_handle()), and rights are those of single pages (rs_page_protect()). Outside, a fault is
- * SIGSEGV and rights are mprotect()'s. What a handler may do is what a handler of SIGSEGV may do.
+ * In the ring a fault is a call of the handler (rs_trap_handle()), and rights are those of single
+ * pages (rs_page_protect()). Outside, a fault is SIGSEGV and rights are mprotect()'s. What a
+ * handler may do is what a handler of SIGSEGV may do.
  */
 #ifndef EXAMPLES_FAULTS_H
 #define EXAMPLES_FAULTS_H
@@ -31,7 +33,8 @@ static inline void fail(const char *what)
 
 static inline int in_ring(void)
 {
-	return (rs_app_features() & (RS_APP_UPCALL | RS_APP_PAGES)) == (RS_APP_UPCALL | RS_APP_PAGES);
+	return (rs_app_features() & (RS_APP_UPCALL | RS_APP_PAGES)) ==
+	       (RS_APP_UPCALL | RS_APP_PAGES);
 }
 
 static inline const char *which_way(void)
@@ -50,7 +53,9 @@ static inline void set_rights(void *page, size_t len, unsigned int rights)
 
 static inline int faults_ring(struct rs_trap_frame *f)
 {
-	return faults_handler((char *)(f->addr & -PAGE), f->cause == RS_CAUSE_WRITE) ? RS_TRAP_RESUME : RS_TRAP_SIGNAL;
+	return faults_handler((char *)(f->addr & -PAGE), f->cause == RS_CAUSE_WRITE)
+		       ? RS_TRAP_RESUME
+		       : RS_TRAP_SIGNAL;
 }
 
 static inline void faults_linux(int sig, siginfo_t *info, void *context)
@@ -61,26 +66,31 @@ static inline void faults_linux(int sig, siginfo_t *info, void *context)
 		signal(sig, SIG_DFL);	/* and again */
 }
 
-/* Faults of the calling thread go to @fn; @stack: bytes that it needs. Once more for each other thread that shall have them. */
+/*
+ * Faults of the calling thread go to @fn; @stack: bytes that it needs. Once more for each other
+ * thread that shall have them.
+ */
 static inline void take_faults(int (*fn)(char *page, int write), size_t stack)
 {
 	struct sigaction sa = { .sa_sigaction = faults_linux, .sa_flags = SA_SIGINFO };
 
 	faults_handler = fn;
-	if (in_ring() ? rs_trap_stack_alloc(stack) || rs_trap_handle(14, faults_ring, 0) : sigaction(SIGSEGV, &sa, NULL))
+	if (in_ring() ? rs_trap_stack_alloc(stack) || rs_trap_handle(14, faults_ring, 0)
+		      : sigaction(SIGSEGV, &sa, NULL))
 		fail("taking page faults");
 }
 
 static inline void *memory(size_t len)
 {
-	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		fail("mmap");
 	return p;
 }
 
-/* --- the input: words of a file ------------------------------------------------------------------------------- */
+/* --- the input: words of a file --------------------------------------------------------------- */
 
 /* The whole file, with a NUL behind it; *@size may be NULL. */
 static inline char *read_file(const char *path, size_t *size)
@@ -107,7 +117,10 @@ static inline int is_letter(char c)
 	return (c | 32) >= 'a' ? (c | 32) <= 'z' : c >= '0' && c <= '9';
 }
 
-/* The next word of letters and digits at or behind *@at, NUL-terminated in place; NULL at the end of the text. */
+/*
+ * The next word of letters and digits at or behind *@at, NUL-terminated in place; NULL at the end
+ * of the text.
+ */
 static inline const char *next_word(char **at)
 {
 	char *p = *at, *word;

@@ -2,27 +2,34 @@
 /*
  * generations.c - a generational collector whose write barrier is the dirty bit
  *
- * New objects are made in a nursery. When that is full, what is alive moves to the old space, and the nursery is empty again. Alive is what
- * the roots lead to, or an old object: and an old object can only have come to lead into the nursery if its page has been written since the
- * last collection. The CPU has noted that in the page's dirty bit, so storing a pointer costs the program nothing; a collection asks for the
- * dirty pages of the old space, clears the bits, and looks at the objects on those pages only. (Appel and Li, "Virtual memory primitives for
- * user programs", 1991, section 3.)
+ * New objects are made in a nursery. When that is full, what is alive moves to the old space, and
+ * the nursery is empty again. Alive is what the roots lead to, or an old object: and an old object
+ * can only have come to lead into the nursery if its page has been written since the last
+ * collection. The CPU has noted that in the page's dirty bit, so storing a pointer costs the
+ * program nothing; a collection asks for the dirty pages of the old space, clears the bits, and
+ * looks at the objects on those pages only. (Appel and Li, "Virtual memory primitives for user
+ * programs", 1991, section 3.)
  *
- * In the ring that is one call, rs_page_dirty(). Elsewhere the old space is made read-only after each collection, and the first write
- * to a page is a signal that notes the page.
+ * In the ring that is one call, rs_page_dirty(). Elsewhere the old space is made read-only after
+ * each collection, and the first write to a page is a signal that notes the page.
  *
- * The program: an index of the words of a file. For each word there is a list of the places where it occurs, built as the file is
- * read, so that old words are made to lead to new places all the time. At the end it is compared with a plain count.
+ * The program: an index of the words of a file. For each word there is a list of the places where
+ * it occurs, built as the file is read, so that old words are made to lead to new places all the
+ * time. At the end it is compared with a plain count.
  *
  * usage: generations FILE
  */
 #include "faults.h"
 
-/* One size for all objects, so that a page can be looked at from its first byte on. @link: pointers, to be followed. */
+/*
+ * One size for all objects, so that a page can be looked at from its first byte on. @link:
+ * pointers, to be followed. @value: of a word, its occurrences; of a place, its number; of what has
+ * moved out of the nursery, where to, and MOVED.
+ */
 struct cell {
 	struct cell *link[2];
 	const char *word;
-	uint64_t value;		/* of a word: its occurrences; of a place: its number. In the nursery, if moved: where to, | MOVED */
+	uint64_t value;
 };
 
 #define MOVED	(1ul << 63)
@@ -45,7 +52,7 @@ static int note_write(char *page, int write)
 	return 1;
 }
 
-/* --- collection ------------------------------------------------------------------------------------------------- */
+/* --- collection ------------------------------------------------------------------------------- */
 
 /* Where the object is from now on; NULL and what is old already stay. */
 static struct cell *move(struct cell *c)
@@ -83,7 +90,9 @@ static void look_at_page(char *page)
 			c->link[i] = move(c->link[i]);
 }
 
-/* The pages of the old space up to @end that have been written since the last time, to written[]. */
+/*
+ * The pages of the old space up to @end that have been written since the last time, to written[].
+ */
 static void dirty_pages(char *end)
 {
 	static uint64_t bits[OLD / PAGE / 64];
@@ -128,7 +137,7 @@ static struct cell *new_cell(void)
 	return nursery_next++;
 }
 
-/* --- the program ------------------------------------------------------------------------------------------------ */
+/* --- the program ------------------------------------------------------------------------------ */
 
 static struct cell **bucket(const char *word)
 {
@@ -148,7 +157,10 @@ static struct cell *find(const char *word)
 	return c;
 }
 
-/* A new cell may be a collection, after which pointers to others are out of date: so it comes first, and once. */
+/*
+ * A new cell may be a collection, after which pointers to others are out of date: so it comes
+ * first, and once.
+ */
 static void add(const char *word, uint64_t number)
 {
 	struct cell *c, *place;
@@ -177,7 +189,8 @@ static int check(char *text, unsigned long words)
 		for (struct cell *c = ((struct cell **)old)[i]; c; c = c->link[0]) {
 			uint64_t places = 0, last = ~0ul;
 
-			for (struct cell *p = c->link[1]; p; last = p->value, p = p->link[0], places++)
+			for (struct cell *p = c->link[1]; p;
+			     last = p->value, p = p->link[0], places++)
 				wrong += p->value >= last;
 			wrong += places != c->value;
 			n += places;
@@ -219,9 +232,11 @@ int main(int argc, char **argv)
 	while ((word = next_word(&at)))
 		add(word, words++);
 	collect();
-	printf("generations: by %s\n", in_ring() ? "the ring's dirty bits" : "Linux's signals and mprotect");
-	printf("generations: %lu words, %lu collections moved %lu of %lu cells and looked at %lu of %lu old pages\n", words, collections,
-	       moved, made, pages_looked_at, pages_there);
+	printf("generations: by %s\n",
+	       in_ring() ? "the ring's dirty bits" : "Linux's signals and mprotect");
+	printf("generations: %lu words, %lu collections moved %lu of %lu cells and looked at %lu of %lu "
+	       "old pages\n",
+	       words, collections, moved, made, pages_looked_at, pages_there);
 	if (!check(copy, words)) {
 		printf("generations: the index is wrong\n");
 		return 1;

@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: MIT
 /*
- * zpager.c - memory larger than what there is: a pager of the program's own, over a store of compressed pages
+ * zpager.c - memory larger than what there is: a pager of the program's own, over a store of
+ * compressed pages
  *
- * A range of addresses has many pages, of which few are in memory; the others are in a store, compressed by zstd. A page that is touched and
- * not there traps: the handler makes room by putting another page into the store, and fills and opens the one that is wanted. A page
- * comes back read-only, so the first write traps again and says that the store's copy is out of date; a page that was only read
- * goes without being compressed anew. (Appel and Li, 1991, section 3: data-compression paging.)
+ * A range of addresses has many pages, of which few are in memory; the others are in a store,
+ * compressed by zstd. A page that is touched and not there traps: the handler makes room by putting
+ * another page into the store, and fills and opens the one that is wanted. A page comes back
+ * read-only, so the first write traps again and says that the store's copy is out of date; a page
+ * that was only read goes without being compressed anew. (Appel and Li, 1991, section 3:
+ * data-compression paging.)
  *
- * Who goes is decided by the clock: the hand passes over pages that have been accessed since it came by last. In the ring the CPU's accessed
- * bits say that (rs_page_dirty(), for a stretch of pages at a time), and the wanted page is made beside its place and put there in one
- * operation (RS_OP_REPLACE), so that nobody could see it half filled. Elsewhere it is first in, first out.
+ * Who goes is decided by the clock: the hand passes over pages that have been accessed since it
+ * came by last. In the ring the CPU's accessed bits say that (rs_page_dirty(), for a stretch of
+ * pages at a time), and the wanted page is made beside its place and put there in one operation
+ * (RS_OP_REPLACE), so that nobody could see it half filled. Elsewhere it is first in, first out.
  *
- * The program reads a file into such memory, then reads it from end to end and at random, changes some of it and looks at all of it again, and
- * compares what it sees with the file.
+ * The program reads a file into such memory, then reads it from end to end and at random, changes
+ * some of it and looks at all of it again, and compares what it sees with the file.
  *
  * usage: zpager FILE PAGES-IN-MEMORY
  */
-#define ZSTD_STATIC_LINKING_ONLY	/* contexts in memory of our own: a handler does not call malloc() */
+/* Contexts in memory of our own: a handler does not call malloc(). */
+#define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
 #include "faults.h"
 
@@ -32,12 +37,13 @@ struct entry {
 static char *area, *store, *beside;
 static size_t pages, resident, limit, hand;
 static struct entry *table;
-static uint32_t store_next, store_units, free_list[PAGE / UNIT + 1];	/* by units; linked by their first word, 0 ends */
+static uint32_t store_next, store_units;
+static uint32_t free_list[PAGE / UNIT + 1];	/* by units; linked by their first word, 0 ends */
 static ZSTD_CCtx *packer;
 static ZSTD_DCtx *unpacker;
 static unsigned long faults, packed, dropped, in_store;
 
-/* --- the store ------------------------------------------------------------------------------------------------------- */
+/* --- the store -------------------------------------------------------------------------------- */
 
 static uint32_t units(size_t bytes)
 {
@@ -102,7 +108,7 @@ static void store_get(const struct entry *e, char *page)
 		abort();
 }
 
-/* --- pages that come and go -------------------------------------------------------------------------------------------- */
+/* --- pages that come and go ------------------------------------------------------------------- */
 
 #define STRETCH 64u	/* pages whose accessed bits are read at a time */
 
@@ -113,7 +119,8 @@ static void read_accessed(size_t first)
 
 	if (!in_ring())
 		return;
-	if (rs_page_dirty(area + first * PAGE, n * PAGE, &bits, RS_DIRTY_ACCESSED | RS_DIRTY_CLEAR) < 0)
+	if (rs_page_dirty(area + first * PAGE, n * PAGE, &bits,
+			  RS_DIRTY_ACCESSED | RS_DIRTY_CLEAR) < 0)
 		abort();
 	for (size_t i = 0; i < n; i++)
 		table[first + i].accessed = bits >> i & 1;
@@ -149,7 +156,11 @@ static void evict(void)
 
 static void fetch(struct entry *e, char *page)
 {
-	struct rs_page_op op = { .op = RS_OP_REPLACE, .addr = (uint64_t)beside, .len = PAGE, .arg = RS_PAGE_READ, .to = (uint64_t)page };
+	struct rs_page_op op = { .op = RS_OP_REPLACE,
+				 .addr = (uint64_t)beside,
+				 .len = PAGE,
+				 .arg = RS_PAGE_READ,
+				 .to = (uint64_t)page };
 
 	if (in_ring()) {
 		store_get(e, beside);
@@ -212,7 +223,7 @@ static void pager_start(size_t size, size_t in_memory)
 	take_faults(on_fault, 256 << 10);
 }
 
-/* --- the program --------------------------------------------------------------------------------------------------------- */
+/* --- the program ------------------------------------------------------------------------------ */
 
 static unsigned int seed = 1;
 
@@ -252,7 +263,8 @@ int main(int argc, char **argv)
 	}
 	wrong += memcmp(area, file, size) != 0;
 	printf("zpager: by %s\n", which_way());
-	printf("zpager: %zu pages, %zu in memory, %zu changes; %lu faults, %lu pages packed, %lu dropped unchanged; the store holds %lu bytes\n",
+	printf("zpager: %zu pages, %zu in memory, %zu changes; %lu faults, %lu pages packed, %lu dropped "
+	       "unchanged; the store holds %lu bytes\n",
 	       pages, resident, changes, faults, packed, dropped, in_store);
 	if (wrong || resident > limit || (pages > limit && !packed)) {
 		printf("zpager: the memory is wrong\n");

@@ -2,21 +2,22 @@
 /*
  * give.c - an address space that another one fills, range by range
  *
- * What fork.c does with all at once and in constant time is done here for the pages of a range, each
- * by itself: a process makes a child without memory and decides what that has. The child has not
- * begun, so nothing runs there: no translation of it is in any TLB, and no fault comes between.
+ * What fork.c does with all at once and in constant time is done here for the pages of a range,
+ * each by itself: a process makes a child without memory and decides what that has. The child has
+ * not begun, so nothing runs there: no translation of it is in any TLB, and no fault comes between.
  *
- * A private page then has one leaf more; whoever writes to it first copies it, as after fork: neither
- * leaf has a write bit, and a reference count above one says why (pgtable.c, rule 1). The giver's
- * tables stay as they are, shared ones among them: taking a write bit is what may be done to a shared
- * table (rule 2), as no way to it has one. Pages of files and the page of zeros are not counted and
- * never had a write bit in private memory. In shared memory the leaf is copied as it is.
+ * A private page then has one leaf more; whoever writes to it first copies it, as after fork:
+ * neither leaf has a write bit, and a reference count above one says why (pgtable.c, rule 1). The
+ * giver's tables stay as they are, shared ones among them: taking a write bit is what may be done
+ * to a shared table (rule 2), as no way to it has one. Pages of files and the page of zeros are not
+ * counted and never had a write bit in private memory. In shared memory the leaf is copied as it
+ * is.
  *
  * Order: what may be wrong with the arguments; the objects of shared mappings; then VMA by VMA, its
- * pages behind it. When there is no memory in the middle the child's range becomes empty as it was: its
- * VMAs are not joined with their neighbours before all is there, so that taking them out takes no
- * memory. The giver has lost write bits at most, which the last owner gets back by the next fault.
- * One flush at the end, before the giver or another of its threads runs on.
+ * pages behind it. When there is no memory in the middle the child's range becomes empty as it was:
+ * its VMAs are not joined with their neighbours before all is there, so that taking them out takes
+ * no memory. The giver has lost write bits at most, which the last owner gets back by the next
+ * fault. One flush at the end, before the giver or another of its threads runs on.
  */
 #include "pages.h"
 #include "fault.h"

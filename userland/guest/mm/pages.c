@@ -2,33 +2,35 @@
 /*
  * pages.c - rights and dirty bits page by page
  *
- * A mapping says what is allowed; splitting and joining mappings is what makes changes of rights dear
- * when they go page by page. So a process may also take rights from itself for single pages, and give
- * them back, and mappings stay as they are. It is written in the page's own entry: PTE_NO_WRITE,
- * PTE_NO_ACCESS (pte.h). Three rules:
+ * A mapping says what is allowed; splitting and joining mappings is what makes changes of rights
+ * dear when they go page by page. So a process may also take rights from itself for single pages,
+ * and give them back, and mappings stay as they are. It is written in the page's own entry:
+ * PTE_NO_WRITE, PTE_NO_ACCESS (pte.h). Three rules:
  *
- *  1. What is taken is missing from the entry: no write bit with either, no present bit with
+ * 1. What is taken is missing from the entry: no write bit with either, no present bit with
  *     PTE_NO_ACCESS. mm_fault() never gives it back, but says that the access is not allowed.
- *  2. The bits only ever take: what the mapping does not allow, now or after an mprotect(), no page
+ * 2. The bits only ever take: what the mapping does not allow, now or after an mprotect(), no page
  *     of it has. So nothing is said here about writable and executable memory.
- *  3. They belong to the page: they go with it (munmap, MADV_DONTNEED), move with it (mremap), and a
+ * 3. They belong to the page: they go with it (munmap, MADV_DONTNEED), move with it (mremap), and a
  *     fork copies them with the table.
  *
- * A page that has not been touched has no entry to write into. It gets one as if it were read: the page of zeros,
- * the file's page, the object's. Giving all rights back to an untouched page is nothing. Who asks for
- * touched pages only (RS_PAGE_TOUCHED) pays for those only, and no table is made.
+ * A page that has not been touched has no entry to write into. It gets one as if it were read: the
+ * page of zeros, the file's page, the object's. Giving all rights back to an untouched page is
+ * nothing. Who asks for touched pages only (RS_PAGE_TOUCHED) pays for those only, and no table is
+ * made.
  *
- * Marks (PTE_MARKS) are the process's own and obey rule 3; the kernel keeps them when it replaces what
- * the entry maps. PTE_CALLS says that what is taken is not for calls: mm_fault() ends it then.
+ * Marks (PTE_MARKS) are the process's own and obey rule 3; the kernel keeps them when it replaces
+ * what the entry maps. PTE_CALLS says that what is taken is not for calls: mm_fault() ends it then.
  *
- * Rights that come back come at once where that needs no copy: the process is going to use them now.
+ * Rights that come back come at once where that needs no copy: the process is going to use them
+ * now.
  *
  * Dirty bits are the CPU's, and the kernel sets them where it writes, or lets the host write, for
  * the process. Below tables that fork shares they are those from before the fork; whoever clears
- * one makes the table its own first, so that the other does not lose it. That takes memory and comes
- * first, for the whole range: bits that have been read and cleared cannot be lost afterwards. A write
- * by another CPU between that and the flush may leave no bit, but it comes before the end of
- * the call, which has reported the page.
+ * one makes the table its own first, so that the other does not lose it. That takes memory and
+ * comes first, for the whole range: bits that have been read and cleared cannot be lost afterwards.
+ * A write by another CPU between that and the flush may leave no bit, but it comes before the end
+ * of the call, which has reported the page.
  */
 #include <linux/mman.h>
 #include <ringside_app.h>
@@ -40,7 +42,8 @@
 
 #define FLUSH_EACH	16
 
-_Static_assert(RS_PTE_MARK(3) == 1ul << 55 && RS_PAGE_MARK(3) == 1ul << 11 && PTE_MARKS == 15ul << 52,
+_Static_assert(RS_PTE_MARK(3) == 1ul << 55 && RS_PAGE_MARK(3) == 1ul << 11 &&
+		       PTE_MARKS == 15ul << 52,
 	       "marks");
 #define MARKS_SHIFT	(52 - 8)
 #define ALL_MARKS	(15 * RS_PAGE_MARK(0))
@@ -117,8 +120,8 @@ static noinline long check_all(struct mm *mm, u64 addr, u64 end, u64 rights)
 }
 
 /*
- * A right that comes back needs no more than this CPU's next access to find it; of one that goes the
- * others have to hear: @n counts these.
+ * A right that comes back needs no more than this CPU's next access to find it; of one that goes
+ * the others have to hear: @n counts these.
  */
 static always_inline void change(const struct vma *v, u64 at, pte_t *slot, u64 rights, pte_t set,
 				 u64 *n)
@@ -259,7 +262,7 @@ void mm_pages_bits_end(void)
 	tlb_flush_all();
 }
 
-/* --- a second mapping ------------------------------------------------------------------------ */
+/* --- a second mapping ------------------------------------------------------------------------- */
 
 long mm_map2(struct mm *mm, u64 addr, u64 len, u64 to, u64 prot)
 {
@@ -294,7 +297,7 @@ long mm_map2(struct mm *mm, u64 addr, u64 len, u64 to, u64 prot)
 	return at;
 }
 
-/* --- a page in the place of another -------------------------------------------------------------- */
+/* --- a page in the place of another ----------------------------------------------------------- */
 
 /* All of [@addr, @addr + @len) is private memory that may be written. */
 static long private_check(struct mm *mm, u64 addr, u64 len)
@@ -316,9 +319,10 @@ static long private_check(struct mm *mm, u64 addr, u64 len)
 }
 
 /*
- * The page is at both places for a moment, with one reference more. All that can fail comes before it
- * is at the second; the first goes as by munmap, with a flush before anybody else gets the page. Its
- * dirty bit goes along; so does an old one of the page that is replaced, since what is there has changed.
+ * The page is at both places for a moment, with one reference more. All that can fail comes before
+ * it is at the second; the first goes as by munmap, with a flush before anybody else gets the page.
+ * Its dirty bit goes along; so does an old one of the page that is replaced, since what is there
+ * has changed.
  */
 static long replace_page(struct mm *mm, u64 to, struct mm *src, u64 from, u64 arg, pte_t set)
 {
@@ -334,7 +338,9 @@ static long replace_page(struct mm *mm, u64 to, struct mm *src, u64 from, u64 ar
 	if (!(*slot & PTE_OWNED)) {
 		c = mm_fault(src, from, FAULT_WRITE | FAULT_CALL);
 		if (c)
-			return c == FAULT_NO_MEMORY ? -ENOMEM : c == FAULT_BEYOND_FILE ? -EFAULT : -EACCES;
+			return c == FAULT_NO_MEMORY     ? -ENOMEM
+			       : c == FAULT_BEYOND_FILE ? -EFAULT
+							: -EACCES;
 	}
 	place = pgtable_leaf(&mm->pt, to);
 	slot = pgtable_leaf(&src->pt, from);
@@ -344,7 +350,9 @@ static long replace_page(struct mm *mm, u64 to, struct mm *src, u64 from, u64 ar
 	e = (*slot & PTE_ADDR) | PTE_OWNED | PTE_P | PTE_U | PTE_A | PTE_D |
 	    (v->flags & VM_EXEC ? 0 : PTE_NX);
 	e = entry_with(v, e, arg & RS_PAGE_WRITE, set);
-	/* It may be there already: what the one gave the other. Then that leaf has its reference. */
+	/*
+	 * It may be there already: what the one gave the other. Then that leaf has its reference.
+	 */
 	if (!(*place & PTE_OWNED) || (*place ^ e) & PTE_ADDR)
 		page_get(gpa_page(e & PTE_ADDR));
 	pgtable_set(&mm->pt, to, place, e);

@@ -2,21 +2,21 @@
 /*
  * child.c - children that are made by hand
  *
- * An unstarted child is what process_fork() makes, but that its address space is empty and its thread
- * has been given to no scheduler (THREAD_NEW). So there is nobody who could be on a CPU in its memory,
- * sleep in a call, hold a lock or have a translation in a TLB: its maker changes its memory without
- * asking anybody, and undoes it from its own context, as process_fork() undoes a child that it has no
- * memory for.
+ * An unstarted child is what process_fork() makes, but that its address space is empty and its
+ * thread has been given to no scheduler (THREAD_NEW). So there is nobody who could be on a CPU in
+ * its memory, sleep in a call, hold a lock or have a translation in a TLB: its maker changes its
+ * memory without asking anybody, and undoes it from its own context, as process_fork() undoes a
+ * child that it has no memory for.
  *
- * Its parent is its maker from the beginning to the end of this state: whoever loses the right to its
- * children, by its end or a new program, takes these along first, so none is ever given away. Nobody
- * waits for one (proc.c, is_meant()), so that a wait for children that cannot end does not begin. What
- * others may do about it is by its number: signals stay pending; SIGKILL tells its thread to go, which
- * it does as soon as it is started; it may be put into a group, and have a pidfd, which says that it
- * has ended when it is undone.
+ * Its parent is its maker from the beginning to the end of this state: whoever loses the right to
+ * its children, by its end or a new program, takes these along first, so none is ever given away.
+ * Nobody waits for one (proc.c, is_meant()), so that a wait for children that cannot end does not
+ * begin. What others may do about it is by its number: signals stay pending; SIGKILL tells its
+ * thread to go, which it does as soon as it is started; it may be put into a group, and have a
+ * pidfd, which says that it has ended when it is undone.
  *
- * Starting is the one step that cannot be taken back, and the last that may need memory: the word that
- * the C library keeps its thread's number in (clear_child_tid) gets the new one first.
+ * Starting is the one step that cannot be taken back, and the last that may need memory: the word
+ * that the C library keeps its thread's number in (clear_child_tid) gets the new one first.
  */
 #include <linux/sched.h>
 #include <ringside_app.h>

@@ -84,7 +84,7 @@ struct process {
 	u32 hung_up_group;		/* in the foreground when its terminal hung up; 0: none */
 	bool subreaper;			/* PR_SET_CHILD_SUBREAPER */
 	bool execed;			/* has executed a program since its fork */
-	bool unstarted;			/* made without memory, and its thread is no scheduler's yet: child.c */
+	bool unstarted;			/* without memory at first, and nobody runs it: child.c */
 
 	/* end, stop, continue: what wait() reports */
 	bool exiting;			/* all threads are told to go */
@@ -215,16 +215,16 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame);
 
 /*
  * Unstarted children (child.c), of which the layers above know no more than their numbers.
- * process_exofork() - RS_SYS_EXOFORK; process_child() - @pid, an unstarted child of the current process, or
- * NULL; process_child_start() - RS_CHILD_RUN, process_child_gone() - RS_CHILD_GONE of such a one.
- * process_children_gone(): all of the current process, which ends or has a new program
+ * process_exofork() - RS_SYS_EXOFORK; process_child() - @pid, an unstarted child of the current
+ * process, or NULL; process_child_start() - RS_CHILD_RUN, process_child_gone() - RS_CHILD_GONE of
+ * such a one. process_children_gone(): all of the current process, which ends or has a new program
  */
 long process_exofork(u64 flags, const struct rs_frame *frame);
 struct process *process_child(u32 pid);
 long process_child_start(struct process *p);
 void process_child_gone(struct process *p);
 void process_children_gone(void);
-/** process_undo() - the end of @p, whose thread @t has never run and never will; not in its parent's list */
+/** process_undo() - the end of @p, whose thread @t has never run; @p is in no list of children */
 void process_undo(struct process *p, struct thread *t);
 /** process_host_writes() - the host may be writing to [@addr, @addr + @len) for a thread in this memory */
 bool process_host_writes(u64 addr, u64 len);

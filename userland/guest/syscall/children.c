@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * children.c - RS_SYS_EXOFORK and what goes with it: arguments and results; proc/child.c and mm/ do the work
+ * children.c - RS_SYS_EXOFORK and what goes with it: arguments and results; proc/child.c and mm/ do
+ * the work
  */
 #include <ringside_app.h>
 #include "pages.h"
@@ -60,7 +61,7 @@ long app_child_pages(struct rs_frame *f)
 	return page_ops(ARG1(f), ARG2(f), child_op, (void *)pid);
 }
 
-/* --- the own mappings --------------------------------------------------------------------------- */
+/* --- the own mappings ------------------------------------------------------------------------- */
 
 static struct rs_mapping mapping_of(const struct vma *v)
 {
