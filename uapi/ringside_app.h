@@ -38,6 +38,7 @@
 #define RS_APP_UPCALL		(1u << 0)	/* RS_SYS_UPCALL and the two that follow */
 #define RS_APP_PAGES		(1u << 1)	/* RS_SYS_PROTECT and the two that follow */
 #define RS_APP_PAGE_TABLES	(1u << 2)	/* the process reads its page tables: RS_PT_BASE */
+#define RS_APP_ALARM		(1u << 3)	/* RS_SYS_ALARM */
 #define RS_APP_PROCESSES	(1u << 4)	/* RS_SYS_EXOFORK and the three that follow; RS_PAGE_CALLS and on; RS_OP_REPLACE */
 #define RS_APP_IPC		(1u << 5)	/* ports and pagers: RS_SYS_PORT and the six that follow */
 
@@ -66,13 +67,17 @@
 #define RS_SYS_INJECT		(RS_SYS_BASE + 2)
 
 /*
- * long RS_SYS_UPCALL(entry, vectors, room): the process takes the exceptions of the set @vectors (bit N: vector N) at @entry, from now on and
- * in all threads that have a trap stack; an empty set ends that. @room: bytes the upcall needs below a frame, to be there whenever one is
- * made. EINVAL: a vector that is not one of RS_UPCALL_VECTORS, @room above RS_UPCALL_ROOM_MAX. @entry is not looked at before a trap.
+ * long RS_SYS_UPCALL(entry, vectors, room): the process takes the exceptions of the set @vectors
+ * (bit N: vector N) at @entry, from now on and in all threads that have a trap stack; an empty set
+ * ends that. @room: bytes the upcall needs below a frame, to be there whenever one is made.
+ * EINVAL: a vector that is not one of RS_UPCALL_VECTORS and RS_UPCALL_ALARM, @room above
+ * RS_UPCALL_ROOM_MAX. @entry is not looked at before a trap.
  */
 #define RS_SYS_UPCALL		(RS_SYS_BASE + 16)
 /* #DE #DB #BP #OF #BR #UD #NP #SS #GP #PF #MF #AC #XM */
 #define RS_UPCALL_VECTORS	0x000b787bu
+/* may be one of them, too: RS_SYS_ALARM */
+#define RS_UPCALL_ALARM		(1ul << RS_VECTOR_ALARM)
 #define RS_UPCALL_ROOM_MAX	(1u << 20)
 
 /*
@@ -88,6 +93,26 @@
  * trap.
  */
 #define RS_SYS_TRAP_SIGNAL	(RS_SYS_BASE + 18)
+
+/*
+ * long RS_SYS_ALARM(microseconds, flags): from now on, each time the calling thread has used that
+ * much CPU time (CLOCK_THREAD_CPUTIME_ID), it goes on at the process's upcall as if by a trap
+ * between two instructions: @vector RS_VECTOR_ALARM, @cause RS_CAUSE_ALARM, @addr and @error 0. 0
+ * microseconds end that. The interval it was (0: none). Less than RS_ALARM_US_MIN counts as that.
+ * EINVAL: more than RS_ALARM_US_MAX, @flags not 0; the process does not take RS_UPCALL_ALARM, or
+ * the thread has no trap stack (one that is due when that is so later is lost); ENOMEM.
+ *
+ * While something on the trap stack is in use (an upcall, of an alarm or of a trap) no alarm
+ * comes; it comes when that is over, or a millisecond of CPU time later. The next is due an
+ * interval after the last has come: none ever waits behind another. A call is not interrupted: the
+ * alarm comes when it is done. There is no way back other than that of traps: no call says that
+ * the handler is done. Stacks and upcalls that are of no use end the process as with a trap.
+ * Children and new threads have no alarm; exec ends it.
+ */
+#define RS_SYS_ALARM		(RS_SYS_BASE + 20)
+#define RS_VECTOR_ALARM		32
+#define RS_ALARM_US_MIN		1000
+#define RS_ALARM_US_MAX		(1ul << 40)
 
 /*
  * Pages. A mapping has rights (mmap, mprotect); each page of it has these, or fewer: what RS_SYS_PROTECT has taken from it. An access that
@@ -157,7 +182,7 @@
  * page in bit 0 of the first): it has been written since it was there or since RS_DIRTY_CLEAR took the bit. How many there are. A page that is
  * unmapped or dropped loses its bit. Below tables that fork has shared, the bits are those from before the fork, and accessed bits are set by
  * whoever shares them. EINVAL: not whole pages, none, unknown flags; EFAULT; ENOMEM: nothing has been cleared then. Memory that is not
- * mapped is not dirty.
+ * mapped is not dirty. Memory that a call of another thread is being given by Linux at the moment (read()) is dirty again at once.
  */
 #define RS_SYS_DIRTY		(RS_SYS_BASE + 26)
 #define RS_DIRTY_CLEAR		(1u << 0)
@@ -379,6 +404,7 @@
 #define RS_CAUSE_PAGER_ENDED	16	/* nobody can provide the page any more */
 #define RS_CAUSE_PAGER_REFUSED	17	/* the pager has answered without a page */
 #define RS_CAUSE_PAGER_LIMIT	18	/* it has not answered in time */
+#define RS_CAUSE_ALARM		32	/* RS_SYS_ALARM: nothing has happened but time */
 
 #ifndef __ASSEMBLER__
 /**
@@ -435,7 +461,7 @@ struct rs_mapping {
  * struct rs_trap_frame - what the upcall finds at rsp, aligned to 64; from @rip on what IRETQ takes
  * @addr:   the address accessed of a page fault (0 where the CPU does not tell); otherwise rip, or 0
  * @cause:  RS_CAUSE_*
- * @vector: 0 to 31
+ * @vector: 0 to 31, or RS_VECTOR_ALARM
  * @error:  the CPU's error code, 0 for vectors without one
  */
 struct rs_trap_frame {

@@ -298,6 +298,10 @@ void mm_pages_bits_end(void)
 {
 }
 
+void mm_pages_written(struct mm *mm, u64 addr, u64 len)
+{
+}
+
 long mm_map2(struct mm *m, u64 a, u64 l, u64 to, u64 prot)
 {
 	return -ENOSYS;

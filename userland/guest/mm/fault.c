@@ -67,9 +67,10 @@ const char *fault_cause_text(enum fault_cause c)
 		[FAULT_PAGER_REFUSED] = "the pager of this memory has refused the page",
 		[FAULT_PAGER_LIMIT] = "the pager of this memory has not provided the page in time",
 		[FAULT_PAGER] = "the pager of this memory has to be asked",
+		[FAULT_ALARM] = "its alarm",
 	};
 
-	return (size_t)c < ARRAY_SIZE(text) ? text[c] : "unknown";
+	return (size_t)c < ARRAY_SIZE(text) && text[c] ? text[c] : "unknown";
 }
 
 static pte_t rights(const struct vma *v)

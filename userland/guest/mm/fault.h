@@ -35,6 +35,7 @@ enum fault_cause {
 	FAULT_PAGER_REFUSED,
 	FAULT_PAGER_LIMIT,
 	FAULT_PAGER,		/* mm_fault(): it has to be asked (proc/pager.h) */
+	FAULT_ALARM = 32,	/* none: time is over (proc/alarm.h) */
 };
 
 /** fault_of_pager() - it says why a pager's page is not there */

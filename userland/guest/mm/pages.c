@@ -239,26 +239,22 @@ long mm_pages_bits_begin(struct mm *mm, u64 addr, u64 len, bool accessed, bool c
 	       0 : -ENOMEM;
 }
 
-static u64 count_bits(u64 w)
-{
-	u64 n = 0;
-
-	for (; w; w &= w - 1)
-		n++;
-	return n;
-}
-
 u64 mm_pages_bits(struct mm *mm, u64 addr, u64 pages, bool accessed, bool clear, u64 *bits)
 {
-	u64 n = 0, i;
+	return pgtable_bits(&mm->pt, addr, pages, accessed ? PTE_A : PTE_D, clear, bits);
+}
 
-	for (i = 0; i < pages; i += 64, bits++) {
-		*bits = pgtable_bits(&mm->pt, addr + (i << PAGE_SHIFT), (u32)min(pages - i, 64ull),
-				     accessed ? PTE_A : PTE_D, clear);
-		if (*bits)
-			n += count_bits(*bits);
+void mm_pages_written(struct mm *mm, u64 addr, u64 len)
+{
+	u64 at = addr & PAGE_MASK;
+	int level;
+
+	for (; at < addr + len; at += PAGE_SIZE) {
+		pte_t *slot = pgtable_present(&mm->pt, at, PTE_P | PTE_W, &level);
+
+		if (slot)
+			__atomic_or_fetch(slot, PTE_D, __ATOMIC_RELAXED);
 	}
-	return n;
 }
 
 void mm_pages_bits_end(void)

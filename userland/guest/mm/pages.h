@@ -31,6 +31,8 @@ long mm_pages_bits_begin(struct mm *mm, u64 addr, u64 len, bool accessed, bool c
 u64 mm_pages_bits(struct mm *mm, u64 addr, u64 pages, bool accessed, bool clear, u64 *bits);
 
 void mm_pages_bits_end(void);
+/** mm_pages_written() - the pages of [@addr, @addr + @len) that may be written are dirty */
+void mm_pages_written(struct mm *mm, u64 addr, u64 len);
 /**
  * mm_map2() - memory that is shared (VM_SHARED) a second time, at @to or, 0, where there is room,
  * with @prot; its address. -EINVAL: private memory, not aligned, overlaps; -EACCES: a right that

@@ -77,7 +77,7 @@ void thread_leave_to_slow(struct kstack *me, struct thread *next, bool parked) _
  */
 static always_inline void __noreturn thread_leave_to(struct kstack *me, struct thread *next, bool parked)
 {
-	if (unlikely(next->proc->cpu_due || !list_empty(&sched_timers)))
+	if (unlikely(next->proc->cpu_due || next->alarm || !list_empty(&sched_timers)))
 		thread_leave_to_slow(me, next, parked);
 	thread_leave(me, next, parked);
 }

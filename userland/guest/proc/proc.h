@@ -33,6 +33,7 @@
 #include "sched.h"
 #include "upcall.h"
 
+struct alarm;		/* alarm.c */
 struct fd_table;	/* fs/ */
 struct process_fs;	/* syscall/ */
 struct pid_ref;		/* syscall/ */
@@ -125,6 +126,7 @@ struct thread {
 	u32 rseq_len, rseq_sig;
 	struct fault_info fault;	/* the last one */
 	struct upcall_stack upcall_stack;
+	struct alarm *alarm;		/* NULL: has none */
 	/*
 	 * A copy from or to its memory failed because no page was left: not a bad address, so that
 	 * a call's EFAULT becomes ENOMEM, and a signal that cannot be delivered for it is the end.
@@ -153,6 +155,7 @@ struct thread {
 #define THREAD_WORK_SIGNAL	(1u << 0)	/* a signal may have to be delivered */
 #define THREAD_WORK_RESCHED	(1u << 1)	/* others have waited long enough */
 #define THREAD_WORK_EXIT	(1u << 2)	/* the process ends, or another thread executes */
+#define THREAD_WORK_ALARM	(1u << 3)	/* its alarm may be due */
 
 /** current() - the thread whose kernel stack this is; never NULL after boot */
 static inline struct thread *current(void)

@@ -15,6 +15,7 @@
  * when it is 0 may a thread block its whole CPU in the host.
  */
 #include <asm/unistd.h>
+#include "alarm.h"
 #include "sched.h"
 #include "park.h"
 #include "proc.h"
@@ -58,6 +59,26 @@ u64 clock_monotonic(void)
 	if (host_call2(__NR_clock_gettime, CLOCK_MONOTONIC, gpa_of(t)))
 		return 0;
 	return (u64)t[0] * NSEC + (u64)t[1];
+}
+
+static u64 tsc_khz(void)
+{
+	return rs_boot->tsc_khz ? rs_boot->tsc_khz : 1000000;
+}
+
+u64 tsc_to_us(u64 tsc)
+{
+	u64 khz = tsc_khz();
+
+	return tsc / khz * 1000 + tsc % khz * 1000 / khz;
+}
+
+u64 ns_to_tsc(u64 ns)
+{
+	u64 khz = tsc_khz();
+
+	ns = min(ns, NSEC * NSEC);	/* 30 years; the product stays below 2^64 */
+	return ns / 1000000 * khz + ns % 1000000 * khz / 1000000;
 }
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t))
@@ -423,13 +444,14 @@ static void switch_to(struct thread *next)
 	finish_switch();
 }
 
-static always_inline void run(struct thread *next, bool is_idle)
+static always_inline void before_run(struct thread *next, bool is_idle)
 {
 	if (next->proc && unlikely(next->proc->cpu_due))
 		syscall_cpu_runs(next->proc);
+	if (unlikely(next->alarm))
+		alarm_runs(next);
 	if (unlikely(!list_empty(&sched_timers)) && !is_idle)
 		tell_host_timer();
-	switch_to(next);
 }
 
 /* The current thread is not RUNNING any more, or is in a queue. */
@@ -444,7 +466,8 @@ static void schedule(void)
 		next->sched.state = THREAD_RUNNING;
 		return;
 	}
-	run(next, next == q->idle);
+	before_run(next, next == q->idle);
+	switch_to(next);
 }
 
 void thread_hand_over(struct thread *next)
@@ -453,16 +476,14 @@ void thread_hand_over(struct thread *next)
 
 	t->sched.state = THREAD_SLEEPING;
 	t->proc->used.switches++;
-	run(next, false);
+	before_run(next, false);
+	switch_to(next);
 }
 
 #ifndef RS_HOSTED
 void thread_leave_to_slow(struct kstack *me, struct thread *next, bool parked)
 {
-	if (next->proc->cpu_due)
-		syscall_cpu_runs(next->proc);
-	if (!list_empty(&sched_timers))
-		tell_host_timer();
+	before_run(next, false);
 	thread_leave(me, next, parked);
 }
 #endif

@@ -59,6 +59,10 @@ static inline bool timer_running(const struct timer *t)
 /** clock_monotonic() - nanoseconds; asks the host */
 u64 clock_monotonic(void);
 
+/** tsc_to_us(), ns_to_tsc() - a time in ticks of the TSC as microseconds; nanoseconds as ticks */
+u64 tsc_to_us(u64 tsc);
+u64 ns_to_tsc(u64 ns);
+
 enum thread_state {
 	THREAD_NEW,			/* not started yet */
 	THREAD_RUNNING,			/* on a CPU */

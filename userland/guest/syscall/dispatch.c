@@ -29,6 +29,7 @@
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../mm/page_alloc.h"
+#include "../proc/alarm.h"
 
 #define RS_GUEST(name, ...)   [__NR_##name] = sys_##name,
 #define RS_SPECIAL(name, ...) [__NR_##name] = sys_##name,
@@ -105,12 +106,18 @@ static long app_upcall_stack(struct rs_frame *f)
 	return upcall_set_stack(ARG0(f), ARG1(f));
 }
 
+static long app_alarm(struct rs_frame *f)
+{
+	return alarm_set(ARG0(f), ARG1(f));
+}
+
 /* Those that are made often, from RS_SYS_UPCALL on. */
 #define APP_CALLS 64
 static const sys_fn app_handlers[APP_CALLS] = {
 	[RS_SYS_UPCALL - RS_SYS_UPCALL] = app_upcall,
 	[RS_SYS_UPCALL_STACK - RS_SYS_UPCALL] = app_upcall_stack,
 	[RS_SYS_TRAP_SIGNAL - RS_SYS_UPCALL] = trap_signal,
+	[RS_SYS_ALARM - RS_SYS_UPCALL] = app_alarm,
 	[RS_SYS_PROTECT - RS_SYS_UPCALL] = app_protect,
 	[RS_SYS_PAGES - RS_SYS_UPCALL] = app_pages,
 	[RS_SYS_DIRTY - RS_SYS_UPCALL] = app_dirty,
