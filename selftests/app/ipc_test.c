@@ -672,6 +672,7 @@ TEST_FOR(many_processes_with_random_deaths, 120)
 }
 
 /* Random arguments to every call, by threads of processes that share handles and memory; they may die of it. */
+#define ROUNDS	8
 static int fuzz_ports[4];
 
 static void *fuzz(void *arg)
@@ -686,7 +687,7 @@ static void *fuzz(void *arg)
 #define ANY	value[next(&seed) % n]
 #define FEW	(next(&seed) % 16)
 
-	for (int i = 0; i < 1200; i++) {
+	for (unsigned int i = 0; i < fuzz_calls() / (ROUNDS * 4 * 3); i++) {
 		struct rs_ipc *m = (struct rs_ipc *)(next(&seed) % 16 ? p : (char *)ANY);
 		struct rs_from from = { .reply = next(&seed) % 2 ? ANY : 0 };
 		uint64_t w[4] = { ANY, ANY, ANY, ANY };
@@ -720,7 +721,7 @@ static void *fuzz(void *arg)
 TEST_FOR(random_ipc_calls, 200)
 {
 	NEEDS(RS_APP_IPC);
-	for (unsigned int round = 0; round < 8; round++) {
+	for (unsigned int round = 0; round < ROUNDS; round++) {
 		pid_t pid[4];
 
 		for (int i = 0; i < 4; i++)

@@ -429,10 +429,7 @@ static void d_refused(void)
 	_exit(0);
 }
 
-static const struct death {
-	const char *name, *text;
-	void (*run)(void);
-} deaths[] = {
+static const struct death deaths[] = {
 	{ "ended", "the pager of this memory has ended, or its port is closed", d_ended },
 	{ "limit", "the pager of this memory has not provided the page in time", d_limit },
 	{ "refused", "the pager of this memory has refused the page", d_refused },
