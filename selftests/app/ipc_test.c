@@ -687,7 +687,7 @@ static void *fuzz(void *arg)
 #define ANY	value[next(&seed) % n]
 #define FEW	(next(&seed) % 16)
 
-	for (unsigned int i = 0; i < fuzz_calls() / (ROUNDS * 4 * 3); i++) {
+	for (unsigned int i = fuzz_calls() / (ROUNDS * 4 * 3); i; i--) {
 		struct rs_ipc *m = (struct rs_ipc *)(next(&seed) % 16 ? p : (char *)ANY);
 		struct rs_from from = { .reply = next(&seed) % 2 ? ANY : 0 };
 		uint64_t w[4] = { ANY, ANY, ANY, ANY };
