@@ -2,10 +2,10 @@
 /*
  * ipc_test.c - ports, handles, messages with pages and handles
  *
- * Servers and clients are parent and children: handles are inherited. A server ends by itself when nobody is
- * left who could send, so its parent closes what it does not need; that is part of what is tested. Pagers are in
- * pager_test.c; rules that need no second address space are in selftests/hosted/ipc_test.c as well, where time
- * and order are the test's.
+ * Servers and clients are parent and children: handles are inherited. A server ends by itself when
+ * nobody is left who could send, so its parent closes what it does not need; that is part of what
+ * is tested. Pagers are in pager_test.c; rules that need no second address space are in
+ * selftests/hosted/ipc_test.c as well, where time and order are the test's.
  */
 #include <pthread.h>
 #include <sys/time.h>
@@ -163,7 +163,7 @@ TEST(a_message_is_tried)
 	EXPECT_EQ(rs_ipc_send(to, w, 0), -EBADF);
 }
 
-/* --- handles ---------------------------------------------------------------------------------------- */
+/* --- handles ----------------------------------------------------------------------------------- */
 
 /* Takes one handle; nothing works before it has come, and it does no more than it may. */
 static void wants_a_handle(void)
@@ -244,7 +244,7 @@ TEST(exec_keeps_handles)
 	status_of(pid);
 }
 
-/* --- pages ------------------------------------------------------------------------------------------ */
+/* --- pages ------------------------------------------------------------------------------------- */
 
 #define WINDOW	4
 
@@ -442,7 +442,7 @@ TEST(rights_of_pages_and_files)
 	EXITS(pid, 0);
 }
 
-/* --- time, signals, ends ---------------------------------------------------------------------------- */
+/* --- time, signals, ends ----------------------------------------------------------------------- */
 
 static void on_alarm(int sig)
 {
@@ -561,7 +561,7 @@ TEST(a_server_of_several_threads)
 	EXITS(pid, 0);
 }
 
-/* --- many --------------------------------------------------------------------------------------------- */
+/* --- many -------------------------------------------------------------------------------------- */
 
 #define SERVERS	10
 #define CLIENTS	90

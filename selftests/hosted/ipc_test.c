@@ -2,11 +2,11 @@
 /*
  * ipc_test.c - ports, handles and messages, with the real scheduler
  *
- * Programs are C functions and all processes have the same memory, as in process_test.c; time stands still
- * but when everybody sleeps, and a sleep that nothing could end is a failure. First the rules one by one, then
- * memory that is not there, then many processes that call each other, answer late or never, are
- * stopped, interrupted and killed, and exit: every call must end, with the answer to this very call or with an
- * error that fits, and nothing may be left.
+ * Programs are C functions and all processes have the same memory, as in process_test.c; time
+ * stands still but when everybody sleeps, and a sleep that nothing could end is a failure. First
+ * the rules one by one, then memory that is not there, then many processes that call each other,
+ * answer late or never, are stopped, interrupted and killed, and exit: every call must end, with
+ * the answer to this very call or with an error that fits, and nothing may be left.
  *
  * usage: ipc_test [SEED]
  */
