@@ -492,6 +492,19 @@ void mm_fork_failed(struct mm *parent, u64 addr)
 }
 
 bool (*page_alloc_refuse)(void);
+bool (*page_reclaim)(void);
+
+bool kmalloc_locked(void)
+{
+	return false;
+}
+
+/* There is one CPU, and upcall_fast() is entry.S's. */
+const struct vma *mm_find_reader(const struct mm *mm, u64 addr)
+{
+	(void)mm, (void)addr;
+	return NULL;
+}
 
 void kmalloc_drop_spare(void)
 {
