@@ -49,6 +49,8 @@ extern const struct op process_ops[];
 extern const size_t nr_process_ops;
 extern const struct op app_ops[];
 extern const size_t nr_app_ops;
+extern const struct op rcu_ops[];
+extern const size_t nr_rcu_ops;
 extern const char *self;	/* the path of this program */
 
 void die(const char *what) __attribute__((noreturn));
