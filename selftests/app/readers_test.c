@@ -38,7 +38,8 @@ static unsigned int roll(unsigned int *dice, unsigned int n)
 #define FORKS		15
 
 static char *memory;
-static volatile int changing;
+/* All stacks are there before the first hole is: nothing else may come to lie in one. */
+static pthread_barrier_t all_there;
 
 static __thread struct {
 	volatile int count;
@@ -79,6 +80,7 @@ static void *trapper(void *arg)
 	int before;
 
 	must(-rs_trap_stack_alloc(64 << 10));
+	pthread_barrier_wait(&all_there);
 	for (unsigned int i = 0; i < test_rounds(TRAPS); i++) {
 		p = fixed + roll(&dice, OWN * PAGE);
 		before = seen.count;
@@ -104,15 +106,17 @@ static void *trapper(void *arg)
 	return NULL;
 }
 
+/* Of one half of the stretch. */
 static void *changer(void *arg)
 {
-	unsigned int dice = (uintptr_t)arg, group, first, n;
+	unsigned int half = (uintptr_t)arg, dice = half + 1000, group, first, n;
 
+	pthread_barrier_wait(&all_there);
 	for (unsigned int i = 0; i < test_rounds(CHANGES); i++) {
 		int prot = roll(&dice, 2) ? PROT_READ : PROT_READ | PROT_WRITE;
 		char *p;
 
-		group = roll(&dice, 2 * TRAPPERS);
+		group = half + roll(&dice, TRAPPERS);
 		first = OWN + roll(&dice, STRIDE - OWN);
 		n = 1 + roll(&dice, STRIDE - first);
 		p = memory + (group * STRIDE + first) * PAGE;
@@ -138,6 +142,7 @@ static void *changer(void *arg)
 static void *forker(void *arg)
 {
 	(void)arg;
+	pthread_barrier_wait(&all_there);
 	for (unsigned int i = 0; i < test_rounds(FORKS); i++) {
 		pid_t pid = fork();
 		int status = -1;
@@ -159,14 +164,40 @@ TEST(traps_while_mappings_change)
 	for (i = 0; i < 2 * TRAPPERS; i += 2)
 		SYS(mprotect(memory + i * STRIDE * PAGE, OWN * PAGE, PROT_READ));
 	ASSERT_EQ(rs_trap_handle(VEC_PF, on_fault, 0), 0);
+	must(pthread_barrier_init(&all_there, NULL, TRAPPERS + 3));
 	for (i = 0; i < TRAPPERS; i++)
 		must(pthread_create(&t[n++], NULL, trapper, (void *)i));
-	must(pthread_create(&t[n++], NULL, changer, (void *)1000));
-	must(pthread_create(&t[n++], NULL, changer, (void *)1001));
+	must(pthread_create(&t[n++], NULL, changer, (void *)0));
+	must(pthread_create(&t[n++], NULL, changer, (void *)TRAPPERS));
 	must(pthread_create(&t[n++], NULL, forker, NULL));
 	while (n)
 		must(pthread_join(t[--n], NULL));
 	EXPECT_EQ(bad, 0);
+}
+
+/* A child has the trap stack's pages, too: the first frame that is written copies them, and is about the trap and not about that. */
+TEST(trap_stack_that_a_child_has_too)
+{
+	struct gate g = gate_make();
+	char *p = private_pages(2);
+	int before;
+	pid_t pid;
+
+	NEEDS(RS_APP_UPCALL | RS_APP_PAGES);
+	ASSERT_EQ(rs_trap_stack_alloc(64 << 10), 0);
+	ASSERT_EQ(rs_trap_handle(VEC_PF, on_fault, 0), 0);
+	for (int i = 0; i < 10; i++) {
+		*p = 1;
+		ASSERT_EQ(rs_page_protect(p, PAGE, RS_PAGE_NONE), 0);
+		pid = CHILD(gate_wait(g));
+		before = seen.count;
+		EXPECT_EQ(*(volatile char *)p, 1);
+		EXPECT_EQ(seen.count, before + 1);
+		EXPECT_EQ(seen.addr, p);
+		EXPECT_EQ(seen.cause, RS_CAUSE_READ);
+		gate_open(g);
+		EXITS(pid, 0);
+	}
 }
 
 /* The process says what it takes while its threads trap: a trap finds the handler, or is a signal; and never something in between. */

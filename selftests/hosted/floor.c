@@ -129,6 +129,11 @@ u64 read_cr2(void)
 	return floor_cr2;
 }
 
+void write_cr2(u64 v)
+{
+	floor_cr2 = v;
+}
+
 u64 copyout_trap(u64 dst, const struct rs_frame *f, u64 addr, u64 cause)
 {
 	u64 head[2] = { addr, cause };

@@ -260,8 +260,13 @@ bool upcall_fast(struct rs_frame *f)
 	} else {
 		at = t->upcall_stack.first;
 	}
-	if (unlikely(!mm_read_valid(mm, seq) || copyout_trap(at, f, addr, cause)))
+	if (unlikely(!mm_read_valid(mm, seq)))
 		return false;
+	if (unlikely(copyout_trap(at, f, addr, cause))) {
+		/* The long way looks there for the address, where the fault of the copy has left its own. */
+		write_cr2(addr);
+		return false;
+	}
 	this_kstack()->shared->short_faults++;
 	t->faults++;
 	enter(f, entry, at);
