@@ -160,8 +160,7 @@ struct rs_vcpu_shared {
 	__u32 want_tick;	/* not 0: threads wait for this vCPU; written by the guest */
 	__u32 state;		/* RS_SLOT_*, in slots only */
 	__u64 short_calls;	/* the guest kernel's: system calls answered without it; part of rs_guest_stats.syscalls in the end */
-	__u64 short_faults;	/* page faults likewise; part of rs_guest_stats.faults in the end */
-	__u64 reserved[51];
+	__u64 reserved[52];
 	__u8  bounce[3584];	/* for small arguments of calls; contents have no meaning outside a call */
 };
 

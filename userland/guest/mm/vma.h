@@ -205,7 +205,7 @@ static always_inline u32 mm_read_begin(const struct mm *mm)
 static always_inline bool mm_read_valid(const struct mm *mm, u32 seq)
 {
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return __atomic_load_n(&mm->seq, __ATOMIC_RELAXED) == seq;
+	return mm->seq == seq;
 }
 
 /** mm_find_reader() - mm_find() by a reader; leaves mm->cache, which is the lock's, as it is */

@@ -233,7 +233,8 @@ static void thread_remove(struct thread *t)
 	if (--p->nthreads)
 		count--;
 	p->used.user_tsc += sched_now_used(t);
-	p->used.faults += t->faults;
+	p->used.faults += t->faults + t->short_faults;
+	rs_stats()->faults += t->short_faults;
 	pid_put(t->tid);
 }
 
@@ -633,7 +634,7 @@ struct usage process_usage(const struct process *p)
 
 	list_for_each(t, &p->threads, list) {
 		u.user_tsc += sched_now_used(t);
-		u.faults += t->faults;
+		u.faults += t->faults + t->short_faults;
 	}
 	if (p->mm)
 		u.max_pages = max(u.max_pages, p->mm->pt.mapped);
@@ -668,13 +669,16 @@ static void leave_memory(struct process *p)
 static void __noreturn sandbox_end(int wait_status)
 {
 	struct process *p, *next;
+	struct thread *t;
 	u32 i;
 
 	page_alloc_stats_update();
-	for (i = 0; i < rs_ncpus; i++) {
+	for (i = 0; i < rs_ncpus; i++)
 		rs_stats()->syscalls += rs_cpus[i].shared->short_calls;
-		rs_stats()->faults += rs_cpus[i].shared->short_faults;
-	}
+	/* Threads that have ended have been counted. */
+	list_for_each(p, &all, all)
+		list_for_each(t, &p->threads, list)
+			rs_stats()->faults += t->short_faults;
 	if (!(rs_boot->flags & RS_BOOT_DEBUG))
 		host_exit(wait_status, 0);
 	list_for_each_safe(p, next, &all, all)

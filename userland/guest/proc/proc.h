@@ -136,7 +136,8 @@ struct thread {
 	bool no_memory;
 	struct signal_thread *sig;
 	u64 in_syscall;			/* number + 1 while in one, for reports */
-	u64 faults;
+	u64 faults;			/* without: */
+	u64 short_faults;		/* those that upcall_fast() has delivered */
 	char comm[16];			/* see thread_comm() */
 	char *paths;			/* room for paths of the present call; syscall/ */
 	/* The first sleeps until the second executes or ends; they lead to each other or nowhere. */

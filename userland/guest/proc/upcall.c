@@ -217,8 +217,13 @@ bool upcall_deliver(struct rs_frame *f, u64 addr, enum fault_cause cause)
  * moment of mm_read_valid() the mapping did not allow the access, or at that of pgtable_peek() the
  * page did not. What was read of pages and mappings at two moments does no harm: a page that the
  * process has closed is closed whatever its mapping says.
+ *
+ * It is there twice, so that the case that is counted in single instructions calls no function:
+ * @common, in the mapping of the last lookup and with nothing in use of the trap stack; and the rest.
  */
-bool upcall_fast(struct rs_frame *f)
+static noinline bool upcall_rest(struct rs_frame *f);
+
+static always_inline bool upcall_try(struct rs_frame *f, bool common)
 {
 	struct thread *t = current();
 	const struct process *p = t->proc;
@@ -230,12 +235,14 @@ bool upcall_fast(struct rs_frame *f)
 
 	if (unlikely(f->vector != p->upcall.fast || f->rip == entry))
 		return false;
-	if (unlikely(!v || addr < READ_ONCE(v->start) || addr >= READ_ONCE(v->end))) {
+	if (unlikely(!v || addr < v->start || addr >= v->end)) {
+		if (common)
+			return upcall_rest(f);
 		v = mm_find_reader(mm, addr);
 		if (!v)
 			return false;
 	}
-	flags = READ_ONCE(v->flags);
+	flags = v->flags;
 	if (likely((error | PF_PRESENT) == (PF_PRESENT | PF_USER | PF_WRITE))) {
 		need = VM_WRITE;
 		cause = FAULT_WRITE_DENIED;
@@ -255,6 +262,8 @@ bool upcall_fast(struct rs_frame *f)
 		return false;
 	}
 	if (unlikely(t->upcall_stack.used || upcall_on_stack(&t->upcall_stack, rsp))) {
+		if (common)
+			return upcall_rest(f);
 		if (!upcall_place(&t->upcall_stack, rsp, p->upcall.room, &at))
 			return false;
 	} else {
@@ -267,10 +276,19 @@ bool upcall_fast(struct rs_frame *f)
 		write_cr2(addr);
 		return false;
 	}
-	this_kstack()->shared->short_faults++;
-	t->faults++;
+	t->short_faults++;
 	enter(f, entry, at);
 	return true;
+}
+
+static noinline bool upcall_rest(struct rs_frame *f)
+{
+	return upcall_try(f, false);
+}
+
+bool upcall_fast(struct rs_frame *f)
+{
+	return upcall_try(f, true);
 }
 
 /* --- fork, exec, signals ---------------------------------------------------------------------- */
