@@ -107,8 +107,8 @@ struct rs_backend {
 	void (*vcpu_destroy)(struct rs_vcpu *vcpu);
 
 	/*
-	 * L: make this CPU the vCPU's (VMPTRLD, host state that belongs to the CPU, MSRs); put
-	 * restores the host's values.
+	 * L: make this CPU the vCPU's (VMPTRLD, host state that belongs to the CPU, MSRs).
+	 * I: put restores the host's values.
 	 */
 	void (*vcpu_load)(struct rs_vcpu *vcpu, int cpu);
 	void (*vcpu_put)(struct rs_vcpu *vcpu);

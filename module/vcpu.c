@@ -326,7 +326,9 @@ static void vcpu_load(struct rs_vcpu *vcpu)
 /* L -> P */
 static void vcpu_put(struct rs_vcpu *vcpu)
 {
+	local_irq_disable();
 	static_call(rs_vcpu_put)(vcpu);
+	local_irq_enable();
 	preempt_enable();
 }
 
@@ -465,7 +467,6 @@ int rs_vcpu_run(struct rs_vcpu *vcpu)
 	enum rs_next next;
 	int ret;
 
-	WARN_ON_ONCE(!vcpu->claimed);
 	run->exit_reason = RS_EXIT_NONE;
 	if (unlikely(vcpu->life != RS_VCPU_READY || READ_ONCE(vcpu->mmu->dead)))
 		return -EIO;

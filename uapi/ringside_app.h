@@ -38,6 +38,7 @@
 #define RS_APP_UPCALL		(1u << 0)	/* RS_SYS_UPCALL and the two that follow */
 #define RS_APP_PAGES		(1u << 1)	/* RS_SYS_PROTECT and the two that follow */
 #define RS_APP_PAGE_TABLES	(1u << 2)	/* the process reads its page tables: RS_PT_BASE */
+#define RS_APP_PROCESSES	(1u << 4)	/* RS_SYS_EXOFORK and the three that follow; RS_PAGE_CALLS and on; RS_OP_REPLACE */
 
 #define RS_SYS_BASE		0x52530000
 
@@ -96,13 +97,24 @@
 
 /*
  * long RS_SYS_PROTECT(addr, len, rights): the pages of [addr, addr + len) have RS_PAGE_NONE, RS_PAGE_READ (and to execute where the mapping
- * allows it), or RS_PAGE_WRITE: all rights of the mapping. EINVAL: not whole pages, none, other rights; ENOMEM: not mapped throughout, or no
- * memory; EACCES: a right that the mapping does not have; EPERM: the vDSO.
+ * allows it), or RS_PAGE_WRITE: all rights of the mapping; with any of the words below. EINVAL: not whole pages, none, other rights; ENOMEM:
+ * not mapped throughout, or no memory; EACCES: a right that the mapping does not have; EPERM: the vDSO.
  */
 #define RS_SYS_PROTECT		(RS_SYS_BASE + 24)
 #define RS_PAGE_NONE		0
 #define RS_PAGE_READ		1
 #define RS_PAGE_WRITE		3
+/*
+ * Marks, for the program's own use: the page's entry has these (RS_PTE_MARK), and not the others. They mean nothing to the guest kernel and
+ * stay with the page as what was taken from it does, also when the guest kernel copies it; an untouched page gets an entry for them.
+ */
+#define RS_PAGE_MARK(n)		(0x100ul << (n))	/* n: 0 to 3 */
+/*
+ * Goes with RS_PAGE_READ. A write by a call for the process is no error: the page has all rights of its mapping again, and no marks, as if
+ * the program had given them back before the call. (Memory that fork shares is copied by then.) EINVAL: with other rights
+ */
+#define RS_PAGE_CALLS		0x10
+#define RS_PAGE_TOUCHED		0x20	/* only those pages of the range that have been touched; the others stay as they are */
 
 /*
  * long RS_SYS_PAGES(ops, n): does the @n operations struct rs_page_op at @ops in order, up to the first that fails; how many have been
@@ -120,6 +132,22 @@
  * what may be written (--allow-wx).
  */
 #define RS_OP_MAP2		4
+/*
+ * The pages of [addr, addr + len) take the place of those at @to, in one step for each page and whatever is there, and are gone from @addr,
+ * which is as untouched memory then; they have the rights and marks @arg there (as RS_SYS_PROTECT; not RS_PAGE_TOUCHED). Both sides are
+ * private memory that may be written. EINVAL: the ranges overlap, shared memory; ENOMEM: not mapped throughout, or no memory: some pages
+ * may have moved; EACCES: memory that may not be written by its mapping, or @addr has been closed (RS_SYS_PROTECT) before it was touched;
+ * EAGAIN: RS_PAGE_CLOSED, some may have moved.
+ */
+#define RS_OP_REPLACE		5
+#define RS_PAGE_CLOSED		0x40	/* RS_OP_REPLACE, in @arg: only in the place of pages that may not be written as RS_SYS_PROTECT says */
+/*
+ * RS_SYS_CHILD_PAGES only: what the caller has at [addr, addr + len), the child has at @to, where it has nothing yet: the same mappings, and
+ * the same pages, copied when one side writes (the guest kernel sees to that), or shared if the mapping is. Rights taken and marks go with
+ * them; of MADV_WIPEONFORK the child has the mapping alone. @arg is 0. ENOMEM: not mapped throughout, the child's RLIMIT_AS, or no memory;
+ * EEXIST; EPERM: the vDSO at another address; EBUSY: a call of another thread is writing there. Then the child has nothing of it.
+ */
+#define RS_OP_GIVE		6
 #define RS_PAGES_SHARED		0x100	/* RS_OP_MAP: can be mapped twice, and is shared with children */
 #define RS_PAGES_NOW		0x200	/* RS_OP_MAP: the pages are there at once */
 
@@ -135,10 +163,53 @@
 #define RS_DIRTY_ACCESSED	(1u << 1)	/* accessed, not dirty bits */
 
 /*
+ * Children made by hand. An unstarted child is a process with a number, descriptors, credentials, directory and signal state as after fork,
+ * upcall and trap stack included, and without any memory; it does not run, and nobody can wait for it. Only its maker (the process, any of
+ * its threads) can do something about its memory, and only until it is started: from then on it is a child as any other, and its memory its
+ * own affair. Signals that it gets before stay pending; SIGKILL ends it once it is started. Who ends or executes a program takes its
+ * unstarted children along. To let others run is sched_yield.
+ *
+ * long RS_SYS_EXOFORK(flags): makes one, with the caller's registers: its number, and 0 in the child when that has been started. EAGAIN,
+ * ENOMEM: as fork; EINVAL: unknown flags; EBUSY: RS_EXOFORK_ALONE.
+ */
+#define RS_SYS_EXOFORK		(RS_SYS_BASE + 32)
+#define RS_EXOFORK_ALONE	(1u << 0)	/* not when the process has other threads, or shares its memory (vfork) */
+#define RS_EXOFORK_TID		(1u << 1)	/* set_tid_address goes for the child as well: its number is written there before it starts */
+
+/*
+ * long RS_SYS_CHILD_STATUS(pid, status): @pid is an unstarted child of the caller's. ESRCH: it is not; EINVAL; ENOMEM: RS_EXOFORK_TID; then
+ * nothing has changed.
+ */
+#define RS_SYS_CHILD_STATUS	(RS_SYS_BASE + 33)
+#define RS_CHILD_RUN		1	/* it runs, and the caller has no rights over it any more */
+#define RS_CHILD_GONE		2	/* it has never been: no signal, nothing to wait for */
+
+/*
+ * long RS_SYS_CHILD_PAGES(pid, ops, n): RS_SYS_PAGES on the memory of an unstarted child. @addr and @to are the child's; but of RS_OP_REPLACE
+ * and RS_OP_GIVE, @addr is the caller's. Limits, rights and errors are those of the same operation on own memory, RLIMIT_* as inherited,
+ * no memory that is writable and executable. ESRCH: as above.
+ */
+#define RS_SYS_CHILD_PAGES	(RS_SYS_BASE + 34)
+
+/*
+ * long RS_SYS_MAPPINGS(addr, maps, n): the caller's own mappings in order, as struct rs_mapping, the first being that which holds @addr or
+ * the next above: how many were written, at most @n. EFAULT; EINVAL: @n above RS_MAPPINGS_MAX.
+ */
+#define RS_SYS_MAPPINGS		(RS_SYS_BASE + 35)
+#define RS_MAPPINGS_MAX		4096
+#define RS_MAPPING_SHARED	(1u << 0)
+#define RS_MAPPING_FILE		(1u << 1)
+#define RS_MAPPING_GROWS	(1u << 2)	/* downwards: a stack */
+#define RS_MAPPING_BRK		(1u << 3)
+#define RS_MAPPING_FIXED	(1u << 4)	/* the vDSO and its data: cannot be changed */
+#define RS_MAPPING_NOT_FORKED	(1u << 5)	/* MADV_DONTFORK */
+#define RS_MAPPING_WIPED	(1u << 6)	/* MADV_WIPEONFORK */
+
+/*
  * The process's own page tables, for it to read (RS_APP_PAGE_TABLES). The entry of level 4 for an address is always there, that of the next
  * lower level is when its entry is present and, from level 3 on, not large; otherwise reading it is a fault. Entries are the CPU's, bits 9 to
- * 11 the guest kernel's. An access needs its right in the entries of all levels: fork shares tables and takes the write bit at the top.
- * Other threads may change any of it at any time. These addresses are no arguments for calls (EFAULT).
+ * 11 and 56 to 58 the guest kernel's, 52 to 55 the program's marks. An access needs its right in the entries of all levels: fork shares tables
+ * and takes the write bit at the top. Other threads may change any of it at any time. These addresses are no arguments for calls (EFAULT).
  */
 #define RS_PT_BASE		0xfffff80000000000
 #define RS_PT_INDEX(va, level)	(((__u64)(va) & 0xffffffffffff) >> (9 * (level) + 3) << 3)
@@ -155,6 +226,7 @@
 #define RS_PTE_LARGE		(1ul << 7)	/* level 2 and 3: a page, not a table */
 #define RS_PTE_NO_WRITE		(1ul << 10)	/* RS_SYS_PROTECT has taken it */
 #define RS_PTE_NO_ACCESS	(1ul << 11)
+#define RS_PTE_MARK(n)		(1ul << (52 + (n)))	/* n: 0 to 3, as RS_PAGE_MARK */
 #define RS_PTE_ADDR		0x000ffffffffff000ul
 #define RS_PTE_NX		(1ul << 63)
 
@@ -171,15 +243,25 @@
 
 #ifndef __ASSEMBLER__
 /**
- * struct rs_page_op - one of RS_SYS_PAGES
+ * struct rs_page_op - one of RS_SYS_PAGES or RS_SYS_CHILD_PAGES
  * @op:     RS_OP_*
  * @result: 0, or -errno
- * @to:     RS_OP_MAP, RS_OP_MAP2: where the mapping is, afterwards; 0 for the others
+ * @to:     RS_OP_MAP, RS_OP_MAP2: where the mapping is, afterwards; RS_OP_REPLACE, RS_OP_GIVE: see there; 0 for the others
  */
 struct rs_page_op {
 	__u32 op;
 	__s32 result;
 	__u64 addr, len, arg, to;
+};
+
+/**
+ * struct rs_mapping - [start, end), all alike
+ * @rights: PROT_*
+ * @flags:  RS_MAPPING_*
+ */
+struct rs_mapping {
+	__u64 start, end;
+	__u32 rights, flags;
 };
 
 /**

@@ -58,7 +58,7 @@
 #define RS_CALL_EXPLAIN		(RS_CALL_BASE + 7)	/* (syscall number, errno, gpa of a path or 0): a refusal by the guest kernel, for --explain */
 #define RS_CALL_IDLE		(RS_CALL_BASE + 8)	/* (timeout in ns or ~0): sleep until rs_vcpu_shared.pending; 0, or -ETIME */
 /*
- * (slot): a helper thread of the host process takes the call of slot N (struct rs_vcpu_shared at rs_boot.slots_gpa + 4096 * N, state
+ * (slot): a helper thread of the host process takes the call of slot N (struct rs_slot, rs_boot.slots_gpa[N]; state
  * RS_SLOT_SUBMITTED), executes it as RS_HC_CALL would have, stores the result, sets state to RS_SLOT_DONE and raises RS_EVENT_DONE on vCPU 0.
  * 0; -EAGAIN when no thread can be had, then nothing has happened; -EINVAL.
  */
@@ -89,8 +89,9 @@
  */
 #define RS_CALL_FILE_ID		(RS_CALL_BASE + 16)
 /*
- * (host directory fd or AT_FDCWD, gpa of a path, gpa of struct rs_program_file): opens a program to be executed, as the forwarded openat would
- * with O_RDONLY | O_CLOEXEC | O_NONBLOCK, and says what exec has to know of it. A new descriptor, or what openat and fstat answer.
+ * (host directory fd or AT_FDCWD, gpa of a path, gpa of struct rs_program_file, gpa of 4096 bytes or 0): opens a program to be executed, as the
+ * forwarded openat would with O_RDONLY | O_CLOEXEC | O_NONBLOCK, and says what exec has to know of it; also by what name RS_CALL_FILE_NAME knows
+ * it (empty: by none). A new descriptor, or what openat and fstat answer.
  */
 #define RS_CALL_OPEN_PROGRAM	(RS_CALL_BASE + 17)
 /*
@@ -130,7 +131,7 @@
 #define RS_BOOT_VERBOSE		(1 << 3)
 #define RS_BOOT_BENCH		(1 << 4)	/* RS_SYS_BENCH (ringside_app.h) is answered */
 #define RS_BOOT_NET_HOST	(1 << 5)	/* sockets may be forwarded */
-#define RS_BOOT_WX		(1 << 6)	/* writable and executable mappings are allowed */
+#define RS_BOOT_WX		(1 << 6)	/* memory may be writable and executable at once: --allow-wx */
 #define RS_BOOT_NO_ASLR		(1 << 7)	/* addresses are the same in every run (measurements; norandmaps, personality) */
 
 #ifndef __ASSEMBLY__
@@ -148,7 +149,18 @@ struct rs_call {
 };
 
 /**
- * struct rs_vcpu_shared - one page per vCPU, in the arena at rs_boot.shared_gpa + 4096 * index; and one per slot of RS_CALL_SUBMIT
+ * struct rs_slot - a request of a thread that others run beside, for RS_CALL_SUBMIT
+ * @pending: not 0: the guest does not want the call any more
+ */
+struct rs_slot {
+	struct rs_call call;
+	__u64 pending;
+	__u32 state;		/* RS_SLOT_* */
+	__u32 reserved[13];
+};
+
+/**
+ * struct rs_vcpu_shared - one page per vCPU, in the arena at rs_boot.shared_gpa + 4096 * index
  * @call:    the guest fills it in, then RS_HC_CALL
  * @pending: bit N-1: signal N arrived for the sandbox. The host sets bits atomically and then raises RS_VECTOR_NOTIFY;
  *	     the guest takes them with an atomic exchange.
@@ -158,7 +170,7 @@ struct rs_vcpu_shared {
 	__u64 pending;
 	__u64 events;		/* RS_EVENT_*; set and taken like pending */
 	__u32 want_tick;	/* not 0: threads wait for this vCPU; written by the guest */
-	__u32 state;		/* RS_SLOT_*, in slots only */
+	__u32 reserved0;
 	__u64 short_calls;	/* the guest kernel's: system calls answered without it; part of rs_guest_stats.syscalls in the end */
 	__u64 reserved[52];
 	__u8  bounce[3584];	/* for small arguments of calls; contents have no meaning outside a call */
@@ -237,7 +249,7 @@ struct rs_boot {
 	__u64 vdso_size;
 	__u64 vvar_size;	/* data pages directly before vdso_gpa */
 	__u64 image_size;	/* of the guest kernel, from RS_KERNEL_GPA */
-	__u64 slots_gpa;	/* struct rs_vcpu_shared [nslots], for RS_CALL_SUBMIT */
+	__u64 slots_gpa;	/* struct rs_slot [nslots] */
 	__u32 nslots;
 	__u32 ticking;		/* see RS_CALL_TICK */
 	__u32 max_pids;		/* --pids: processes and threads at once */

@@ -265,11 +265,11 @@ static void vmx_vcpu_destroy(struct rs_vcpu *vcpu)
 /*
  * The GS base that SWAPGS would bring in: the host thread's own. With FSGSBASE it can be reached
  * without touching an MSR; an NMI in between copes with either GS base, other interrupts do not.
- * @irqs_on: known to be on; otherwise they may be either.
+ * Interrupts off.
  */
-static __always_inline unsigned long exchange_user_gs(unsigned long want, bool irqs_on)
+static __always_inline unsigned long exchange_user_gs(unsigned long want)
 {
-	unsigned long flags, old;
+	unsigned long old;
 
 	if (!cpu_feature_enabled(X86_FEATURE_FSGSBASE)) {
 		rdmsrl(MSR_KERNEL_GS_BASE, old);
@@ -277,10 +277,6 @@ static __always_inline unsigned long exchange_user_gs(unsigned long want, bool i
 			wrmsrl(MSR_KERNEL_GS_BASE, want);
 		return old;
 	}
-	if (irqs_on)
-		raw_local_irq_disable();
-	else
-		raw_local_irq_save(flags);
 	asm volatile("swapgs\n\t"
 		     "rdgsbase %[old]\n\t"
 		     "cmp	%[old], %[want]\n\t"
@@ -288,10 +284,6 @@ static __always_inline unsigned long exchange_user_gs(unsigned long want, bool i
 		     "wrgsbase %[want]\n\t"
 		     "1: swapgs"
 		     : [old] "=&r" (old) : [want] "r" (want) : "cc", "memory");
-	if (irqs_on)
-		raw_local_irq_enable();
-	else
-		raw_local_irq_restore(flags);
 	return old;
 }
 
@@ -360,7 +352,9 @@ static void vmx_vcpu_load(struct rs_vcpu *vcpu, int cpu)
 	}
 	/* In RS_RUN, or when the scheduler has switched to the thread and is done. */
 	lockdep_assert_irqs_enabled();
-	vmx->user_gs = exchange_user_gs(vmx->guest_kernel_gs, true);
+	raw_local_irq_disable();
+	vmx->user_gs = exchange_user_gs(vmx->guest_kernel_gs);
+	raw_local_irq_enable();
 	exchange_msrs(vmx->msr_diff, vmx->msr);
 }
 NOKPROBE_SYMBOL(vmx_vcpu_load);
@@ -383,7 +377,7 @@ static void restore_selectors(struct rs_vmx *vmx)
 	}
 	if (vmx->gs) {
 		load_gs_index(vmx->gs);
-		exchange_user_gs(vmx->user_gs, false);
+		exchange_user_gs(vmx->user_gs);
 	}
 }
 
@@ -393,7 +387,7 @@ static void vmx_vcpu_put(struct rs_vcpu *vcpu)
 	struct rs_vmx_cpu *pcpu = this_cpu_ptr(&rs_vmx_cpu);
 
 	exchange_msrs(vmx->msr_diff, pcpu->msr);
-	vmx->guest_kernel_gs = exchange_user_gs(vmx->user_gs, false);
+	vmx->guest_kernel_gs = exchange_user_gs(vmx->user_gs);
 	if (unlikely(vmx->selectors))
 		restore_selectors(vmx);
 	/* A VM exit leaves both with the largest limit, beyond what is a GDT or an I/O bitmap. */
@@ -427,7 +421,7 @@ void rs_vmx_reset_msrs(struct rs_vmx *vmx)
 	set_switched_msr(vmx, RS_VMX_SFMASK, pcpu->msr[RS_VMX_SFMASK]);
 	set_switched_msr(vmx, RS_VMX_LSTAR, 0);
 	set_switched_msr(vmx, RS_VMX_CSTAR, 0);
-	exchange_user_gs(0, false);
+	exchange_user_gs(0);
 }
 
 static int switched_msr(u32 msr)
@@ -631,14 +625,6 @@ static void vmx_enter(struct rs_vcpu *vcpu)
 	vcpu->regs.cr2 = native_read_cr2();
 	vmx->event = false;
 
-#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
-	/*
-	 * The guest may have trained predictions that the user half of the host's process would
-	 * follow.
-	 */
-	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
-		this_cpu_write(x86_ibpb_exit_to_user, true);
-#endif
 	if (unlikely(vmx->host_debugctl))
 		update_debugctlmsr(vmx->host_debugctl);
 	if (unlikely(hw_breakpoint_active()))

@@ -51,6 +51,8 @@ extern const struct op app_ops[];
 extern const size_t nr_app_ops;
 extern const struct op rcu_ops[];
 extern const size_t nr_rcu_ops;
+extern const struct op user_fork_ops[];
+extern const size_t nr_user_fork_ops;
 extern const char *self;	/* the path of this program */
 
 void die(const char *what) __attribute__((noreturn));

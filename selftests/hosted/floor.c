@@ -266,6 +266,12 @@ long mm_munmap(struct mm *m, u64 a, u64 l)
 	(void)m, (void)a, (void)l;
 	return 0;
 }
+bool prot_refused(u32 prot)
+{
+	(void)prot;
+	return false;
+}
+
 long mm_mprotect(struct mm *m, u64 a, u64 l, u32 p)
 {
 	(void)m, (void)a, (void)l, (void)p;
@@ -297,6 +303,16 @@ void mm_pages_bits_end(void)
 }
 
 long mm_map2(struct mm *m, u64 a, u64 l, u64 to, u64 prot)
+{
+	return -ENOSYS;
+}
+
+long mm_replace(struct mm *m, u64 to, struct mm *src, u64 from, u64 len, u64 arg)
+{
+	return -ENOSYS;
+}
+
+long mm_give(struct mm *m, u64 to, struct mm *from, u64 addr, u64 len)
 {
 	return -ENOSYS;
 }
@@ -477,6 +493,11 @@ struct mm *mm_fork(struct mm *parent)
 	mm->refs = 1;
 	live_mms++;
 	return mm;
+}
+
+struct mm *mm_create_like(const struct mm *old)
+{
+	return mm_fork((struct mm *)old);
 }
 
 bool mm_fork_keep(struct mm *parent, struct mm *child, u64 addr)

@@ -18,6 +18,7 @@
  * its comment says), and nothing may be lost.
  */
 #include <linux/mman.h>
+#include <ringside_app.h>
 #include "core.h"
 #include "../../userland/guest/arch/tlb.h"
 #include "../../userland/guest/mm/fault.h"
@@ -48,6 +49,8 @@ struct cell {
 	bool beyond;	/* of the file, not written yet */
 	u8 prot;
 	u8 taken;	/* from this page alone: 1 to write, 2 all rights */
+	u8 mark;	/* set of four */
+	bool calls;	/* what is taken is not for calls */
 	u32 page;	/* of the file */
 	u32 slot;	/* shared: where the value is */
 	u64 value;	/* private: both the first and the last word, if not the file's */
@@ -55,6 +58,7 @@ struct cell {
 
 struct proc {
 	struct mm *mm;
+	bool unstarted;	/* is given memory, and does not run */
 	struct cell cell[NCELLS];
 };
 
@@ -62,7 +66,7 @@ static struct proc procs[NPROCS];
 static struct proc *cur;
 static struct { u64 value; u32 refs; } slots[NSLOTS];
 static u64 stamp = 1ull << 32;	/* no page of the file has such a value */
-static u64 failures, forks, exits, huge_maps, marks, host_writes, takes;
+static u64 failures, forks, exits, huge_maps, marks, host_writes, takes, gifts, replaced, call_writes;
 
 static u64 va(u32 i)
 {
@@ -170,7 +174,7 @@ static void check_tlb(void)
 }
 
 /* An access of the current process: where it goes, or why not. */
-static enum fault_cause access(u64 a, bool write, u64 *gpa)
+static enum fault_cause access_by(u64 a, bool write, bool call, u64 *gpa)
 {
 	enum fault_cause c = FAULT_OK;
 	pte_t rights;
@@ -182,7 +186,8 @@ static enum fault_cause access(u64 a, bool write, u64 *gpa)
 		return FAULT_OK;
 	}
 	if (!walk(cur->mm, a, gpa, &rights) || (write && !(rights & PTE_W)))
-		c = mm_fault(cur->mm, a + rnd_below(PAGE_SIZE), write ? FAULT_WRITE : FAULT_READ);
+		c = mm_fault(cur->mm, a + rnd_below(PAGE_SIZE),
+			     (write ? FAULT_WRITE : FAULT_READ) | (call ? FAULT_CALL : 0));
 	if (c)
 		return c;
 	CHECK(walk_size(cur->mm, a, gpa, &rights, &tlb[t].size) && rights & PTE_U &&
@@ -196,6 +201,11 @@ static enum fault_cause access(u64 a, bool write, u64 *gpa)
 	pointers[t].table = level1_table(cur->mm, a);
 	pointers[t].va = pointers[t].table ? a : 0;
 	return FAULT_OK;
+}
+
+static enum fault_cause access(u64 a, bool write, u64 *gpa)
+{
+	return access_by(a, write, false, gpa);
 }
 
 static void run(struct proc *p)
@@ -253,9 +263,19 @@ static struct proc *any_proc(void)
 {
 	u32 i = rnd_below(NPROCS);
 
-	while (!procs[i].mm)
+	while (!procs[i].mm || procs[i].unstarted)
 		i = (i + 1) % NPROCS;
 	return &procs[i];
+}
+
+static struct proc *any_unstarted(void)
+{
+	u32 first = rnd_below(NPROCS), i;
+
+	for (i = first; i < first + NPROCS; i++)
+		if (procs[i % NPROCS].mm && procs[i % NPROCS].unstarted)
+			return &procs[i % NPROCS];
+	return NULL;
 }
 
 /* A range of pages of one stretch. */
@@ -320,12 +340,12 @@ static bool injection_off(void)
 static void touch(u32 i, bool write)
 {
 	struct cell *c = &cur->cell[i];
+	bool failed, call = rnd() & 1;
 	enum fault_cause r;
 	u64 gpa, *w;
-	bool failed;
 
 	injection_on();
-	r = access(va(i), write, &gpa);
+	r = access_by(va(i), write, call, &gpa);
 	failed = injection_off();
 	if (r == FAULT_NO_MEMORY && failed)
 		return;
@@ -333,7 +353,13 @@ static void touch(u32 i, bool write)
 		CHECK(r == FAULT_NO_VMA, "page %u: %d", i, r);
 		return;
 	}
-	if (!c->prot || (write && !(c->prot & PROT_WRITE)) || c->taken > !write) {
+	if (c->mapped && c->prot & PROT_WRITE && write && call && c->calls && !r) {
+		c->taken = c->mark = 0;
+		c->calls = false;
+		call_writes++;
+	}
+	if (!c->prot || (write && !(c->prot & PROT_WRITE)) ||
+	    (c->taken > !write && !(write && call && c->calls))) {
 		CHECK(r == FAULT_GUARD || r == (write ? FAULT_WRITE_DENIED : FAULT_READ_DENIED),
 		      "page %u: %d", i, r);
 		return;
@@ -468,26 +494,52 @@ static void op_madvise(u32 from, u32 to)
 		if (v && !(v->flags & VM_SHARED))
 			cur->cell[i].value = 0;
 		/* of shared anonymous memory nothing is dropped */
-		if (v && (v->file || !(v->flags & VM_SHARED)))
-			cur->cell[i].taken = 0;
+		if (v && (v->file || !(v->flags & VM_SHARED))) {
+			cur->cell[i].taken = cur->cell[i].mark = 0;
+			cur->cell[i].calls = false;
+		}
 	}
 }
 
-static u8 taken_of(u32 i)
+/* What the entry of page @i of @p says; false without one. */
+static bool words_of(struct proc *p, u32 i, struct cell *c)
 {
-	pte_t *slot = pgtable_lookup(&cur->mm->pt, va(i), NULL);
+	pte_t *slot = pgtable_lookup(&p->mm->pt, va(i), NULL), e = slot ? *slot : 0;
 
-	return !slot ? 0 : *slot & PTE_NO_ACCESS ? 2 : *slot & PTE_NO_WRITE ? 1 : 0;
+	c->taken = e & PTE_NO_ACCESS ? 2 : e & PTE_NO_WRITE ? 1 : 0;
+	c->mark = e >> 52 & 15;
+	c->calls = e & PTE_CALLS;
+	return e;
+}
+
+static bool same_words(const struct cell *a, const struct cell *b)
+{
+	return a->taken == b->taken && a->mark == b->mark && a->calls == b->calls;
+}
+
+/* Rights and marks for RS_SYS_PROTECT, and in @c what they make of a page. */
+static u64 any_words(struct cell *c)
+{
+	static const u32 some[] = { 0, VM_READ, VM_READ | VM_WRITE };
+	u64 arg = some[rnd_below(ARRAY_SIZE(some))];
+
+	*c = (struct cell){ .taken = !arg ? 2 : arg == VM_READ };
+	if (rnd() & 1)
+		return arg;
+	c->mark = rnd_below(16);
+	c->calls = arg == VM_READ && rnd_below(4);
+	return arg | (u64)c->mark * RS_PAGE_MARK(0) | (c->calls ? RS_PAGE_CALLS : 0);
 }
 
 /* Rights of single pages. Of memory without any right it is not known what has been touched. */
 static void op_take(u32 from, u32 to)
 {
-	static const u32 some[] = { 0, VM_READ, VM_READ | VM_WRITE };
-	u32 rights = some[rnd_below(ARRAY_SIZE(some))], i;
-	u8 taken = !rights ? 2 : rights == VM_READ;
+	static struct cell old;
+	struct cell words, is;
+	u64 arg = any_words(&words), rights = arg & RS_PAGE_WRITE;
+	bool failed, touched_only = rnd_below(3) == 0, there[NCELLS];
 	long ret, want = 0;
-	bool failed;
+	u32 i;
 
 	for (i = from; i < to && !want; i++) {
 		struct cell *c = &cur->cell[i];
@@ -497,20 +549,30 @@ static void op_take(u32 from, u32 to)
 		else if ((rights & VM_WRITE && !(c->prot & PROT_WRITE)) || (rights && !c->prot))
 			want = -EACCES;
 	}
+	for (i = from; i < to; i++)
+		there[i] = words_of(cur, i, &is);
 	injection_on();
-	ret = mm_pages_protect(cur->mm, va(from), (u64)(to - from) * PAGE_SIZE, rights);
+	ret = mm_pages_protect(cur->mm, va(from), (u64)(to - from) * PAGE_SIZE,
+			       arg | (touched_only ? RS_PAGE_TOUCHED : 0));
 	failed = injection_off();
 	CHECK(ret == want || (failed && ret == -ENOMEM), "%ld, not %ld", ret, want);
 	for (i = from; i < to && !want; i++) {
 		struct cell *c = &cur->cell[i];
+		bool now = words_of(cur, i, &is);
 
-		if (ret || !c->prot) {
-			CHECK(taken_of(i) == c->taken || taken_of(i) == taken);
-			c->taken = taken_of(i);
+		old = *c;
+		if (touched_only) {
+			CHECK(now == there[i], "page %u", i);
+			CHECK(same_words(&is, now ? &words : &old) || (ret && same_words(&is, &old)),
+			      "page %u", i);
+		} else if (ret || !c->prot) {
+			CHECK(same_words(&is, &old) || same_words(&is, &words), "page %u", i);
 		} else {
-			c->taken = taken;
-			CHECK(taken_of(i) == taken, "page %u", i);
+			CHECK(same_words(&is, &words), "page %u", i);
 		}
+		c->taken = is.taken;
+		c->mark = is.mark;
+		c->calls = is.calls;
 	}
 	takes += !ret;
 }
@@ -644,6 +706,12 @@ static void op_huge(void)
 	huge_maps++;
 }
 
+static void cell_wipe(struct cell *c)
+{
+	c->value = c->taken = c->mark = 0;
+	c->calls = false;
+}
+
 /* What the child has of what the parent has. */
 static void cells_fork(struct proc *child)
 {
@@ -654,7 +722,7 @@ static void cells_fork(struct proc *child)
 		if (c->mapped && c->dontfork)
 			*c = (struct cell){ 0 };
 		else if (c->wipe)
-			c->value = c->taken = 0;
+			cell_wipe(c);
 		if (c->mapped && c->shared)
 			slots[c->slot].refs++;
 	}
@@ -736,10 +804,133 @@ static void op_fork(void)
 		host_writes_now();
 }
 
+/* --- children made by hand -------------------------------------------------------------------- */
+
+static void op_exofork(void)
+{
+	struct proc *p = free_proc();
+	bool failed;
+
+	if (!p)
+		return;
+	injection_on();
+	p->mm = mm_create_like(cur->mm);
+	failed = injection_off();
+	CHECK(p->mm || failed);
+	p->unstarted = p->mm;
+}
+
+static bool any_mapped(struct proc *p, u32 from, u32 n)
+{
+	for (; n; n--, from++)
+		if (p->cell[from].mapped)
+			return true;
+	return false;
+}
+
+/* The current process gives [from, to) to a child, half of the time at the same address. */
+static void op_give(u32 from, u32 to)
+{
+	struct proc *p = any_unstarted();
+	u32 n = to - from, at = from, end, i;
+	long ret, want;
+	bool failed;
+
+	if (!p)
+		return;
+	if (rnd() & 1) {
+		pick(&at, &end);
+		if (end - at < n)
+			n = end - at;
+	}
+	want = any_mapped(p, at, n) ? -EEXIST : all_mapped(from, from + n) ? 0 : -ENOMEM;
+	injection_on();
+	ret = mm_give(p->mm, va(at), cur->mm, va(from), (u64)n * PAGE_SIZE);
+	failed = injection_off();
+	CHECK(ret == want || (failed && ret == -ENOMEM), "%ld, not %ld", ret, want);
+	if (ret) {
+		check_cells(p, at, at + n);
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		struct cell *c = &p->cell[at + i];
+
+		*c = cur->cell[from + i];
+		if (c->wipe)
+			cell_wipe(c);
+		if (c->shared)
+			slots[c->slot].refs++;
+	}
+	gifts++;
+}
+
+static long replace_error(struct proc *p, u32 from, u32 n)
+{
+	for (; n; n--, from++) {
+		struct cell *c = &p->cell[from];
+
+		if (!c->mapped || c->shared || !(c->prot & PROT_WRITE))
+			return !c->mapped ? -ENOMEM : c->shared ? -EINVAL : -EACCES;
+	}
+	return 0;
+}
+
+/*
+ * Pages of the current process in the place of others, its own or a child's. What a file's page is
+ * when the own copy has gone is not in the model, and pages that are closed before they were touched
+ * are another test's: neither is moved here.
+ */
+static void op_replace(u32 from, u32 to)
+{
+	struct proc *p = rnd() & 1 ? cur : any_unstarted();
+	u32 n, at, end, i;
+	struct cell words;
+	long ret, want;
+	bool failed;
+	u64 arg;
+
+	if (!p)
+		return;
+	pick(&at, &end);
+	n = rnd() & 1 ? 1 : min(to - from, end - at);
+	for (i = 0; i < n; i++)
+		if (cur->cell[from + i].file || cur->cell[from + i].taken)
+			return;
+	arg = any_words(&words);
+	want = p == cur && at < from + n && from < at + n ? -EINVAL : replace_error(cur, from, n);
+	if (!want)
+		want = replace_error(p, at, n);
+	if (n == 1)
+		injection_on();
+	ret = mm_replace(p->mm, va(at), cur->mm, va(from), (u64)n * PAGE_SIZE, arg);
+	failed = n == 1 && injection_off();
+	CHECK(ret == want || (failed && ret == -ENOMEM), "%ld, not %ld", ret, want);
+	for (i = 0; !ret && i < n; i++) {
+		struct cell *c = &p->cell[at + i], *gone = &cur->cell[from + i];
+
+		c->value = gone->value;
+		c->beyond = false;
+		c->taken = words.taken;
+		c->mark = words.mark;
+		c->calls = words.calls;
+		cell_wipe(gone);
+	}
+	replaced += !ret;
+}
+
+static void op_start(void)
+{
+	struct proc *p = any_unstarted();
+
+	if (p)
+		p->unstarted = false;
+}
+
 static void op_exit(struct proc *p)
 {
 	mm_put(p->mm);
 	p->mm = NULL;
+	p->unstarted = false;
 	cells_clear(p, 0, NCELLS);
 	exits++;
 }
@@ -894,7 +1085,7 @@ static void step(void)
 	u32 from, to, i;
 
 	pick(&from, &to);
-	switch (rnd_below(40)) {
+	switch (rnd_below(44)) {
 	case 0:
 	case 1:
 		op_mmap(from, to);
@@ -917,6 +1108,19 @@ static void step(void)
 		break;
 	case 12:
 		op_take(from, to);
+		break;
+	case 13:
+		if (rnd() & 1)
+			op_exofork();
+		else
+			op_start();
+		break;
+	case 14:
+	case 15:
+		op_give(from, to);
+		break;
+	case 16:
+		op_replace(from, to);
 		break;
 	case 7:
 		op_fork();
@@ -970,13 +1174,15 @@ static void test_random(u64 rounds)
 	file_map_drop_spare();
 	CHECK(pages_used() == used, "%lu pages instead of %lu", pages_used(), used);
 	CHECK(kmalloc_in_use() == objects && window_maps == maps);
+	printf("# %lu gifts, %lu pages replaced, %lu written by calls\n", gifts, replaced, call_writes);
 	printf("# %lu forks (the host writing during %lu), %lu exits, %lu marks, %lu failed "
 	       "allocations, %lu pages of 2 MiB, %lu pages and %lu tables copied\n", forks,
 	       host_writes, exits, marks, failures, huge_maps,
 	       (u64)core_boot.stats.cow_copies - copies,
 	       (u64)core_boot.stats.table_copies - tables);
 	CHECK(forks > rounds / 1000 && exits > rounds / 1000 && failures > rounds / 1000 &&
-	      huge_maps && marks > rounds / 1000 && takes > rounds / 1000 && host_writes > rounds / 10000 && core_boot.stats.cow_copies > copies &&
+	      huge_maps && marks > rounds / 1000 && takes > rounds / 1000 && gifts > rounds / 1000 &&
+	      replaced > rounds / 10000 && call_writes > rounds / 50000 && host_writes > rounds / 10000 && core_boot.stats.cow_copies > copies &&
 	      core_boot.stats.table_copies > tables);
 	PASS("fork tree: %lu random operations as the model says, nothing leaked", i);
 }

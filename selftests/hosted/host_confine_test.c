@@ -368,7 +368,8 @@ static struct results {
 
 static struct rs_run run_page;
 static uint8_t *arena;
-static struct rs_vcpu_shared *shared, *slot;
+static struct rs_vcpu_shared *shared;
+static struct rs_slot *slot;
 static unsigned int last_slot;
 static int step, phase, fd_kept, want_bad_exit, want_thread;
 
@@ -418,7 +419,7 @@ static int fake_set_state(struct rs_engine_vcpu *v, const struct rs_vcpu_state *
 
 	(void)v;
 	shared = (struct rs_vcpu_shared *)(arena + boot->shared_gpa);
-	slot = (struct rs_vcpu_shared *)(arena + boot->slots_gpa) + boot->nslots - 1;
+	slot = (struct rs_slot *)(arena + boot->slots_gpa) + boot->nslots - 1;
 	last_slot = boot->nslots - 1;
 	return boot->magic == RS_BOOT_MAGIC ? 0 : -EINVAL;
 }

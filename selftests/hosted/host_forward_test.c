@@ -203,7 +203,7 @@ static int mode_argument(long nr)
 /* What the library asks for itself about a descriptor (RS_CALL_FILE_ID, RS_CALL_OPEN_PROGRAM). */
 static bool own_question(long nr, const long *a)
 {
-	if ((long)vcpu.caller.shared->call.nr < RS_CALL_BASE)
+	if ((long)vcpu.shared->call.nr < RS_CALL_BASE)
 		return false;
 	switch (nr) {
 	case __NR_fstat:
@@ -221,6 +221,7 @@ static bool own_question(long nr, const long *a)
 static mode_t file_mode = S_IFREG | 0755;
 static long file_flags, file_seals = -EINVAL, file_system, now_sec = 1000;
 static long shared_answer, private_answer;	/* of mmap, for RS_CALL_MAP_FILE */
+static long more_answer;	/* of mremap, for RS_CALL_MAP_MORE */
 static unsigned int closes;
 
 static long own_answer(long nr, const long *a)
@@ -339,16 +340,18 @@ long rs_raw_hook(long nr, long a, long b, long c, long d, long e, long f)
 	}
 	wrong = judge(nr, args);
 	closes += nr == __NR_close;
-	if (vcpu.caller.shared->call.nr == RS_CALL_FILE_ID && nr == __NR_fcntl)
+	if (vcpu.shared->call.nr == RS_CALL_FILE_ID && nr == __NR_fcntl)
 		seen.answer = file_flags;
-	if (vcpu.caller.shared->call.nr == RS_CALL_MAP_FILE) {
+	if (vcpu.shared->call.nr == RS_CALL_MAP_FILE) {
 		seen.answer = 0;
 		if (nr == __NR_fcntl)
 			seen.answer = b == F_GETFL ? file_flags : file_seals;
 		else if (nr == __NR_mmap && !(d & MAP_ANONYMOUS))
 			seen.answer = d & MAP_SHARED ? shared_answer : private_answer;
 	}
-	if (vcpu.caller.shared->call.nr == RS_CALL_OPEN_PROGRAM && nr == __NR_openat)
+	if (vcpu.shared->call.nr == RS_CALL_MAP_MORE)
+		seen.answer = nr == __NR_mremap ? more_answer : 0;
+	if (vcpu.shared->call.nr == RS_CALL_OPEN_PROGRAM && nr == __NR_openat)
 		seen.answer = OPENED_FD;
 	seen.nr = nr;
 	memcpy(seen.args, args, sizeof(args));
@@ -403,7 +406,7 @@ static void check(bool ok, const char *what, long got)
 
 static long ask(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {
-	struct rs_call *call = &vcpu.caller.shared->call;
+	struct rs_call *call = &vcpu.shared->call;
 
 	memset(&seen, 0, sizeof(seen));
 	call->nr = nr;
@@ -765,6 +768,15 @@ static void run_private(void)
 		      what, ret);
 	}
 	shared_answer = -EPERM;
+	more_answer = -ENOMEM;	/* Linux may say so when what was at the target is gone already */
+	ret = ask(RS_CALL_MAP_MORE, WINDOW_AT, 8192, WINDOW_AT + 16384, 0, 0, 0);
+	check(ret == -ENOMEM && !seen.wrong && seen.nr == __NR_mmap && seen.calls == 2 &&
+		      seen.args[0] == W_HVA + 16384 && seen.args[1] == 8192 && !seen.args[2] &&
+		      seen.args[3] == (MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE),
+	      "more that is refused leaves no hole in the window", ret);
+	more_answer = 0;
+	ret = ask(RS_CALL_MAP_MORE, WINDOW_AT, 8192, WINDOW_AT + 16384, 0, 0, 0);
+	check(!ret && seen.nr == __NR_mremap && seen.calls == 1, "more that is given stays", ret);
 	ret = ask(RS_CALL_MAP_FILE, OWN_FD, 0, 4096, WINDOW_AT, RS_MAP_WRITE | RS_MAP_SHARED, 0);
 	check(!seen.wrong && ret == -EPERM && seen.nr == __NR_mmap && seen.args[3] & MAP_ANONYMOUS &&
 		      !seen.args[2] && seen.args[0] == W_HVA && seen.args[1] == 4096,
@@ -826,6 +838,8 @@ static void run_files(void)
 	check(!seen.calls && ret == -EFAULT, "a program without a name", ret);
 	ret = ask(RS_CALL_OPEN_PROGRAM, (uint64_t)AT_FDCWD, 0x1000, ARENA - 512, 0, 0, 0);
 	check(!seen.calls && ret == -EFAULT, "a program described where no memory is", ret);
+	ret = ask(RS_CALL_OPEN_PROGRAM, (uint64_t)AT_FDCWD, 0x1000, 0x4000, ARENA - 512, 0, 0);
+	check(!seen.calls && ret == -EFAULT, "a program's name where no memory is", ret);
 	rs_fd_clear_owned(&sb, OPENED_FD);
 	closes = 0;
 	ret = ask(RS_CALL_OPEN_PROGRAM, (uint64_t)AT_FDCWD, 0x1000, WINDOW_AT + 4096, 0, 0, 0);
@@ -935,7 +949,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	vcpu.caller.sb = &sb;
-	vcpu.caller.shared = (struct rs_vcpu_shared *)(sb.mem.arena + 0x2000);
+	vcpu.shared = (struct rs_vcpu_shared *)(sb.mem.arena + 0x2000);
+	vcpu.caller.call = &vcpu.shared->call;
+	vcpu.caller.pending = &vcpu.shared->pending;
 	vcpu.caller.xsave = rs_vector_area();
 	sb.vcpus[0] = &vcpu;
 	if (!vcpu.caller.xsave || rs_signals_install(&sb)) {

@@ -29,6 +29,7 @@
 
 #define ARENA		(16ull << 20)
 #define SLOTS_AT	(1ull << 20)
+#define ALL_SLOTS	128
 #define BUFFERS		(4ull << 20)	/* a page per slot */
 #define PATIENCE	20000000000ull	/* ns; an emulator or a busy machine is slow */
 
@@ -67,9 +68,9 @@ static long ask(long nr, uint64_t a, uint64_t b, uint64_t c)
 	return rs_dispatch(&vcpu.caller);
 }
 
-static struct rs_vcpu_shared *slot(unsigned int i)
+static struct rs_slot *slot(unsigned int i)
 {
-	return &sb.slot_pages[i];
+	return &sb.slots[i];
 }
 
 static uint64_t buffer(unsigned int i)
@@ -79,7 +80,7 @@ static uint64_t buffer(unsigned int i)
 
 static void fill(unsigned int i, long nr, uint64_t a, uint64_t b, uint64_t c)
 {
-	struct rs_vcpu_shared *s = slot(i);
+	struct rs_slot *s = slot(i);
 
 	s->call = (struct rs_call){ .nr = nr, .args = { a, b, c }, .ret = -12345 };
 	__atomic_store_n(&s->pending, 0, __ATOMIC_SEQ_CST);
@@ -600,14 +601,16 @@ int main(int argc, char **argv)
 	}
 	shared = (struct rs_vcpu_shared *)(sb.mem.arena + 0x2000);
 	vcpu.caller.sb = &sb;
-	vcpu.caller.shared = shared;
+	vcpu.shared = shared;
+	vcpu.caller.call = &shared->call;
+	vcpu.caller.pending = &shared->pending;
 	vcpu.caller.xsave = rs_vector_area();
 	vcpu.engine.run = &run_page;
 	sb.vcpus[0] = &vcpu;
 	sb.ncpus = 1;
 	sb.boot = &boot;
-	sb.slot_pages = (struct rs_vcpu_shared *)(sb.mem.arena + SLOTS_AT);
-	sb.nslots = RS_SLOTS;
+	sb.slots = (struct rs_slot *)(sb.mem.arena + SLOTS_AT);
+	sb.nslots = ALL_SLOTS;
 	if (!vcpu.caller.xsave || rs_signals_install(&sb)) {
 		printf("Bail out! signals\n");
 		return 1;

@@ -111,7 +111,7 @@ static long spawn(program fn, u64 arg)
 #define NSLOTS 64
 
 static u64 now = 1000 * SEC;
-static struct rs_vcpu_shared slots[NSLOTS];
+static struct rs_slot slots[NSLOTS];
 static u64 slot_done[NSLOTS];		/* bytes of a write so far */
 static bool no_descriptors;
 static u32 moves, refused;
@@ -130,7 +130,7 @@ static long host_syscall(long nr, u64 a0, u64 a1, u64 a2)
 }
 
 /* One try of a call that may wait; -EAGAIN when it would. */
-static long try_call(struct rs_vcpu_shared *s, u64 *so_far)
+static long try_call(struct rs_slot *s, u64 *so_far)
 {
 	u64 *a = (u64 *)s->call.args, nr = s->call.nr;
 	bool write = nr == __NR_write || nr == __NR_writev;
@@ -175,7 +175,7 @@ static long try_call(struct rs_vcpu_shared *s, u64 *so_far)
 
 static bool helper_does(u32 i)
 {
-	struct rs_vcpu_shared *s = &slots[i];
+	struct rs_slot *s = &slots[i];
 	long flags = 0, ret;
 
 	if (s->state != RS_SLOT_SUBMITTED)
@@ -216,7 +216,7 @@ static void who_sleeps(void)
 
 static long host(u64 nr, const u64 a[6], long *ret)
 {
-	struct rs_vcpu_shared here = { .call.nr = nr };
+	struct rs_slot here = { .call.nr = nr };
 	u64 so_far = 0;
 	u32 i, k;
 

@@ -20,6 +20,7 @@
 #include <linux/poll.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
+#include <ringside_app.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -198,7 +199,7 @@ static void set_blocked(u64 mask)
 
 static u64 now = 1000 * SEC, host_timer = NO_DEADLINE;
 static u64 idles;
-static struct rs_vcpu_shared slots[NSLOTS];
+static struct rs_slot slots[NSLOTS];
 static u32 submits, cancels;
 static u32 refuse_timer, refuse_tick;	/* so many times */
 static bool ticks;
@@ -219,7 +220,7 @@ static void time_passes(u64 ns)
 }
 
 /* A helper makes a call only when it would not wait. */
-static bool helper_does(struct rs_vcpu_shared *s)
+static bool helper_does(struct rs_slot *s)
 {
 	struct {
 		int fd;
@@ -608,6 +609,131 @@ static void t_clone_arguments(void)
 		      exits_with, 7);
 	EQ(wait_for(i, &status), i);
 	EQ(status, EXIT(7));
+}
+
+/* --- children made by hand -------------------------------------------------------------------- */
+
+static long exofork(u64 flags, program fn, u64 arg)
+{
+	return call(RS_SYS_EXOFORK, (u64[6]){ flags }, fn, arg);
+}
+
+static long child_status(long pid, u64 status)
+{
+	return call(RS_SYS_CHILD_STATUS, (u64[6]){ (u64)pid, status }, NULL, 0);
+}
+
+static u32 exo_tid;
+
+static int knows_its_number(u64 code)
+{
+	EQ(exo_tid, K(gettid));
+	return (int)code;
+}
+
+static void t_unstarted(void)
+{
+	int status, n;
+	long pid, fd;
+	struct {
+		int fd;
+		short events, revents;
+	} poll;
+
+	pid = exofork(0, exits_with, 9);
+	EQ(pid, K(getpid) + 1);
+	EQ(process_count(), 2);
+	EQ(K(wait4, (u64)-1l, 0, 0, 0), -ECHILD);
+	EQ(K(kill, (u64)pid, 0), 0);
+	EQ(K(kill, (u64)pid, SIGTERM), 0);
+	EQ(K(setpgid, (u64)pid, 0), 0);
+	fd = K(pidfd_open, (u64)pid, 0);
+	CHECK(fd >= 0);
+	poll.fd = (int)fd;
+	poll.events = POLLIN;
+	EQ(K(poll, P(&poll), 1, 0), 0);
+	EQ(call(RS_SYS_CHILD_PAGES, (u64[6]){ (u64)pid, 0, 0 }, NULL, 0), 0);
+	EQ(child_status(pid, 0), -EINVAL);
+	EQ(child_status(pid + 1, RS_CHILD_RUN), -ESRCH);
+	EQ(child_status(K(getpid), RS_CHILD_RUN), -ESRCH);
+	EQ(child_status(pid, RS_CHILD_GONE), 0);
+	EQ(child_status(pid, RS_CHILD_GONE), -ESRCH);
+	EQ(K(poll, P(&poll), 1, 0), 1);
+	EQ(process_count(), 1);
+	/* started: a child as any */
+	K(set_tid_address, P(&exo_tid));
+	pid = exofork(RS_EXOFORK_TID, knows_its_number, 9);
+	EQ(child_status(pid, RS_CHILD_RUN), 0);
+	EQ(exo_tid, pid);
+	EQ(child_status(pid, RS_CHILD_RUN), -ESRCH);
+	EQ(call(RS_SYS_CHILD_PAGES, (u64[6]){ (u64)pid, 0, 0 }, NULL, 0), -ESRCH);
+	EQ(wait_for(pid, &status), pid);
+	EQ(status, EXIT(9));
+	/* what came before the start */
+	pid = exofork(0, exits_with, 9);
+	EQ(K(kill, (u64)pid, SIGKILL), 0);
+	EQ(child_status(pid, RS_CHILD_RUN), 0);
+	EQ(wait_for(pid, &status), pid);
+	EQ(status, SIGKILL);
+	EQ(exofork(8, exits_with, 9), -EINVAL);
+	for (n = 0; exofork(0, exits_with, 9) > 0; n++)
+		;
+	CHECK(n > 100 && process_count() == (u32)n + 1);
+	/* they go with their maker, who is about to end */
+}
+
+static int makes_some(u64 how)
+{
+	long pid;
+	u32 i;
+
+	for (i = 0; i < 5; i++) {
+		pid = exofork(0, exits_with, 1);
+		CHECK(pid > 0);
+		if (i == 2)
+			EQ(K(kill, (u64)pid, SIGKILL), 0);
+	}
+	if (how == 1)
+		K(kill, (u64)K(getpid), SIGKILL);
+	if (how == 2)
+		K(execve, P("/program"), 0, 0);
+	return 5;
+}
+
+static void t_makers_that_go(void)
+{
+	int status;
+	u32 how;
+
+	exec_program = program_5;
+	for (how = 0; how < 3; how++) {
+		long pid = spawn(makes_some, how);
+
+		EQ(wait_for(pid, &status), pid);
+		EQ(status, how == 1 ? SIGKILL : EXIT(5));
+		EQ(process_count(), 1);
+		EQ(wait_for(-1, &status), -ECHILD);
+	}
+}
+
+static int other_thread(u64 pid)
+{
+	EQ(exofork(RS_EXOFORK_ALONE, exits_with, 1), -EBUSY);
+	EQ(child_status((long)pid, RS_CHILD_RUN), 0);
+	return 0;
+}
+
+static void t_unstarted_and_threads(void)
+{
+	long pid = exofork(RS_EXOFORK_ALONE, exits_with, 6);
+	static u32 tid;
+	int status;
+
+	CHECK(pid > 0);
+	CHECK(spawn_thread(other_thread, (u64)pid, &tid) > 0);
+	join(&tid);
+	EQ(wait_for(pid, &status), pid);
+	EQ(status, EXIT(6));
 }
 
 /* --- threads ---------------------------------------------------------------------------------- */
@@ -2168,7 +2294,8 @@ static const struct {
 } tests[] = {
 #define T(n) { #n, t_##n }
 	T(fork_and_wait), T(orphans), T(vfork), T(vfork_parent_killed), T(vfork_child_reaped),
-	T(vfork_thread), T(clone_arguments), T(clone_while_ending), T(host_refuses_time), T(threads), T(round_robin),
+	T(vfork_thread), T(clone_arguments), T(clone_while_ending), T(unstarted), T(makers_that_go),
+	T(unstarted_and_threads), T(host_refuses_time), T(threads), T(round_robin),
 	T(wait_selection), T(wait_interrupted), T(realtime_queue), T(thread_signals),
 	T(stop_and_continue), T(groups), T(futex_wake), T(futex_requeue), T(futex_wake_op),
 	T(futex_between_processes), T(robust_list), T(timers), T(timer_order), T(pid_wrap),

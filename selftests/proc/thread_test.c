@@ -5,7 +5,9 @@
 #include <math.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/socket.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <linux/membarrier.h>
 #include "proc.h"
 
@@ -1090,4 +1092,120 @@ TEST(unmapping_beside_writers)
 	flag = 1;
 	for (int i = 0; i < 2; i++)
 		joined(t[i]);
+}
+
+static int stream[2];
+
+static void *reads_one(void *arg)
+{
+	char c = 0;
+
+	EXPECT_EQ(read(stream[0], &c, 1), 1);
+	return (void *)(intptr_t)c;
+}
+
+/* What they wait for comes from a thread that has to make such a call itself. */
+TEST(hundreds_of_threads_in_calls)
+{
+	enum { THREADS = 300 };
+	static pthread_t t[THREADS];
+	pthread_attr_t attr;
+
+	SYS(socketpair(AF_UNIX, SOCK_STREAM, 0, stream));
+	ASSERT_EQ(pthread_attr_init(&attr), 0);
+	ASSERT_EQ(pthread_attr_setstacksize(&attr, 64 << 10), 0);
+	for (int i = 0; i < THREADS; i++)
+		ASSERT_EQ(pthread_create(&t[i], &attr, reads_one, NULL), 0);
+	for (int i = 0; i < THREADS; i++) {
+		EXPECT_EQ(write(stream[1], "x", 1), 1);
+		sched_yield();
+	}
+	for (int i = 0; i < THREADS; i++)
+		EXPECT_EQ((intptr_t)joined(t[i]), 'x');
+}
+
+static void *writes_later(void *arg)
+{
+	double end = now() + 0.02;
+
+	flag = 1;
+	while (now() < end)
+		;
+	EXPECT_EQ(write(stream[1], "y", 1), 1);
+	return NULL;
+}
+
+/* A call that waits for a thread which runs on another CPU does not keep it from making calls. */
+TEST(call_beside_a_running_thread)
+{
+	SYS(socketpair(AF_UNIX, SOCK_STREAM, 0, stream));
+	for (int i = 0; i < 3; i++) {
+		pthread_t t;
+
+		flag = 0;
+		t = start(writes_later, NULL);
+		while (!flag)
+			;
+		EXPECT_EQ((intptr_t)reads_one(NULL), 'y');
+		joined(t);
+	}
+}
+
+static void *asks_by_number(void *arg)
+{
+	pthread_attr_t attr;
+	struct sched_param param = { .sched_priority = 7 };
+	struct rlimit limit;
+	cpu_set_t set;
+	pid_t tid = gettid();
+
+	(void)arg;
+	CPU_ZERO(&set);
+	EXPECT_EQ(sched_getaffinity(tid, sizeof(set), &set), 0);
+	EXPECT(CPU_COUNT(&set) > 0);
+	EXPECT_EQ(sched_getscheduler(tid), SCHED_OTHER);
+	EXPECT_EQ(sched_getparam(tid, &param), 0);
+	EXPECT_EQ(param.sched_priority, 0);
+	EXPECT_EQ(prlimit(tid, RLIMIT_NOFILE, NULL, &limit), 0);
+	EXPECT_EQ(getpriority(PRIO_PROCESS, tid), 0);
+	EXPECT_EQ(pthread_getattr_np(pthread_self(), &attr), 0);
+	pthread_attr_destroy(&attr);
+	/* its own, not the process's */
+	EXPECT_EQ(setpriority(PRIO_PROCESS, tid, 6), 0);
+	EXPECT_EQ(getpriority(PRIO_PROCESS, 0), 6);
+	EXPECT_EQ(getpriority(PRIO_PROCESS, getpid()), 0);
+	return NULL;
+}
+
+TEST(threads_by_number)
+{
+	joined(start(asks_by_number, NULL));
+	EXPECT_ERRNO(getpriority(PRIO_PROCESS, 1 << 29), ESRCH);
+	EXPECT_ERRNO(sched_getscheduler(1 << 29), ESRCH);
+}
+
+TEST(nice_and_affinity_are_inherited)
+{
+	cpu_set_t one, got;
+	int cpu;
+
+	CPU_ZERO(&got);
+	SYS(sched_getaffinity(0, sizeof(got), &got));
+	for (cpu = 0; !CPU_ISSET(cpu, &got); cpu++)
+		;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	SYS(setpriority(PRIO_PROCESS, 0, 30));
+	SYS(sched_setaffinity(0, sizeof(one), &one));
+	EXITS(CHILD({
+		EXPECT_EQ(getpriority(PRIO_PROCESS, 0), 19);
+		CPU_ZERO(&got);
+		SYS(sched_getaffinity(0, sizeof(got), &got));
+		EXPECT(CPU_EQUAL(&one, &got));
+		SYS(setpgid(0, 0));
+		EXPECT_EQ(getpriority(PRIO_PGRP, 0), 19);
+	}), 0);
+	CPU_ZERO(&one);
+	EXPECT_ERRNO(sched_setaffinity(0, sizeof(one), &one), EINVAL);
+	EXPECT_ERRNO(setpriority(3, 0, 0), EINVAL);
 }

@@ -7,6 +7,24 @@
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
+#ifndef __ASSEMBLER__
+#include <ringside/app.h>
+
+/* The calling thread's trap stack as rs_trap_stack() was told; size 0: none */
+struct rs_app_stack {
+	uint64_t base, size;
+};
+extern HIDDEN __thread struct rs_app_stack rs_app_stack __attribute__((tls_model("initial-exec")));
+
+/**
+ * rs_app_fault_first() - page faults go to @fn before the program's own handler, which keeps what
+ * it has and may change it; @fn may use all registers. 0 or -errno; once for a process
+ */
+HIDDEN int rs_app_fault_first(rs_trap_fn fn);
+/** rs_app_fault_next() - what the program makes of a page fault, for @fn above */
+HIDDEN int rs_app_fault_next(struct rs_trap_frame *f);
+#endif
+
 /* --- for upcall.S, which cannot read C: checked in trap.c --- */
 #define TF_REGS		16	/* rs_trap_frame.r15 */
 #define TF_RDI		128

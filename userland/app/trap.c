@@ -26,6 +26,11 @@ HIDDEN uint64_t rs_app_xsave_size;	/* of the area below a frame, a multiple of 6
 static void (*upcall)(void);	/* that of the two this CPU can execute */
 static uint32_t vectors;	/* that have a handler */
 
+/* Before the program's handler of page faults; then that is not in the table but here. */
+static rs_trap_fn fault_first, fault_next;
+HIDDEN __thread struct rs_app_stack rs_app_stack __attribute__((tls_model("initial-exec")));
+#define VEC_PF	14
+
 _Static_assert(offsetof(struct rs_trap_frame, r15) == TF_REGS &&
 	       offsetof(struct rs_trap_frame, rdi) == TF_RDI &&
 	       offsetof(struct rs_trap_frame, vector) == TF_VECTOR &&
@@ -59,20 +64,16 @@ static void measure(void)
 static int tell(uint32_t set)
 {
 	if (set)
-		set |= 1u << 14;
+		set |= 1u << VEC_PF;
 	return (int)rs_app_call(RS_SYS_UPCALL, (long)upcall, set,
 				(long)(rs_app_xsave_size + HANDLER_FRAME), 0);
 }
 
-int rs_trap_handle(unsigned int vector, rs_trap_fn fn, unsigned int flags)
+static int install(unsigned int vector, rs_trap_fn fn, unsigned int flags)
 {
 	uint32_t set;
 	int err;
 
-	if (!(rs_app_features() & RS_APP_UPCALL))
-		return -ENOSYS;
-	if (vector > 31 || !(RS_UPCALL_VECTORS >> vector & 1) || flags & ~RS_TRAP_GENERAL_REGS)
-		return -EINVAL;
 	measure();
 	set = vectors & ~(1u << vector);
 	err = tell(set);
@@ -90,9 +91,46 @@ int rs_trap_handle(unsigned int vector, rs_trap_fn fn, unsigned int flags)
 	return err;
 }
 
+int rs_trap_handle(unsigned int vector, rs_trap_fn fn, unsigned int flags)
+{
+	if (!(rs_app_features() & RS_APP_UPCALL))
+		return -ENOSYS;
+	if (vector > 31 || !(RS_UPCALL_VECTORS >> vector & 1) || flags & ~RS_TRAP_GENERAL_REGS)
+		return -EINVAL;
+	if (vector == VEC_PF && fault_first) {
+		__atomic_store_n(&fault_next, fn, __ATOMIC_RELEASE);
+		return 0;
+	}
+	return install(vector, fn, flags);
+}
+
+int rs_app_fault_first(rs_trap_fn fn)
+{
+	int err;
+
+	if (fault_first)
+		return 0;
+	fault_next = rs_app_handlers[VEC_PF].fn;
+	err = install(VEC_PF, fn, 0);
+	if (!err)
+		fault_first = fn;
+	return err;
+}
+
+int rs_app_fault_next(struct rs_trap_frame *f)
+{
+	rs_trap_fn fn = __atomic_load_n(&fault_next, __ATOMIC_ACQUIRE);
+
+	return fn ? fn(f) : RS_TRAP_SIGNAL;
+}
+
 int rs_trap_stack(void *base, size_t size)
 {
-	return (int)rs_app_call(RS_SYS_UPCALL_STACK, (long)base, (long)size, 0, 0);
+	int err = (int)rs_app_call(RS_SYS_UPCALL_STACK, (long)base, (long)size, 0, 0);
+
+	if (!err)
+		rs_app_stack = (struct rs_app_stack){ (uint64_t)base, size };
+	return err;
 }
 
 size_t rs_trap_stack_need(void)

@@ -29,6 +29,8 @@ static const char help[] =
 	"  --ro PATH            may be read\n"
 	"  --rw PATH            may be read and written\n"
 	"  --net none|host      the network: none (the default), or the host's\n"
+	"  --allow-wx           memory that is writable and executable at once (just-in-time "
+	"compilers)\n"
 	"What it gets:\n"
 	"  --memory SIZE        memory, with suffix K, M or G (default 1G); what it leaves in "
 	"pipes, sockets and memfds does not count\n"
@@ -150,7 +152,7 @@ static int option(char **argv, int *i, const char *name, int needs, const char *
 
 static const struct {
 	const char *name;
-	enum { MEMORY, CPUS, PIDS, RO, RW, NET, ENV, TRACE, EXPLAIN, STATS, VERBOSE, BENCH, DEBUG } id;
+	enum { MEMORY, CPUS, PIDS, RO, RW, NET, ENV, TRACE, EXPLAIN, STATS, VERBOSE, BENCH, DEBUG, ALLOW_WX } id;
 	enum { NONE, OPTIONAL, NEEDED } value;
 } options[] = {
 	{ "--memory", MEMORY, NEEDED }, { "--cpus", CPUS, NEEDED },
@@ -160,6 +162,7 @@ static const struct {
 	{ "--trace", TRACE, OPTIONAL }, { "--explain", EXPLAIN, NONE },
 	{ "--stats", STATS, OPTIONAL }, { "--verbose", VERBOSE, NONE },
 	{ "--bench", BENCH, NONE },	{ "--debug", DEBUG, NONE },
+	{ "--allow-wx", ALLOW_WX, NONE },
 };
 
 #define NR_OPTIONS	(sizeof(options) / sizeof(options[0]))
@@ -266,6 +269,9 @@ int rs_cli_run(int argc, char **argv)
 			break;
 		case DEBUG:
 			c.debug = 1;
+			break;
+		case ALLOW_WX:
+			c.allow_wx = 1;
 			break;
 		}
 	}

@@ -52,7 +52,7 @@ static bool tick_all(struct rs_sandbox *sb)
 	for (i = 0; i < sb->ncpus; i++) {
 		struct rs_vcpu *v = sb->vcpus[i];
 
-		if (!__atomic_load_n(&v->caller.shared->want_tick, __ATOMIC_SEQ_CST))
+		if (!__atomic_load_n(&v->shared->want_tick, __ATOMIC_SEQ_CST))
 			continue;
 		rs_vcpu_notify(v, RS_EVENT_TICK);
 		any = true;
@@ -65,7 +65,7 @@ static bool wanted(struct rs_sandbox *sb)
 	unsigned int i;
 
 	for (i = 0; i < sb->ncpus; i++)
-		if (__atomic_load_n(&sb->vcpus[i]->caller.shared->want_tick, __ATOMIC_SEQ_CST))
+		if (__atomic_load_n(&sb->vcpus[i]->shared->want_tick, __ATOMIC_SEQ_CST))
 			return true;
 	return false;
 }

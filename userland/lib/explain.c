@@ -138,7 +138,12 @@ void rs_explain_guest(const struct rs_sandbox *sb, uint64_t nr, uint64_t error, 
 		       call_name(nr, name, sizeof(name)));
 		return;
 	}
-	if (path[0])
+	if (error == EACCES && rs_call_table[nr].class == RS_CLASS_GUEST)
+		rs_say(sb,
+		       "refused %s: memory that is writable and executable at once; allow it with "
+		       "--allow-wx",
+		       call_name(nr, name, sizeof(name)));
+	else if (path[0])
 		rs_say(sb, "refused %s \"%s\": %s", call_name(nr, name, sizeof(name)), path,
 		       strerror(error < 4096 ? (int)error : 0));
 	else

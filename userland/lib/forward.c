@@ -808,7 +808,7 @@ static long slow_explain(struct check *c, long ret)
  */
 static inline long short_way(struct rs_caller *by, uint64_t nr, unsigned int flags, int32_t fd)
 {
-	struct rs_call *call = &by->shared->call;
+	struct rs_call *call = by->call;
 	long out[6], ret;
 
 	out[0] = fd;
@@ -823,7 +823,7 @@ static inline long short_way(struct rs_caller *by, uint64_t nr, unsigned int fla
 			return ret;
 	}
 	if (flags & RS_ROW_BLOCKS)
-		return rs_host_call(nr, out, &by->shared->pending);
+		return rs_host_call(nr, out, by->pending);
 	return rs_raw6(nr, out[0], out[1], out[2], out[3], out[4], out[5]);
 }
 
@@ -831,7 +831,7 @@ static inline long short_way(struct rs_caller *by, uint64_t nr, unsigned int fla
 static __attribute__((noinline)) long forward_held(struct rs_caller *by, uint64_t nr,
 						   unsigned int flags)
 {
-	int32_t fd = RS_READ_ONCE(by->shared->call.args[0]);
+	int32_t fd = RS_READ_ONCE(by->call->args[0]);
 	long ret = -EBADF;
 
 	if (hold_fd(by, fd))
@@ -847,13 +847,13 @@ static __attribute__((noinline)) long forward_buffer(struct rs_caller *by, uint6
 
 	if (flags & RS_ROW_SEVERAL)
 		return forward_held(by, nr, flags);
-	fd = RS_READ_ONCE(by->shared->call.args[0]);
+	fd = RS_READ_ONCE(by->call->args[0]);
 	return rs_fd_owned(by->sb, fd) ? short_way(by, nr, flags, fd) : -EBADF;
 }
 
 static inline long forward_plain(struct rs_caller *by, uint64_t nr)
 {
-	struct rs_call *call = &by->shared->call;
+	struct rs_call *call = by->call;
 	int32_t fd = RS_READ_ONCE(call->args[0]);
 
 	if (!rs_fd_owned(by->sb, fd))
@@ -905,7 +905,7 @@ static __attribute__((noinline)) long forward_args(struct rs_caller *by, uint64_
 		if (nr == __NR_close && sb->several)
 			ret = close_held(by, c.out[0]);
 		else if (row->flags & RS_ROW_BLOCKS)
-			ret = rs_host_call(c.nr, c.out, &by->shared->pending);
+			ret = rs_host_call(c.nr, c.out, by->pending);
 		else
 			ret = rs_raw6(c.nr, c.out[0], c.out[1], c.out[2], c.out[3], c.out[4],
 				      c.out[5]);
@@ -926,7 +926,7 @@ static __attribute__((noinline)) long forward_args(struct rs_caller *by, uint64_
 
 static __attribute__((noinline)) long forward(struct rs_caller *by, uint64_t nr)
 {
-	struct rs_call *call = &by->shared->call;
+	struct rs_call *call = by->call;
 	uint64_t in[6];
 	unsigned int i;
 
@@ -1004,10 +1004,11 @@ static long open_program(struct rs_caller *by, const uint64_t a[6])
 	const uint64_t in[6] = { a[0], a[1], O_RDONLY | O_CLOEXEC | O_NONBLOCK };
 	struct rs_program_file p;
 	uint8_t *to = rs_gpa(&by->sb->mem, a[2], sizeof(p));	/* need not be aligned */
+	void *name = rs_gpa(&by->sb->mem, a[3], RS_PATH_MAX);
 	bool same = false;
 	long fd, ret;
 
-	if (!a[2] || !to)
+	if (!a[2] || !to || (a[3] && (!name || rs_copy_to_guest(name, "", 1))))
 		return -EFAULT;
 	fd = forward_args(by, __NR_openat, in);
 	if (fd < 0)
@@ -1024,6 +1025,16 @@ static long open_program(struct rs_caller *by, const uint64_t a[6])
 			p.head_len = rs_raw4(__NR_pread64, fd, (long)(to + offsetof(struct rs_program_file, head)),
 					      sizeof(p.head), 0);
 		ret = rs_copy_to_guest(to, &p, offsetof(struct rs_program_file, head));
+	}
+	if (!ret && a[3]) {
+		struct rs_slow_call s;
+
+		s.by = by;
+		s.row = NULL;
+		s.nr = RS_CALL_FILE_NAME;
+		s.in[0] = fd;
+		s.in[1] = a[3];
+		rs_slow(rs_request_slow, &s, by->xsave);
 	}
 	if (ret) {
 		const uint64_t close[6] = { fd };
@@ -1162,7 +1173,7 @@ static long sync_file(struct rs_sandbox *sb, uint64_t gpa, uint64_t len, uint64_
 
 static __attribute__((noinline)) long request(struct rs_caller *by, uint64_t nr)
 {
-	struct rs_call *call = &by->shared->call;
+	struct rs_call *call = by->call;
 	struct rs_slow_call s;
 	unsigned int i;
 	long fd, ret;
@@ -1222,7 +1233,7 @@ static __attribute__((noinline)) long dispatch_other(struct rs_caller *by, uint6
 
 long rs_dispatch(struct rs_caller *by)
 {
-	uint64_t nr = RS_READ_ONCE(by->shared->call.nr);
+	uint64_t nr = RS_READ_ONCE(by->call->nr);
 	unsigned int flags = nr < RS_TABLE_SIZE ? rs_call_plain[nr] : 0;
 
 	if (flags == RS_ROW_PLAIN)

@@ -10,7 +10,7 @@
  *	cancel	the guest has set the slot's pending; the signal brings the call back with EINTR,
  *		if it sleeps, and the word keeps it from being begun.
  *
- * What a slot's page says is the guest's word, and it may say anything at any time. Whether a slot
+ * What a slot says is the guest's word, and it may say anything at any time. Whether a slot
  * is being served, and by whom, is known here alone, under the lock.
  *
  * A signal that cancels one call must not hit the next one. It is sent under the lock to the helper
@@ -45,40 +45,36 @@ struct helper {
 	struct helper *next;
 };
 
-/** struct rs_slot - @by: who serves it; NULL: the guest may submit it */
-struct rs_slot {
-	struct helper *by;
-};
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct helper *idle;	/* the last one to be done first: its stack is warm */
 
 static void serve(struct helper *h, unsigned int slot)
 {
 	struct rs_sandbox *sb = h->caller.sb;
-	struct rs_vcpu_shared *page = &sb->slot_pages[slot];
+	struct rs_slot *s = &sb->slots[slot];
 	bool interrupted;
 	long ret;
 
-	h->caller.shared = page;
+	h->caller.call = &s->call;
+	h->caller.pending = &s->pending;
 	if (h->own_directory)
 		h->own_directory = rs_thread_own_directory();
 	if (h->own_directory)
 		ret = h->own_directory;
-	else if (RS_READ_ONCE(page->pending))
+	else if (RS_READ_ONCE(s->pending))
 		ret = -EINTR;
 	else
 		ret = rs_dispatch(&h->caller);
 
 	pthread_mutex_lock(&lock);
 	/* The guest may submit the slot again as soon as it sees the state. */
-	sb->slots[slot].by = NULL;
+	sb->serving[slot] = NULL;
 	interrupted = h->interrupted;
 	h->interrupted = false;
 	h->next = idle;
 	idle = h;
-	RS_WRITE_ONCE(page->call.ret, ret);
-	__atomic_store_n(&page->state, RS_SLOT_DONE, __ATOMIC_RELEASE);
+	RS_WRITE_ONCE(s->call.ret, ret);
+	__atomic_store_n(&s->state, RS_SLOT_DONE, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&lock);
 	if (interrupted)
 		rs_raw3(__NR_getpid, 0, 0, 0);
@@ -130,24 +126,24 @@ long rs_helper_submit(struct rs_sandbox *sb, uint64_t slot)
 	if (slot >= sb->nslots)
 		return -EINVAL;
 	pthread_mutex_lock(&lock);
-	if (!sb->slots)
-		sb->slots = calloc(sb->nslots, sizeof(*sb->slots));
-	if (!sb->slots) {
+	if (!sb->serving)
+		sb->serving = calloc(sb->nslots, sizeof(*sb->serving));
+	if (!sb->serving) {
 		ret = -EAGAIN;
-	} else if (sb->slots[slot].by ||
-		   __atomic_load_n(&sb->slot_pages[slot].state, __ATOMIC_ACQUIRE) !=
+	} else if (sb->serving[slot] ||
+		   __atomic_load_n(&sb->slots[slot].state, __ATOMIC_ACQUIRE) !=
 			   RS_SLOT_SUBMITTED) {
 		ret = -EINVAL;
 	} else if (idle) {
 		h = idle;
 		idle = h->next;
-		sb->slots[slot].by = h;
+		sb->serving[slot] = h;
 		__atomic_store_n(&h->work, slot + 1, __ATOMIC_RELEASE);
 		rs_futex_wake(&h->work);
 	} else {
 		/* It waits for the lock before it begins. */
 		h = make(sb, slot);
-		sb->slots[slot].by = h;
+		sb->serving[slot] = h;
 		ret = h ? 0 : -EAGAIN;
 	}
 	pthread_mutex_unlock(&lock);
@@ -161,7 +157,7 @@ long rs_helper_cancel(struct rs_sandbox *sb, uint64_t slot)
 	if (slot >= sb->nslots)
 		return -EINVAL;
 	pthread_mutex_lock(&lock);
-	h = sb->slots ? sb->slots[slot].by : NULL;
+	h = sb->serving ? sb->serving[slot] : NULL;
 	/* Without a number it has not begun, and will look at the slot's pending when it does. */
 	if (h && h->tid) {
 		h->interrupted = true;

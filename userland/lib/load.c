@@ -48,7 +48,7 @@
 #define IMAGE_MAX	(64ull << 20)
 #define STACK_SIZE	16384ull
 #define ARGS_MAX	(2ull << 20)
-#define SLOTS_GPA	(RS_KERNEL_GPA - RS_SLOTS * RS_PAGE)
+#define SLOTS_GPA	(RS_KERNEL_GPA - RS_SLOTS * sizeof(struct rs_slot))
 
 _Static_assert(RS_KERNEL_GPA == RS_HUGE, "huge pages begin with the guest kernel");
 
@@ -592,7 +592,7 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 	}
 	boot->free_gpa = p.next;
 	sb->boot = boot;
-	sb->slot_pages = at(m, SLOTS_GPA);
+	sb->slots = at(m, SLOTS_GPA);
 	sb->nslots = RS_SLOTS;
 
 	for (i = 0; i < sb->ncpus; i++) {

@@ -44,7 +44,7 @@ void rs_vdso_find(struct rs_sandbox *sb);
 /**
  * rs_load() - put the guest kernel, its boot page tables, boot page, stacks and arguments into the
  * arena, make the vCPUs' registers Wants sb->mem, sb->engine.info, sb->ncpus; fills in sb->boot,
- * sb->slot_pages, sb->nslots, the shared page of each vCPU in @shared, and @states.
+ * sb->slots, sb->nslots, the shared page of each vCPU in @shared, and @states.
  */
 int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs_start *start,
 	    struct rs_vcpu_shared *shared[], struct rs_vcpu_state states[], char *why);

@@ -379,7 +379,7 @@ static long policy_open(struct rs_slow_call *s)
 	if (flags & O_TRUNC && (flags & O_ACCMODE) == O_RDONLY)
 		flags |= O_RDWR;
 	fd = rs_host_call(__NR_openat, (const long[6]){ dfd, s->args[p], flags, mode, 0, 0 },
-			  &s->by->shared->pending);
+			  s->by->pending);
 	if (fd < 0) {
 		if (fd == -EACCES && sb->explain) {
 			s->result = fd;

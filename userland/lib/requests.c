@@ -87,11 +87,11 @@ long rs_sleep(struct rs_caller *by, uint64_t timeout_ns)
 	args[2] = (long)wait;
 	for (;;) {
 		/* The kernel leaves what remains of the timeout in @ts. */
-		long ret = rs_host_call(__NR_ppoll, args, &by->shared->pending);
+		long ret = rs_host_call(__NR_ppoll, args, by->pending);
 
 		if (ret == 0)
 			return -ETIME;
-		if (RS_READ_ONCE(by->shared->pending) || by->sb->force_signal ||
+		if (RS_READ_ONCE(*by->pending) || by->sb->force_signal ||
 		    by->sb->finished)
 			return 0;
 		if (ret != -EINTR)

@@ -108,7 +108,7 @@ static uint32_t boot_flags(const struct rs_config *c)
 	return (fixed_addresses(c) ? RS_BOOT_NO_ASLR : 0) | (c->trace ? RS_BOOT_TRACE : 0) |
 	       (c->explain ? RS_BOOT_EXPLAIN : 0) | (c->verbose ? RS_BOOT_VERBOSE : 0) |
 	       (c->bench ? RS_BOOT_BENCH : 0) | (c->debug ? RS_BOOT_DEBUG : 0) |
-	       (c->net == RS_NET_HOST ? RS_BOOT_NET_HOST : 0);
+	       (c->allow_wx ? RS_BOOT_WX : 0) | (c->net == RS_NET_HOST ? RS_BOOT_NET_HOST : 0);
 }
 
 static int make_vcpus(struct rs_sandbox *sb, const struct rs_image *image,
@@ -135,7 +135,9 @@ static int make_vcpus(struct rs_sandbox *sb, const struct rs_image *image,
 		}
 		v->index = i;
 		v->caller.sb = sb;
-		v->caller.shared = shared[i];
+		v->shared = shared[i];
+		v->caller.call = &shared[i]->call;
+		v->caller.pending = &shared[i]->pending;
 		if (e->ops->create_vcpu(e, i, &v->engine, why))
 			goto fail;
 		ret = e->ops->set_state(&v->engine, &states[i]);

@@ -39,7 +39,7 @@
 #define RS_BLOCK_MAX	65536		/* RS_A_BLKIN, RS_A_BLKOUTP */
 #define RS_ADDR_MAX	128		/* RS_A_ADDR */
 #define RS_PATH_MAX	4096
-#define RS_SLOTS	128		/* of RS_CALL_SUBMIT: calls that can sleep at once */
+#define RS_SLOTS	4096		/* of RS_CALL_SUBMIT: calls that can sleep at once */
 
 /** struct rs_mem - where guest physical memory lies in this process. Constant after loading. */
 struct rs_mem {
@@ -102,7 +102,7 @@ _Static_assert(RS_CONTROL_MAX / 4 <= RS_POLL_MAX, "control data holds no more th
 
 /**
  * struct rs_caller - a thread that makes calls for the guest: a vCPU's, or a helper's
- * @shared: the vCPU's page or the slot: guest memory, hostile, changes under our eyes
+ * @call, @pending: in the vCPU's page or the slot: guest memory, hostile, changes under our eyes
  * @xsave:  for rs_slow()
  * @helper: only what may go through a slot is done
  * @held:   descriptors that must not be closed before the call is over, @nheld of them; used when
@@ -110,7 +110,8 @@ _Static_assert(RS_CONTROL_MAX / 4 <= RS_POLL_MAX, "control data holds no more th
  */
 struct rs_caller {
 	struct rs_sandbox *sb;
-	struct rs_vcpu_shared *shared;
+	struct rs_call *call;
+	__u64 *pending;			/* not 0: no call may begin to sleep */
 	void *xsave;
 	bool helper;
 	unsigned int nheld;
@@ -129,6 +130,7 @@ struct rs_vcpu {
 	int run_result;			/* of the last RS_RUN, for rs_exit_slow() */
 	int tid;
 	bool started, left;		/* its thread was made; has left the loop. Atomic */
+	struct rs_vcpu_shared *shared;	/* guest memory */
 	struct rs_caller caller;
 };
 
@@ -161,9 +163,9 @@ struct rs_sandbox {
 	int message_fd;			/* standard error, a duplicate of our own */
 	int proc_fd;			/* /proc/self/fd, -1 when there is none */
 
-	struct rs_slot *slots;		/* helpers.c; [nslots] */
+	struct rs_slot *slots;		/* guest memory; [nslots] */
 	unsigned int nslots;
-	struct rs_vcpu_shared *slot_pages; /* guest memory */
+	struct helper **serving;	/* helpers.c; [nslots] */
 
 	int pid;			/* of this process; 0 until it has a second thread */
 	const char *program;		/* as the user named it */
@@ -235,7 +237,7 @@ extern const char rs_copy_begin[], rs_copy_end[], rs_copy_faulted[];
 /** rs_vcpu_loop() - run the vCPU until the sandbox has finished. vcpu.c */
 void rs_vcpu_loop(struct rs_vcpu *v);
 
-/** rs_dispatch() - do what by->shared->call asks for and return its result. forward.c */
+/** rs_dispatch() - do what by->call asks for and return its result. forward.c */
 long rs_dispatch(struct rs_caller *by);
 
 /* --- behind rs_slow() ------------------------------------------------------------------------ */

@@ -48,7 +48,7 @@ static uint64_t grace_since;
 
 static __u64 *pending_word(void)
 {
-	return &sandbox->vcpus[0]->caller.shared->pending;
+	return &sandbox->vcpus[0]->shared->pending;
 }
 
 static bool is_terminating(int sig)

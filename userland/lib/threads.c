@@ -169,7 +169,7 @@ static void interrupt(struct rs_vcpu *v)
 
 void rs_vcpu_notify(struct rs_vcpu *v, uint64_t event)
 {
-	struct rs_vcpu_shared *shared = v->caller.shared;
+	struct rs_vcpu_shared *shared = v->shared;
 
 	__atomic_fetch_or(&shared->events, event, __ATOMIC_SEQ_CST);
 	if (__atomic_fetch_or(&shared->pending, RS_PENDING_EVENTS, __ATOMIC_SEQ_CST) &
@@ -186,7 +186,7 @@ void rs_vcpu_begin(struct rs_vcpu *v)
 	if (!v->index)
 		return;		/* its number is known before there is anybody to use it */
 	__atomic_store_n(&v->tid, (int)rs_raw3(__NR_gettid, 0, 0, 0), __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&v->caller.shared->pending, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(&v->shared->pending, __ATOMIC_SEQ_CST))
 		v->engine.run->irq_vector = RS_VECTOR_NOTIFY;
 }
 

@@ -34,7 +34,7 @@ void rs_vcpu_loop(struct rs_vcpu *v)
 
 		if (ret == 0 && page->exit_reason == RS_EXIT_HYPERCALL &&
 		    page->hypercall.nr == RS_HC_CALL) {
-			v->caller.shared->call.ret = rs_dispatch(&v->caller);
+			v->shared->call.ret = rs_dispatch(&v->caller);
 			page->hypercall.ret = 0;
 			continue;
 		}

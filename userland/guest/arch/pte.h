@@ -25,6 +25,8 @@ typedef u64 pte_t;
 #define PTE_NO_WRITE	(1ul << 10)
 #define PTE_NO_ACCESS	(1ul << 11)
 #define PTE_TAKEN	(PTE_NO_WRITE | PTE_NO_ACCESS)
+#define PTE_MARKS	(15ul << 52)	/* the process's own */
+#define PTE_CALLS	(1ul << 56)	/* ours, with PTE_NO_WRITE: that is not for calls */
 #define PTE_NX		(1ul << 63)
 #define PTE_ADDR	0x000ffffffffff000ul
 

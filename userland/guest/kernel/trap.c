@@ -100,7 +100,7 @@ static void page_fault(struct rs_frame *f)
 	}
 	rs_stats()->faults++;
 	current()->faults++;
-	cause = mm_fault(current_mm(), addr, access_of(f->error));
+	cause = mm_fault(current_mm(), addr, access_of(f->error) | FAULT_CALL);
 	if (!cause)
 		return;
 	f->rip = fixup;

@@ -11,7 +11,8 @@
  *	none, write	new page of zeros		new page, copied	window, writable
  *	no write bit	last owner: write bit back, otherwise a copy		write bit
  *	no P bit	rights as they are now (it was PROT_NONE for a while)
- *	taken		not allowed: the process has closed the page (pages.c)
+ *	taken		not allowed: the process has closed the page (pages.c); but for a call
+ *			that writes, where PTE_CALLS says so: then nothing is taken any more
  *
  * "Write bit" is that of all levels: below tables shared by fork there is none, and pgtable_leaf()
  * makes them our own (pgtable.c, fork.c).
@@ -208,16 +209,20 @@ static enum fault_cause fill(struct mm *mm, struct vma *v, u64 addr, u32 access,
 static enum fault_cause upgrade(struct mm *mm, const struct vma *v, u64 addr, u32 access,
 				pte_t *slot)
 {
-	pte_t old = *slot, pte = (old & ~PTE_NX) | rights(v);
+	pte_t old = *slot, pte;
 	enum fault_cause c;
 	struct page *p;
 
 	if (unlikely(old & PTE_TAKEN)) {
-		if (access & FAULT_WRITE)
-			return FAULT_WRITE_DENIED;
-		if (old & PTE_NO_ACCESS)
+		if (access & FAULT_WRITE) {
+			if (!(access & FAULT_CALL) || !(old & PTE_CALLS))
+				return FAULT_WRITE_DENIED;
+			old &= ~(PTE_TAKEN | PTE_CALLS | PTE_MARKS);
+		} else if (old & PTE_NO_ACCESS) {
 			return access & FAULT_EXEC ? FAULT_EXEC_DENIED : FAULT_READ_DENIED;
+		}
 	}
+	pte = (old & ~PTE_NX) | rights(v);
 	if (access & FAULT_WRITE && !(old & PTE_W)) {
 		u64 gpa = old & PTE_ADDR;
 
@@ -225,7 +230,7 @@ static enum fault_cause upgrade(struct mm *mm, const struct vma *v, u64 addr, u3
 			c = own_copy(gpa, &p);
 			if (c)
 				return c;
-			pte = rights(v) | page_gpa(p) | PTE_OWNED;
+			pte = rights(v) | page_gpa(p) | PTE_OWNED | (old & PTE_MARKS);
 		}
 		pte |= PTE_W | PTE_D;
 	}

@@ -10,6 +10,7 @@
 #define FAULT_READ	0u
 #define FAULT_WRITE	(1u << 0)
 #define FAULT_EXEC	(1u << 1)
+#define FAULT_CALL	(1u << 2)	/* with FAULT_WRITE: a call does it for the process (PTE_CALLS) */
 
 enum fault_cause {
 	FAULT_OK = 0,

@@ -21,6 +21,16 @@ void vma_resize(struct mm *mm, struct vma *v, u64 start, u64 end);
  */
 struct vma *vma_add(struct mm *mm, u64 start, u64 end, u32 flags, struct file_map *file,
 		    u64 file_off);
+/**
+ * vma_add_part() - what @v, which may be another address space's, has of [@start, @end), in @mm at
+ * @to, where that is free: a VMA without pages, joined with nobody yet. At another address it is no
+ * heap and no stack. NULL without memory
+ */
+struct vma *vma_add_part(struct mm *mm, const struct vma *v, u64 start, u64 end, u64 to);
+/**
+ * vma_join_range() - those that begin in [@start, @end) are joined with neighbours that are alike
+ */
+void vma_join_range(struct mm *mm, u64 start, u64 end);
 /** vma_drop() - takes @v out and frees it; its pages are gone already */
 void vma_drop(struct mm *mm, struct vma *v);
 /** mm_free_vmas() - all of them, without a look at the page table; @mm is good for nothing then */
@@ -29,7 +39,15 @@ void mm_free_vmas(struct mm *mm);
 u64 find_free(struct mm *mm, u64 len);
 bool range_free(struct mm *mm, u64 start, u64 end);
 void mm_populate(struct mm *mm, u64 start, u64 end);
-/** prot_refused() - the policy on memory that is writable and executable refuses @prot */
-bool prot_refused(u32 prot);
+/**
+ * range_check() - [@addr, @addr + @len): -EINVAL unless whole pages and some, -ENOMEM beyond what
+ * may be mapped
+ */
+static inline long range_check(u64 addr, u64 len)
+{
+	if ((addr | len) & ~PAGE_MASK || !len)
+		return -EINVAL;
+	return addr > USER_TOP || len > USER_TOP - addr ? -ENOMEM : 0;
+}
 
 #endif

@@ -173,7 +173,7 @@ static pte_t *page_present(struct mm *mm, u64 addr, bool write, int *level, int 
 
 	if (slot)
 		return slot;
-	c = mm_fault(mm, addr, write ? FAULT_WRITE : FAULT_READ);
+	c = mm_fault(mm, addr, write ? FAULT_WRITE | FAULT_CALL : FAULT_READ);
 	if (!c)
 		return pgtable_present(&mm->pt, addr, want, level);
 	*err = c == FAULT_NO_MEMORY ? -ENOMEM : -EFAULT;

@@ -259,6 +259,35 @@ struct vma *vma_add(struct mm *mm, u64 start, u64 end, u32 flags, struct file_ma
 	return vma_join(mm, v);
 }
 
+struct vma *vma_add_part(struct mm *mm, const struct vma *v, u64 start, u64 end, u64 to)
+{
+	struct vma *n = kmalloc(sizeof(*n));
+
+	if (!n)
+		return NULL;
+	*n = *v;
+	if (n->file || n->shm)
+		n->file_off += start - v->start;
+	n->start = to;
+	n->end = to + (end - start);
+	if (to != start)
+		n->flags &= ~(VM_BRK | VM_GROWSDOWN);
+	if (n->file)
+		file_map_get(n->file);
+	if (n->shm)
+		shm_get(n->shm);
+	vma_link(mm, n, vma_of(avl_floor(&mm->tree, to)));
+	return n;
+}
+
+void vma_join_range(struct mm *mm, u64 start, u64 end)
+{
+	struct vma *v;
+
+	for (v = mm_find_from(mm, start); v && v->start < end; v = vma_next(mm, v))
+		v = vma_join(mm, v);
+}
+
 void mm_free_vmas(struct mm *mm)
 {
 	struct vma *v, *next;
@@ -375,7 +404,6 @@ bool range_free(struct mm *mm, u64 start, u64 end)
 #define MAP_32BIT 0x40
 #endif
 
-/* Simultaneously writable and executable memory is refused, as a hardened system's policy would. */
 bool prot_refused(u32 prot)
 {
 	return (prot & (PROT_WRITE | PROT_EXEC)) == (PROT_WRITE | PROT_EXEC) &&
@@ -993,7 +1021,7 @@ static long advise(struct mm *mm, struct vma *v, u64 start, u64 end, u32 advice)
 	case MADV_POPULATE_WRITE:
 		for (; start < end; start += PAGE_SIZE) {
 			enum fault_cause c = mm_fault(mm, start, advice == MADV_POPULATE_WRITE ?
-						      FAULT_WRITE : FAULT_READ);
+						      FAULT_WRITE | FAULT_CALL : FAULT_READ);
 
 			if (c)
 				return c == FAULT_NO_MEMORY ? -ENOMEM : -EFAULT;
@@ -1095,8 +1123,8 @@ long mm_lock(struct mm *mm, u64 addr, u64 len)
 	for (; at < end; at += PAGE_SIZE) {
 		v = mm_find(mm, at);
 		/* A file's pages are the host's business, and private ones are copied when written. */
-		if (!v || mm_fault(mm, at, v->flags & VM_WRITE && !v->file ? FAULT_WRITE :
-								     FAULT_READ))
+		if (!v || mm_fault(mm, at, v->flags & VM_WRITE && !v->file ?
+						   FAULT_WRITE | FAULT_CALL : FAULT_READ))
 			return -ENOMEM;
 	}
 	return 0;

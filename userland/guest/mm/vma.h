@@ -147,6 +147,8 @@ struct mmap_req {
 long mm_mmap(struct mm *mm, const struct mmap_req *req);
 /** mm_munmap() - 0 also when nothing is there; -EINVAL, -ENOMEM */
 long mm_munmap(struct mm *mm, u64 addr, u64 len);
+/** prot_refused() - writable and executable at once: -EACCES unless RS_BOOT_WX allows it */
+bool prot_refused(u32 prot);
 /**
  * mm_mprotect() - -EINVAL, -ENOMEM (hole; what lies before it is changed), -EACCES (file not
  * writable, or writable and executable)

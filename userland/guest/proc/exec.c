@@ -199,12 +199,14 @@ static long read_file(const struct binary *b, void *buf, size_t n, u64 off)
 	return host_call4(__NR_pread64, b->fd, gpa_of(buf), n, off);
 }
 
-/* Opens @path for execution and reads its beginning; one request to the host. */
-static long binary_open(struct loader *l, struct binary *b, const char *path)
+/*
+ * Opens @path for execution and reads its beginning; one request to the host. @real: room for the
+ * path that the file lies at, empty where that is not known; or NULL.
+ */
+static long binary_open(struct loader *l, struct binary *b, const char *path, char *real)
 {
-	b->name = refstr_new(path);
 	b->file = kmalloc(sizeof(*b->file));
-	if (!b->name || !b->file)
+	if (!b->file)
 		return -ENOMEM;
 	/*
 	 * What is announced to this CPU brings the call back; no signal interrupts an exec, so it is
@@ -212,10 +214,14 @@ static long binary_open(struct loader *l, struct binary *b, const char *path)
 	 */
 	do {
 		host_events();
-		b->fd = host_call3(RS_CALL_OPEN_PROGRAM, l->dirfd, gpa_of(path), gpa_of(b->file));
+		b->fd = host_call4(RS_CALL_OPEN_PROGRAM, l->dirfd, gpa_of(path), gpa_of(b->file),
+				   real ? gpa_of(real) : 0);
 	} while (b->fd == -EINTR);
 	if (b->fd < 0)
 		return b->fd;
+	b->name = refstr_new(real && *real ? real : path);
+	if (!b->name)
+		return -ENOMEM;
 	if (!S_ISREG_MODE(b->file->mode)) {
 		l->why = "not a regular file";
 		return -EACCES;
@@ -306,37 +312,16 @@ static long script(struct loader *l)
 }
 
 /*
- * Name of the program for reports and /proc/self/exe: where its descriptor leads on the host, else
- * as it was given.
+ * Opens l->path, following script lines, until an ELF file is in l->prog. Its name, for reports and
+ * /proc/self/exe, is where it lies; @real is room for that.
  */
-static void absolute_name(struct loader *l)
-{
-	struct refstr *name;
-	char *buf;
-
-	if (l->path[0] == '/')
-		return;
-	buf = kmalloc(PATH_SIZE);
-	if (!buf)
-		return;
-	if (host_call2(RS_CALL_FILE_NAME, l->prog.fd, gpa_of(buf)) > 0) {
-		name = refstr_new(buf);
-		if (name) {
-			refstr_put(l->prog.name);
-			l->prog.name = name;
-		}
-	}
-	kfree(buf);
-}
-
-/* Opens l->path, following script lines, until an ELF file is in l->prog. */
-static long open_program(struct loader *l)
+static long open_program(struct loader *l, char *real)
 {
 	int depth;
 	long err;
 
 	for (depth = 0; ; depth++) {
-		err = binary_open(l, &l->prog, l->path);
+		err = binary_open(l, &l->prog, l->path, real);
 		if (err)
 			return err;
 		if (l->prog.head_len < 2 || l->prog.head[0] != '#' || l->prog.head[1] != '!')
@@ -350,7 +335,6 @@ static long open_program(struct loader *l)
 		if (err)
 			return err;
 	}
-	absolute_name(l);
 	if (!l->prog.head_len)
 		l->why = "the file is empty";
 	return l->prog.head_len ? binary_parse(l, &l->prog) : -ENOEXEC;
@@ -371,7 +355,7 @@ static long open_interp(struct loader *l)
 		return -ENOMEM;
 	err = read_file(&l->prog, name, img->interp_len, img->interp_off);
 	if (err == (long)img->interp_len && !name[img->interp_len - 1]) {
-		err = binary_open(l, &l->interp, name);
+		err = binary_open(l, &l->interp, name, NULL);
 		if (err == -ENOENT)
 			l->why = "its dynamic linker does not exist";
 	} else {
@@ -466,7 +450,7 @@ static long map_segment(struct loader *l, const struct elf_load *s, struct file_
 		return -ENOEXEC;
 	}
 	if (prot_refused(s->prot)) {
-		l->why = "ELF segment that is both writable and executable: refused";
+		l->why = "ELF segment that is both writable and executable: refused without --allow-wx";
 		return -EACCES;
 	}
 	if (!range_free(l->mm, start, end))
@@ -637,7 +621,8 @@ static void aux_fill(struct loader *l, struct aux *a, u64 platform, u64 random)
 	aux_add(a, AT_HWCAP2, rs_boot->hwcap2);
 	aux_add(a, AT_EXECFN, l->execfn);
 	aux_add(a, AT_PLATFORM, platform);
-	aux_add(a, AT_RINGSIDE, (u64)RS_APP_ABI << 32 | RS_APP_UPCALL | RS_APP_PAGES | RS_APP_PAGE_TABLES);
+	aux_add(a, AT_RINGSIDE, (u64)RS_APP_ABI << 32 | RS_APP_UPCALL | RS_APP_PAGES | RS_APP_PAGE_TABLES |
+		RS_APP_PROCESSES);
 	aux_add(a, AT_NULL, 0);
 }
 
@@ -716,8 +701,10 @@ static long build_stack(struct loader *l)
 
 static long load(struct loader *l)
 {
-	long err = open_program(l);
+	char *real = kmalloc(PATH_SIZE);
+	long err = real ? open_program(l, real) : -ENOMEM;
 
+	kfree(real);
 	if (!err)
 		err = open_interp(l);
 	if (err)

@@ -20,6 +20,7 @@
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../mm/page_alloc.h"
+#include "../mm/pages.h"
 #include "../mm/uaccess.h"
 
 #define PID_MAX		32768u
@@ -338,7 +339,7 @@ static struct process *process_copy(struct process *old, const struct fork_args 
 		p->mm = old->mm;
 		__atomic_add_fetch(&p->mm->refs, 1, __ATOMIC_RELAXED);
 	} else {
-		p->mm = mm_fork(old->mm);
+		p->mm = likely(!a->unstarted) ? mm_fork(old->mm) : mm_create_like(old->mm);
 		if (!p->mm) {
 			refstr_put(p->exe);
 			kfree(p);
@@ -383,6 +384,26 @@ static bool for_host_writes(struct process *p, struct mm *child, page_fn how)
 	return true;
 }
 
+bool process_host_writes(u64 addr, u64 len)
+{
+	struct process *p = current_proc(), *each;
+	struct thread *t;
+	u32 i;
+
+	if (p->nthreads == 1 && p->mm->refs == 1)
+		return false;
+	list_for_each(each, &all, all) {
+		if (each->mm != p->mm)
+			continue;
+		list_for_each(t, &each->threads, list)
+			for (i = 0; i < t->nhost_writes; i++)
+				if (t->host_write[i].addr < addr + len &&
+				    addr < t->host_write[i].addr + t->host_write[i].len)
+					return true;
+	}
+	return false;
+}
+
 static bool begin_host_write(struct mm *mm, struct mm *child, u64 addr)
 {
 	(void)child;
@@ -418,7 +439,11 @@ static void thread_copy_state(struct thread *t, const struct fork_args *a,
 		t->sched.fs_base = a->tls;
 	if (a->flags & CLONE_CHILD_CLEARTID)
 		t->clear_child_tid = a->child_tid;
+	if (unlikely(a->keep_tid))
+		t->clear_child_tid = old->clear_child_tid;
 	memcpy(t->comm, thread_comm(old), sizeof(t->comm));
+	t->affinity = old->affinity;
+	t->nice = old->nice;
 	upcall_fork(t, a->flags);
 	if (!(a->flags & CLONE_VM)) {
 		t->robust_list = old->robust_list;
@@ -437,21 +462,26 @@ static long put_tid(u64 addr, u32 tid)
 }
 
 /* The child's memory is not the current one unless it is shared. */
-static long put_tids(struct thread *t, const struct fork_args *a)
+long process_put_tid(struct thread *t, u64 addr)
 {
 	struct mm *mine = current_mm();
+	long err;
+
+	if (t->proc->mm != mine)
+		mm_activate(t->proc->mm);
+	err = put_tid(addr, t->tid);
+	if (t->proc->mm != mine)
+		mm_activate(mine);
+	return err;
+}
+
+static long put_tids(struct thread *t, const struct fork_args *a)
+{
 	long err = 0;
 
 	if (a->flags & CLONE_PARENT_SETTID)
 		err = put_tid(a->parent_tid, t->tid);
-	if (err || !(a->flags & CLONE_CHILD_SETTID))
-		return err;
-	if (t->proc->mm != mine)
-		mm_activate(t->proc->mm);
-	err = put_tid(a->child_tid, t->tid);
-	if (t->proc->mm != mine)
-		mm_activate(mine);
-	return err;
+	return err || !(a->flags & CLONE_CHILD_SETTID) ? err : process_put_tid(t, a->child_tid);
 }
 
 /* Each side lets go before it can be freed: the parent when it is killed, the child at its end. */
@@ -506,7 +536,7 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 	if (!t)
 		return -ENOMEM;
 	if (new_process) {
-		if (!(a->flags & CLONE_VM) && has_host_writes(old)) {
+		if (!(a->flags & CLONE_VM) && !a->unstarted && has_host_writes(old)) {
 			if (!for_host_writes(old, NULL, begin_host_write))
 				goto no_process;
 			private = true;
@@ -534,23 +564,37 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 		process_publish(p);
 		rs_stats()->forks++;
 	}
+	if (unlikely(a->unstarted)) {
+		p->unstarted = true;
+		return tid;
+	}
 	sched_start(t);
 	if (a->flags & CLONE_VFORK)
 		vfork_wait(t);
 	return tid;
 
 undo:
-	thread_remove(t);
 	if (new_process) {
-		syscall_process_end(p);
-		mm_put(p->mm);
-		process_free(p);
+		process_undo(p, t);
+		t = NULL;
+	} else {
+		thread_remove(t);
 	}
 no_process:
 	if (private)
 		for_host_writes(old, NULL, end_host_write);
-	thread_free(t);
+	if (t)
+		thread_free(t);
 	return ret;
+}
+
+void process_undo(struct process *p, struct thread *t)
+{
+	thread_remove(t);
+	syscall_process_end(p);
+	mm_put(p->mm);
+	process_free(p);
+	thread_free(t);
 }
 
 /* --- end -------------------------------------------------------------------------------------- */
@@ -735,6 +779,7 @@ static void process_end(struct process *p)
 {
 	bool parent_ignores;
 
+	process_children_gone();
 	if (p == first)
 		end_others();
 	if (rs_boot->flags & RS_BOOT_DEBUG) {
@@ -838,6 +883,7 @@ long process_single_thread(void)
 void process_exec_done(void)
 {
 	current_proc()->execed = true;
+	process_children_gone();
 	vfork_done(current());
 }
 
@@ -899,6 +945,8 @@ static bool is_meant(const struct process *c, s64 id, u32 options)
 {
 	bool clone_child = c->exit_signal != SIGCHLD;
 
+	if (c->unstarted)
+		return false;
 	if (!(options & WAIT_ALL) && clone_child != !!(options & WAIT_CLONE))
 		return false;
 	if (id > 0)

@@ -90,6 +90,7 @@ struct process {
 	u32 hung_up_group;		/* in the foreground when its terminal hung up; 0: none */
 	bool subreaper;			/* PR_SET_CHILD_SUBREAPER */
 	bool execed;			/* has executed a program since its fork */
+	bool unstarted;			/* without memory at first, and nobody runs it: child.c */
 
 	/* end, stop, continue: what wait() reports */
 	bool exiting;			/* all threads are told to go */
@@ -140,6 +141,8 @@ struct thread {
 	u64 short_faults;		/* those that upcall_fast() has delivered */
 	char comm[16];			/* see thread_comm() */
 	char *paths;			/* room for paths of the present call; syscall/ */
+	u64 affinity;			/* CPUs it asked for, 0: all; kept, no more (syscall/sched.c) */
+	s8 nice;			/* likewise */
 	/* The first sleeps until the second executes or ends; they lead to each other or nowhere. */
 	struct thread *vfork_parent, *vfork_child;
 	struct list hash;		/* by tid */
@@ -209,6 +212,8 @@ struct fork_args {
 	u64 tls;
 	u64 parent_tid, child_tid;	/* addresses, for CLONE_PARENT_SETTID and the like */
 	u64 pidfd;			/* CLONE_PIDFD */
+	bool unstarted;			/* without memory, and not to run: child.c; flags are 0 */
+	bool keep_tid;			/* it has the caller's clear_child_tid */
 };
 /**
  * process_fork() - a new process, or with CLONE_THREAD a new thread of this one, that returns 0 from
@@ -217,6 +222,24 @@ struct fork_args {
  * when the child has executed a program or has ended.
  */
 long process_fork(const struct fork_args *a, const struct rs_frame *frame);
+
+/*
+ * Unstarted children (child.c), of which the layers above know no more than their numbers.
+ * process_exofork() - RS_SYS_EXOFORK; process_child() - @pid, an unstarted child of the current
+ * process, or NULL; process_child_start() - RS_CHILD_RUN, process_child_gone() - RS_CHILD_GONE of
+ * such a one. process_children_gone(): all of the current process, which ends or has a new program
+ */
+long process_exofork(u64 flags, const struct rs_frame *frame);
+struct process *process_child(u32 pid);
+long process_child_start(struct process *p);
+void process_child_gone(struct process *p);
+void process_children_gone(void);
+/** process_undo() - the end of @p, whose thread @t has never run; @p is in no list of children */
+void process_undo(struct process *p, struct thread *t);
+/** process_host_writes() - the host may be writing to [@addr, @addr + @len) for a thread in this memory */
+bool process_host_writes(u64 addr, u64 len);
+/** process_put_tid() - @t's number to @addr of its memory: 0, also when the address is bad; -ENOMEM */
+long process_put_tid(struct thread *t, u64 addr);
 
 /** process_exit() - the end of the current process and all its threads, with a wait status */
 void process_exit(int wait_status) __noreturn;

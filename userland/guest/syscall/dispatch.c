@@ -106,7 +106,7 @@ static long app_upcall_stack(struct rs_frame *f)
 }
 
 /* Those that are made often, from RS_SYS_UPCALL on. */
-#define APP_CALLS 16
+#define APP_CALLS 20
 static const sys_fn app_handlers[APP_CALLS] = {
 	[RS_SYS_UPCALL - RS_SYS_UPCALL] = app_upcall,
 	[RS_SYS_UPCALL_STACK - RS_SYS_UPCALL] = app_upcall_stack,
@@ -114,6 +114,10 @@ static const sys_fn app_handlers[APP_CALLS] = {
 	[RS_SYS_PROTECT - RS_SYS_UPCALL] = app_protect,
 	[RS_SYS_PAGES - RS_SYS_UPCALL] = app_pages,
 	[RS_SYS_DIRTY - RS_SYS_UPCALL] = app_dirty,
+	[RS_SYS_EXOFORK - RS_SYS_UPCALL] = app_exofork,
+	[RS_SYS_CHILD_STATUS - RS_SYS_UPCALL] = app_child_status,
+	[RS_SYS_CHILD_PAGES - RS_SYS_UPCALL] = app_child_pages,
+	[RS_SYS_MAPPINGS - RS_SYS_UPCALL] = app_mappings,
 };
 
 static always_inline sys_fn handler_of(u32 nr)

@@ -15,6 +15,14 @@ long sys_brk(struct rs_frame *f)
 	return mm_brk(current_proc()->mm, ARG0(f));
 }
 
+/* The one refusal here that is the sandbox's and not Linux's. */
+static long explained(const struct rs_frame *f, u32 prot, long ret)
+{
+	if (unlikely(ret == -EACCES) && prot_refused(prot))
+		host_explain((int)f->error, EACCES, NULL);
+	return ret;
+}
+
 long sys_mmap(struct rs_frame *f)
 {
 	struct process *p = current_proc();
@@ -37,7 +45,7 @@ long sys_mmap(struct rs_frame *f)
 		req.host_fd = file->host_fd;
 		req.name = file->name;
 	}
-	return mm_mmap(p->mm, &req);
+	return explained(f, req.prot, mm_mmap(p->mm, &req));
 }
 
 long sys_munmap(struct rs_frame *f)
@@ -47,7 +55,7 @@ long sys_munmap(struct rs_frame *f)
 
 long sys_mprotect(struct rs_frame *f)
 {
-	return mm_mprotect(current_proc()->mm, ARG0(f), ARG1(f), (u32)ARG2(f));
+	return explained(f, (u32)ARG2(f), mm_mprotect(current_proc()->mm, ARG0(f), ARG1(f), (u32)ARG2(f)));
 }
 
 long sys_mremap(struct rs_frame *f)

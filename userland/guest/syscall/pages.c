@@ -50,7 +50,7 @@ static long op_map2(struct mm *mm, struct rs_page_op *op)
 	return 0;
 }
 
-static long page_op(struct mm *mm, struct rs_page_op *op)
+long page_op(struct mm *mm, struct rs_page_op *op)
 {
 	switch (op->op) {
 	case RS_OP_PROTECT:
@@ -62,14 +62,22 @@ static long page_op(struct mm *mm, struct rs_page_op *op)
 	}
 }
 
+static long own_op(void *ctx, struct rs_page_op *op)
+{
+	struct mm *mm = ctx;
+
+	if (op->op == RS_OP_REPLACE)
+		return mm_replace(mm, op->to, mm, op->addr, op->len, op->arg);
+	return page_op(mm, op);
+}
+
 /*
  * An operation whose result cannot be written has been done all the same, and counts: the program
  * has taken the memory away from under its own call.
  */
-long app_pages(struct rs_frame *f)
+long page_ops(u64 at, u64 n, long (*fn)(void *ctx, struct rs_page_op *op), void *ctx)
 {
-	u64 at = ARG0(f), n = ARG1(f), i;
-	struct mm *mm = current_proc()->mm;
+	u64 i;
 
 	if (n > RS_PAGE_OPS_MAX)
 		return -EINVAL;
@@ -78,13 +86,18 @@ long app_pages(struct rs_frame *f)
 
 		if (copyin(&op, at, sizeof(op)))
 			return i ? (long)i : -EFAULT;
-		op.result = (s32)page_op(mm, &op);
+		op.result = (s32)fn(ctx, &op);
 		if (copyout(at, &op, sizeof(op)) && op.result)
 			return i ? (long)i : -EFAULT;
 		if (op.result)
 			break;
 	}
 	return (long)i;
+}
+
+long app_pages(struct rs_frame *f)
+{
+	return page_ops(ARG0(f), ARG1(f), own_op, current_proc()->mm);
 }
 
 #define WORDS 64u /* of the bitmap at a time */

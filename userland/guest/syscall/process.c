@@ -24,7 +24,12 @@
 
 bool pid_is_self(int pid)
 {
-	return !pid || pid == (int)current_proc()->pid;
+	const struct thread *t;
+
+	if (!pid || pid == (int)current_proc()->pid)
+		return true;
+	t = thread_find((u32)pid);
+	return t && t->proc == current_proc();
 }
 
 /* --- identity --------------------------------------------------------------------------------- */
@@ -358,96 +363,6 @@ long sys_getrlimit(struct rs_frame *f)
 long sys_setrlimit(struct rs_frame *f)
 {
 	return ARG1(f) ? prlimit((u32)ARG0(f), ARG1(f), 0) : -EFAULT;
-}
-
-/* --- scheduling ------------------------------------------------------------------------------- */
-
-long sys_getpriority(struct rs_frame *f)
-{
-	if ((u32)ARG0(f) > 2)
-		return -EINVAL;
-	return 20; /* nice 0, as the system call encodes it */
-}
-
-long sys_setpriority(struct rs_frame *f)
-{
-	if ((u32)ARG0(f) > 2)
-		return -EINVAL;
-	return (int)ARG2(f) < 0
-		       ? -EACCES
-		       : 0; /* being nicer to the others of the sandbox costs nothing to promise */
-}
-
-long sys_sched_yield(struct rs_frame *f)
-{
-	(void)f;
-	thread_yield();
-	return 0;
-}
-
-long sys_sched_getaffinity(struct rs_frame *f)
-{
-	u64 mask = rs_ncpus >= 64 ? ~0ull : (1ull << rs_ncpus) - 1;
-
-	if (!pid_is_self((int)ARG0(f)))
-		return -ESRCH;
-	if (ARG1(f) < sizeof(mask) || (ARG1(f) & 7))
-		return -EINVAL;
-	return copyout(ARG2(f), &mask, sizeof(mask)) ? -EFAULT : (long)sizeof(mask);
-}
-
-long sys_sched_setaffinity(struct rs_frame *f)
-{
-	u64 mask = 0;
-
-	if (!pid_is_self((int)ARG0(f)))
-		return -ESRCH;
-	if (copyin(&mask, ARG2(f), min(ARG1(f), (u64)sizeof(mask))))
-		return -EFAULT;
-	return mask & (rs_ncpus >= 64 ? ~0ull : (1ull << rs_ncpus) - 1) ? 0 : -EINVAL;
-}
-
-long sys_sched_getscheduler(struct rs_frame *f)
-{
-	return pid_is_self((int)ARG0(f)) ? 0 : -ESRCH; /* SCHED_OTHER */
-}
-
-long sys_sched_getparam(struct rs_frame *f)
-{
-	if (!pid_is_self((int)ARG0(f)))
-		return -ESRCH;
-	return put_user_u32(ARG1(f), 0);
-}
-
-/* SCHED_OTHER, BATCH, IDLE have priority 0 only; FIFO and RR 1 to 99. */
-static long priority(u32 policy, long fifo)
-{
-	switch (policy) {
-	case 0:
-	case 3:
-	case 5: return 0;
-	case 1:
-	case 2: return fifo;
-	}
-	return -EINVAL;
-}
-
-long sys_sched_get_priority_max(struct rs_frame *f)
-{
-	return priority((u32)ARG0(f), 99);
-}
-
-long sys_sched_get_priority_min(struct rs_frame *f)
-{
-	return priority((u32)ARG0(f), 1);
-}
-
-long sys_getcpu(struct rs_frame *f)
-{
-	if ((ARG0(f) && put_user_u32(ARG0(f), this_cpu()->id)) ||
-	    (ARG1(f) && put_user_u32(ARG1(f), 0)))
-		return -EFAULT;
-	return 0;
 }
 
 /* --- settings --------------------------------------------------------------------------------- */

@@ -204,12 +204,13 @@ void proc_text_stat(struct textbuf *t, const struct proc_whose *w)
 	const struct tty *terminal = tty_of(p);
 	u32 tty = tty_number(p, terminal), low = 0x7fffffff;
 	u64 used = w->tid && w->t ? sched_now_used(w->t) : u.user_tsc;
+	int nice = w->t ? w->t->nice : 0;
 
-	text_printf(t, "%u (%s) %c %u %u %u %u %d 0 %lu %lu 0 0 %lu 0 %lu 0 20 0 %u 0 %lu ",
+	text_printf(t, "%u (%s) %c %u %u %u %u %d 0 %lu %lu 0 0 %lu 0 %lu 0 %d %d %u 0 %lu ",
 		    w->tid ? w->tid : p->pid, name_of(w), state_of(w), p->ppid, p->pgid, p->sid, tty,
 		    tty ? (int)terminal->foreground : -1, (unsigned long)u.faults,
 		    (unsigned long)p->children_used.faults, ticks(used),
-		    ticks(p->children_used.user_tsc), p->nthreads,
+		    ticks(p->children_used.user_tsc), 20 + nice, nice, p->nthreads,
 		    (unsigned long)(start_ns(p) / (1000000000 / HZ)));
 	/* vsize rss rsslim, code, stack and registers, signals */
 	text_printf(t, "%lu %lu %lu 0 0 %lu 0 0 %lu %lu %lu %lu 0 0 0 %u %u 0 0 0 0 0 0 0 %lu ",
@@ -225,6 +226,23 @@ void proc_text_stat(struct textbuf *t, const struct proc_whose *w)
 		    p->state == PROCESS_ZOMBIE ? p->wait_status : 0);
 }
 
+static void put_cpus(struct textbuf *t, u64 set)
+{
+	const char *comma = "";
+	u32 i, end;
+
+	text_printf(t, "Cpus_allowed:\t%lx\nCpus_allowed_list:\t", (unsigned long)set);
+	for (i = 0; i < 64; i = end + 1) {
+		for (end = i; end < 64 && set >> end & 1; end++)
+			;
+		if (end > i)
+			text_printf(t, end > i + 1 ? "%s%u-%u" : "%s%u", comma, i, end - 1);
+		if (end > i)
+			comma = ",";
+	}
+	text_printf(t, "\n");
+}
+
 void proc_text_status(struct textbuf *t, const struct proc_whose *w)
 {
 	const struct process *p = w->p;
@@ -232,7 +250,6 @@ void proc_text_status(struct textbuf *t, const struct proc_whose *w)
 	char state = state_of(w);
 	struct masks m = masks_of(w);
 	struct usage u = process_usage(p);
-	u64 cpus = rs_ncpus >= 64 ? ~0ull : (1ull << rs_ncpus) - 1;
 
 	text_printf(t, "Name:\t%s\n", name_of(w));
 	if (p->fs)
@@ -259,8 +276,7 @@ void proc_text_status(struct textbuf *t, const struct proc_whose *w)
 		    (unsigned long)m.caught, 0, 0, 0);
 	text_printf(t, "CapBnd:\t%016x\nCapAmb:\t%016x\nNoNewPrivs:\t%d\nSeccomp:\t0\n", 0, 0,
 		    p->no_new_privs);
-	text_printf(t, "Cpus_allowed:\t%lx\nCpus_allowed_list:\t", (unsigned long)cpus);
-	text_printf(t, rs_ncpus > 1 ? "0-%u\n" : "%u\n", rs_ncpus - 1);
+	put_cpus(t, affinity_of(w->t));
 	text_printf(t, "voluntary_ctxt_switches:\t%lu\nnonvoluntary_ctxt_switches:\t%lu\n",
 		    (unsigned long)u.switches, (unsigned long)u.preempted);
 }

@@ -17,9 +17,8 @@
 #define BIT_OF(nr, word)	((nr) / 64 == (word) ? 1ull << (nr) % 64 : 0)
 #define WORD(w)									\
 	(BIT_OF(__NR_gettid, w) | BIT_OF(__NR_getpgrp, w) | BIT_OF(__NR_getpgid, w) |	\
-	 BIT_OF(__NR_getsid, w) | BIT_OF(__NR_kill, w) | BIT_OF(__NR_getpriority, w) |	\
-	 BIT_OF(__NR_sched_getscheduler, w) | BIT_OF(__NR_sched_get_priority_max, w) |	\
-	 BIT_OF(__NR_sched_get_priority_min, w))
+	 BIT_OF(__NR_getsid, w) | BIT_OF(__NR_kill, w) |				\
+	 BIT_OF(__NR_sched_get_priority_max, w) | BIT_OF(__NR_sched_get_priority_min, w))
 
 const u64 rs_reader_calls[READER_CALLS / 64] = { WORD(0), WORD(1), WORD(2) };
 _Static_assert(__NR_gettid < READER_CALLS && __NR_sched_get_priority_min < READER_CALLS,
@@ -49,10 +48,6 @@ long syscall_reader(struct rs_frame *f, u32 nr)
 		return sys_gettid(f);
 	case __NR_getpgrp:
 		return sys_getpgrp(f);
-	case __NR_getpriority:
-		return sys_getpriority(f);
-	case __NR_sched_getscheduler:
-		return sys_sched_getscheduler(f);
 	case __NR_sched_get_priority_max:
 		return sys_sched_get_priority_max(f);
 	case __NR_sched_get_priority_min:

@@ -167,7 +167,10 @@ u64 tsc_to_us(u64 tsc);
 u64 ns_to_tsc(u64 ns);
 
 /* process.c */
-/** pid_is_self() - @pid (0 included) names the calling process */
+/** affinity_of() - the CPUs a thread is said to be bound to; all for NULL */
+u64 affinity_of(const struct thread *t);
+
+/** pid_is_self() - @pid (0 and its threads included) names the calling process */
 bool pid_is_self(int pid);
 
 #endif

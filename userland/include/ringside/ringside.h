@@ -69,6 +69,7 @@ enum rs_stats_format { RS_STATS_OFF, RS_STATS_TABLE, RS_STATS_JSON };
  * @trace:   print system calls; @trace_mask bit NR selects, when @trace
  * @explain: print, for every refusal, the rule that refused and the option that would allow it
  * @verbose: print the guest kernel's messages
+ * @allow_wx: memory may be writable and executable at once, as just-in-time compilers want it
  * @bench:   the guest answers the measuring calls of ringside_app.h
  */
 struct rs_config {
@@ -87,6 +88,7 @@ struct rs_config {
 	int verbose;
 	int bench;
 	int debug;
+	int allow_wx;
 	uint64_t trace_mask[8];
 };
 

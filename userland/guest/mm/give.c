@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+/*
+ * give.c - an address space that another one fills, range by range
+ *
+ * What fork.c does with all at once and in constant time is done here for the pages of a range,
+ * each by itself: a process makes a child without memory and decides what that has. The child has
+ * not begun, so nothing runs there: no translation of it is in any TLB, and no fault comes between.
+ *
+ * A private page then has one leaf more; whoever writes to it first copies it, as after fork:
+ * neither leaf has a write bit, and a reference count above one says why (pgtable.c, rule 1). The
+ * giver's tables stay as they are, shared ones among them: taking a write bit is what may be done
+ * to a shared table (rule 2), as no way to it has one. Pages of files and the page of zeros are not
+ * counted and never had a write bit in private memory. In shared memory the leaf is copied as it
+ * is.
+ *
+ * Order: what may be wrong with the arguments; the objects of shared mappings; then VMA by VMA, its
+ * pages behind it. When there is no memory in the middle the child's range becomes empty as it was:
+ * its VMAs are not joined with their neighbours before all is there, so that taking them out takes
+ * no memory. The giver has lost write bits at most, which the last owner gets back by the next
+ * fault. One flush at the end, before the giver or another of its threads runs on.
+ */
+#include "pages.h"
+#include "fault.h"
+#include "kmalloc.h"
+#include "mm_internal.h"
+#include "../arch/tlb.h"
+
+#define FLUSH_EACH	16
+
+struct mm *mm_create_like(const struct mm *old)
+{
+	struct mm *mm = mm_create();
+
+	if (!mm)
+		return NULL;
+	mm->mmap_base = old->mmap_base;
+	mm->brk_start = old->brk_start;
+	mm->brk = old->brk;
+	mm->stack_top = old->stack_top;
+	mm->limit_as = old->limit_as;
+	mm->limit_stack = old->limit_stack;
+	mm->limit_data = old->limit_data;
+	mm->arg_start = old->arg_start;
+	mm->arg_end = old->arg_end;
+	mm->env_start = old->env_start;
+	mm->env_end = old->env_end;
+	mm->vdso = old->vdso;
+	mm->barriers = old->barriers;
+	mm->fork_marks = old->fork_marks;
+	return mm;
+}
+
+/** struct gift - [@at, @end) of @from goes to @by bytes further on in @mm */
+struct gift {
+	struct mm *mm, *from;
+	u64 at, end, by;
+	u64 flushes;	/* pages that have lost their write bit */
+};
+
+static void give_page(struct gift *g, const struct vma *v, u64 va, pte_t *mine, pte_t *theirs)
+{
+	pte_t e = *mine;
+
+	if (!(v->flags & VM_SHARED) && e & PTE_W) {
+		e &= ~PTE_W;
+		*mine = e;
+		if (g->flushes++ < FLUSH_EACH)
+			tlb_flush_page_here(va);
+	}
+	if (e & PTE_OWNED)
+		page_get(gpa_page(e & PTE_ADDR));
+	pgtable_set(&g->mm->pt, va + g->by, theirs, e);
+}
+
+/* The pages of [@at, @end), which lies in @v; false without memory. */
+static bool give_pages(struct gift *g, const struct vma *v, u64 at, u64 end)
+{
+	pte_t *theirs = NULL;
+	struct pt_iter it;
+	u64 table = 0;
+
+	for (pt_iter_start(&it, &g->from->pt, at, end); pt_iter_valid(&it);) {
+		u64 to = it.va + g->by;
+
+		if (*it.pte && it.level > 1) {
+			/* A large page is taken apart, and looked at again. */
+			if (!pgtable_leaf(&g->from->pt, it.va))
+				return false;
+			pt_iter_start(&it, &g->from->pt, it.va, end);
+			continue;
+		}
+		if (*it.pte) {
+			if (!theirs || ALIGN_DOWN(to, HUGE_SIZE) != table) {
+				table = ALIGN_DOWN(to, HUGE_SIZE);
+				theirs = pgtable_leaf(&g->mm->pt, table);
+				if (!theirs)
+					return false;
+			}
+			give_page(g, v, it.va, it.pte, &theirs[pt_index(to, 1)]);
+		}
+		pt_iter_next(&it);
+	}
+	return true;
+}
+
+/* What can be said before anything is done. */
+static long give_check(const struct gift *g)
+{
+	u64 len = g->end - g->at, at = g->at;
+	struct vma *v;
+
+	if (g->at + g->by < MMAP_MIN)
+		return -EPERM;
+	if (!range_free(g->mm, g->at + g->by, g->end + g->by))
+		return -EEXIST;
+	if (len > g->mm->limit_as - min(g->mm->limit_as, g->mm->total))
+		return -ENOMEM;
+	for (; at < g->end; at = v->end) {
+		v = mm_find(g->from, at);
+		if (!v)
+			return -ENOMEM;
+		if (v->flags & VM_FIXED_KERNEL && g->by)
+			return -EPERM;
+	}
+	return 0;
+}
+
+static bool give_mapping(struct gift *g, struct vma *v, u64 at, u64 end)
+{
+	if (g->mm->tree.count >= MAX_VMAS)
+		return false;
+	if (v->flags & VM_SHARED && !v->file && !v->shm) {
+		v->shm = shm_create();
+		if (!v->shm)
+			return false;
+		v->file_off = 0;
+	}
+	if (!vma_add_part(g->mm, v, at, end, at + g->by))
+		return false;
+	return v->flags & VM_WIPEONFORK || give_pages(g, v, at, end);
+}
+
+long mm_give(struct mm *mm, u64 to, struct mm *from, u64 addr, u64 len)
+{
+	struct gift g = { .mm = mm, .from = from, .at = addr, .end = addr + len, .by = to - addr };
+	long err = range_check(addr, len);
+	struct vma *v;
+	u64 at, next;
+
+	if (!err)
+		err = range_check(to, len);
+	if (!err)
+		err = give_check(&g);
+	if (err)
+		return err;
+	for (at = addr; at < g.end; at = next) {
+		v = mm_find(from, at);
+		next = min(v->end, g.end);
+		if (!give_mapping(&g, v, at, next)) {
+			err = -ENOMEM;
+			break;
+		}
+	}
+	if (g.flushes > FLUSH_EACH)
+		tlb_flush_all();
+	else if (g.flushes)
+		tlb_flush_rest();
+	if (!err) {
+		vma_join_range(mm, to, to + len);
+		return 0;
+	}
+	pgtable_unmap(&mm->pt, to, to + len);
+	while ((v = mm_find_from(mm, to)) && v->start < to + len)
+		vma_drop(mm, v);
+	return err;
+}
