@@ -17,6 +17,24 @@
 	ASSERT_EQ(rs_app_features() & (feature), (feature));				\
 } while (0)
 
+/* How many calls with random arguments are made altogether: RS_APP_FUZZ, see in-vm. */
+static inline unsigned int fuzz_calls(void)
+{
+	const char *n = getenv("RS_APP_FUZZ");
+
+	return test_rounds(n ? (unsigned int)atoi(n) : 100000);
+}
+
+/**
+ * struct death - a program that dies (`rs-app-test @die NAME`), and what the report of it says
+ */
+struct death {
+	const char *name, *text;
+	void (*run)(void);
+};
+extern const struct death alarm_deaths[];
+extern const size_t nr_alarm_deaths;
+
 #define VEC_DE	0
 #define VEC_DB	1
 #define VEC_BP	3

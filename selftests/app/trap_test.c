@@ -218,14 +218,10 @@ static int destroy(struct rs_trap_frame *f)
 #define DF	0x400
 #define OF	0x800
 
-TEST(all_registers_over_a_trap)
+static void registers_over_traps(void)
 {
 	static const uint64_t flags[] = { 0x202, 0x202 | CF | ZF | OF, 0x202 | DF | 0x80 | 0x4 | 0x10 };
 
-	NEEDS(RS_APP_UPCALL);
-	have_avx = __builtin_cpu_supports("avx");
-	test_note("with%s AVX", have_avx ? "" : "out");
-	start(VEC_PF, destroy);
 	for (int round = 0; round < 3; round++) {
 		uint8_t *raw = (uint8_t *)&want;
 
@@ -256,6 +252,26 @@ TEST(all_registers_over_a_trap)
 		EXPECT(!memcmp(got.x87 + 10, "\xbc\xf0\x17\x5c\x29\x3b\xaa\xb8\xff\x3f", 10));
 		EXPECT(!memcmp(got.x87 + 20, "\x35\xc2\x68\x21\xa2\xda\x0f\xc9\x00\x40", 10));
 	}
+}
+
+TEST(all_registers_over_a_trap)
+{
+	NEEDS(RS_APP_UPCALL);
+	have_avx = __builtin_cpu_supports("avx");
+	test_note("with%s AVX", have_avx ? "" : "out");
+	start(VEC_PF, destroy);
+	registers_over_traps();
+}
+
+/* The library's upcall for CPUs without XSAVE does on others what it does there. */
+void rs_app_upcall_fxsave(void);
+
+TEST(all_registers_over_a_trap_with_fxsave)
+{
+	NEEDS(RS_APP_UPCALL);
+	start(VEC_PF, destroy);
+	ASSERT_EQ(rs_app_call(RS_SYS_UPCALL, (long)rs_app_upcall_fxsave, 1 << VEC_PF, 4096, 0), 0);
+	registers_over_traps();
 }
 
 /* The handler finds the registers in the frame, and what it writes there is what the code has. */
@@ -368,6 +384,60 @@ TEST(every_exception)
 	asm volatile("fninit");
 	EXPECT_EQ(count, 1);
 	EXPECT_EQ(seen.vector, VEC_MF);
+}
+
+static char words[16] __attribute__((aligned(16)));
+
+static int aligns(struct rs_trap_frame *f)
+{
+	seen = *f;
+	count++;
+	f->rdx = (uint64_t)words;
+	return RS_TRAP_RESUME;
+}
+
+/*
+ * Alignment checks, which the program has turned on for itself; they are still on when the handler
+ * has come back.
+ */
+#define UNALIGNED(flags) asm volatile(							\
+	"lea -128(%%rsp), %%rsp; pushf; orl $0x40000, (%%rsp); popf; mov (%%rdx), %%ecx\n"		\
+	"pushf; mov (%%rsp), %%rax; andl $~0x40000, (%%rsp); popf; lea 128(%%rsp), %%rsp"		\
+	: "=a"(flags) : "d"(words + 1) : "rcx", "memory", "cc")
+
+static void on_sigbus(int sig)
+{
+	_exit(44);
+}
+
+TEST(unaligned_accesses)
+{
+	uint64_t flags = 0;
+	bool has;
+	pid_t pid;
+
+	/* QEMU does not check */
+	pid = CHILD({
+		signal(SIGBUS, on_sigbus);
+		UNALIGNED(flags);
+		_exit(45);
+	});
+	flags = WEXITSTATUS(status_of(pid));
+	has = flags == 44;
+	EXPECT(has || (flags == 45 && !__builtin_cpu_is("intel")));
+	NEEDS(RS_APP_UPCALL);
+	start(VEC_AC, aligns);
+	for (int i = 1; i <= 3; i++) {
+		UNALIGNED(flags);
+		EXPECT(flags & 0x40000);
+		EXPECT_EQ(count, has ? i : 0);
+	}
+	if (has) {
+		EXPECT_EQ(seen.vector, VEC_AC);
+		EXPECT_EQ(seen.cause, RS_CAUSE_EXCEPTION);
+		EXPECT_EQ(seen.error, 0);
+		EXPECT(seen.rflags & 0x40000);
+	}
 }
 
 /* Where the interrupted stack cannot be written: the word below its red zone lies in memory that only reads are allowed to. */
@@ -895,7 +965,8 @@ TEST(bad_arguments)
 	EXPECT_EQ(rs_app_call(RS_SYS_UPCALL_STACK, 2, -1L, 0, 0), -EINVAL);
 	EXPECT_EQ(rs_trap_stack(NULL, 0), 0);
 	EXPECT_EQ(rs_trap_handle(2, skip, 0), -EINVAL);
-	EXPECT_EQ(rs_trap_handle(32, skip, 0), -EINVAL);
+	EXPECT_EQ(rs_trap_handle(33, skip, 0), -EINVAL);
+	EXPECT_EQ(rs_app_call(RS_SYS_UPCALL, 0x1000, 1L << 33, 0, 0), -EINVAL);
 	EXPECT_EQ(rs_trap_handle(14, skip, 2), -EINVAL);
 	EXPECT_EQ(rs_app_call(RS_SYS_TRAP_SIGNAL, 0, 0, 0, 0), -EFAULT);
 	EXPECT_EQ(rs_app_call(RS_SYS_TRAP_SIGNAL, -1L, 0, 0, 0), -EFAULT);
@@ -917,23 +988,29 @@ TEST(bad_arguments)
 }
 
 /* Whatever is asked for, this process may die of it at the worst. */
-TEST_FOR(random_calls, 120)
+TEST_FOR(random_calls, 200)
 {
+	volatile unsigned int *made = shared_pages(1);
+	unsigned int wanted = fuzz_calls() / 2;
+
 	NEEDS(RS_APP_UPCALL);
-	for (int round = 0; round < 60; round++) {
+	for (int round = 0; *made < wanted; round++) {
 		int status;
 		pid_t pid = SYS(fork());
 
 		if (!pid) {
 			char *p = private_pages(4);
 			const uint64_t value[] = { 0, 1, 4095, 4096, -1ul, -4096ul, 1ul << 47, (1ul << 47) - 4096, 1ul << 63, (uint64_t)p,
-						   (uint64_t)p + 2 * PAGE, (uint64_t)skip, 0x4000, 0xffff888000000000ul, 0xb787b, 0x123456789abcdef0ul };
+						   (uint64_t)p + 2 * PAGE, (uint64_t)skip, 0x4000, 0xffff888000000000ul, 0xb787b, 0x123456789abcdef0ul,
+						   RS_UPCALL_ALARM | 0x4000 };
 			const int n = sizeof(value) / sizeof(value[0]);
 
 			seed = round * 7919 + 1;
-			for (int i = 0; i < 2000; i++) {
-				long nr = RS_SYS_UPCALL + next_random() % 3;
+			for (int i = 0; i < 5000; i++) {
+				unsigned int k = next_random() % 16;
+				long nr = k ? RS_SYS_UPCALL + k % 3 : RS_SYS_ALARM;
 
+				++*made;
 				rs_app_call(nr, value[next_random() % n], value[next_random() % n], value[next_random() % n], 0);
 			}
 			*at(0x7000) = 1;
@@ -943,6 +1020,7 @@ TEST_FOR(random_calls, 120)
 		if (!(WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGILL)) && status)
 			FAIL("round %d: wait status %#x", round, status);
 	}
+	test_note("%u calls", *made);
 }
 
 /* --- deaths: programs, and what the report of their end says --------------------------------------------- */
@@ -1005,10 +1083,7 @@ static void d_masked(void)
 	*at(0x7000) = 1;
 }
 
-static const struct death {
-	const char *name, *text;
-	void (*run)(void);
-} deaths[] = {
+static const struct death deaths[] = {
 	{ "overflow", "trap stack overflow: no room for another trap", d_overflow },
 	{ "small", "trap stack overflow: no room for another trap", d_small },
 	{ "stack-unmapped", "its trap stack is not writable memory", d_stack_unmapped },
@@ -1024,15 +1099,21 @@ static const struct death {
 	{ "masked", "access to memory that is not mapped", d_masked },
 };
 
+static void list_or_run(const struct death *d, size_t n, const char *name)
+{
+	for (; n; n--, d++) {
+		if (!name)
+			printf("%s\t%s\n", d->name, d->text);
+		else if (!strcmp(name, d->name))
+			d->run();
+	}
+}
+
 __attribute__((constructor)) static void death_programs(int argc, char **argv)
 {
 	if (argc < 2 || strcmp(argv[1], "@die"))
 		return;
-	for (size_t i = 0; i < sizeof(deaths) / sizeof(deaths[0]); i++) {
-		if (argc == 2)
-			printf("%s\t%s\n", deaths[i].name, deaths[i].text);
-		else if (!strcmp(argv[2], deaths[i].name))
-			deaths[i].run();
-	}
+	list_or_run(deaths, sizeof(deaths) / sizeof(deaths[0]), argv[2]);
+	list_or_run(alarm_deaths, nr_alarm_deaths, argv[2]);
 	exit(argc == 2 ? 0 : 1);
 }

@@ -49,6 +49,12 @@ extern const struct op process_ops[];
 extern const size_t nr_process_ops;
 extern const struct op app_ops[];
 extern const size_t nr_app_ops;
+extern const struct op ipc_ops[];
+extern const size_t nr_ipc_ops;
+extern const struct op pages_ops[];
+extern const size_t nr_pages_ops;
+extern const struct op uthread_ops[];
+extern const size_t nr_uthread_ops;
 extern const struct op rcu_ops[];
 extern const size_t nr_rcu_ops;
 extern const struct op user_fork_ops[];
@@ -56,6 +62,11 @@ extern const size_t nr_user_fork_ops;
 extern const char *self;	/* the path of this program */
 
 void die(const char *what) __attribute__((noreturn));
+/**
+ * memory_touch() - the first @mib MiB (at most 1024) of memory in 4 KiB pages, each of which has
+ * been written, and no more than these
+ */
+char *memory_touch(unsigned int mib);
 /** exits_now() - exits so far; 0 outside the ring. Costs an exit or none, see exits_own. */
 uint64_t exits_now(void);
 extern uint64_t exits_own;

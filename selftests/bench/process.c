@@ -57,8 +57,8 @@ static char *memory;
 static size_t touched;
 #define MEMORY_MAX (1024 * MIB)
 
-/* Makes @mib MiB of @memory touched: more of it is touched, or all of it is given back and touched anew. */
-static void memory_touch(unsigned int mib)
+/* More of it is touched, or all of it is given back and touched anew. */
+char *memory_touch(unsigned int mib)
 {
 	size_t want = mib * MIB;
 
@@ -88,6 +88,7 @@ static void memory_touch(unsigned int mib)
 	}
 	for (; touched < want; touched += PAGE)
 		memory[touched] = 1;
+	return memory;
 }
 
 /* --- a child that waits ---------------------------------------------------------------------------------------------- */

@@ -8,11 +8,12 @@
  * name a slot, which all processes that inherited the mapping see.
  *
  * Processes touch memory through a simulated CPU: a TLB that remembers translations until it is
- * told to forget, then a walk with the write bits of all levels, then mm_fault(). After each step
- * the TLB may hold nothing that the page table would not give as well, so a flush that is missing
- * is found. From time to time everything is checked: every page of every process, that no page one
- * process can write is seen by another one (but shared memory), and all reference counts, counted
- * anew from all page tables and objects.
+ * told to forget, then a walk with the write bits of all levels, then mm_fault(). It sets dirty
+ * bits as a CPU does: once, when a translation is first used to write. After each step the TLB may
+ * hold nothing that the page table would not give as well, so a flush that is missing is found.
+ * From time to time everything is checked: every page of every process, that no page one process
+ * can write is seen by another one (but shared memory), and all reference counts, counted anew
+ * from all page tables and objects.
  *
  * Every now and then allocations fail: the operation must say so and have changed nothing (or what
  * its comment says), and nothing may be lost.
@@ -49,6 +50,8 @@ struct cell {
 	bool beyond;	/* of the file, not written yet */
 	u8 prot;
 	u8 taken;	/* from this page alone: 1 to write, 2 all rights */
+	bool dirty;	/* written here since it is there, or since the bit was taken */
+	bool unclear;	/* may be reported as dirty without */
 	u8 mark;	/* set of four */
 	bool calls;	/* what is taken is not for calls */
 	u32 page;	/* of the file */
@@ -67,6 +70,7 @@ static struct proc *cur;
 static struct { u64 value; u32 refs; } slots[NSLOTS];
 static u64 stamp = 1ull << 32;	/* no page of the file has such a value */
 static u64 failures, forks, exits, huge_maps, marks, host_writes, takes, gifts, replaced, call_writes;
+static u64 scans, doubles;
 
 static u64 va(u32 i)
 {
@@ -80,7 +84,7 @@ static u64 va(u32 i)
 #define TLB_SIZE 128u
 
 /* @size: of the page it was part of, which one flush forgets altogether. */
-static struct { u64 va, gpa, size; bool write; } tlb[TLB_SIZE];
+static struct { u64 va, gpa, size; bool write, dirty; } tlb[TLB_SIZE];
 static u64 flushes;
 
 /* Pointers to level-1 tables that the CPU remembers; any flush forgets all (SDM 3A 4.10.4.1). */
@@ -170,7 +174,16 @@ static void check_tlb(void)
 		CHECK(walk(cur->mm, tlb[i].va, &gpa, &rights) && gpa == tlb[i].gpa,
 		      "stale translation of %#lx", tlb[i].va);
 		CHECK(!tlb[i].write || rights & PTE_W, "stale write right for %#lx", tlb[i].va);
+		CHECK(!tlb[i].dirty || *pgtable_lookup(&cur->mm->pt, tlb[i].va, NULL) & PTE_D,
+		      "%#lx will be written and not be dirty", tlb[i].va);
 	}
+}
+
+static void set_dirty(u32 t)
+{
+	if (!tlb[t].dirty)
+		*pgtable_lookup(&cur->mm->pt, tlb[t].va, NULL) |= PTE_D;
+	tlb[t].dirty = true;
 }
 
 /* An access of the current process: where it goes, or why not. */
@@ -183,6 +196,8 @@ static enum fault_cause access_by(u64 a, bool write, bool call, u64 *gpa)
 
 	if (tlb[t].va == a && (tlb[t].write || !write)) {
 		*gpa = tlb[t].gpa;
+		if (write)
+			set_dirty(t);
 		return FAULT_OK;
 	}
 	if (!walk(cur->mm, a, gpa, &rights) || (write && !(rights & PTE_W)))
@@ -197,6 +212,9 @@ static enum fault_cause access_by(u64 a, bool write, bool call, u64 *gpa)
 	tlb[t].va = a;
 	tlb[t].gpa = *gpa;
 	tlb[t].write = write;
+	tlb[t].dirty = false;
+	if (write)
+		set_dirty(t);
 	t = a / HUGE_SIZE % NPOINTERS;
 	pointers[t].table = level1_table(cur->mm, a);
 	pointers[t].va = pointers[t].table ? a : 0;
@@ -376,6 +394,7 @@ static void touch(u32 i, bool write)
 		CHECK(w[LAST_WORD] == *w);
 	if (!write)
 		return;
+	c->dirty = true;
 	*w = ++stamp;
 	if (gpa_is_arena(gpa))
 		w[LAST_WORD] = stamp;
@@ -497,6 +516,7 @@ static void op_madvise(u32 from, u32 to)
 		if (v && (v->file || !(v->flags & VM_SHARED))) {
 			cur->cell[i].taken = cur->cell[i].mark = 0;
 			cur->cell[i].calls = false;
+			cur->cell[i].dirty = cur->cell[i].unclear = false;
 		}
 	}
 }
@@ -575,6 +595,81 @@ static void op_take(u32 from, u32 to)
 		c->calls = is.calls;
 	}
 	takes += !ret;
+}
+
+/*
+ * Dirty bits of some pages, as the model has them. Of 2 MiB pages there is one bit for all, so
+ * they may be said to be dirty when they are not.
+ */
+static void op_dirty(u32 from, u32 to)
+{
+	u64 bits[(NCELLS + 63) / 64], n, found = 0;
+	bool clear = rnd() & 1;
+	long err;
+	u32 i;
+
+	injection_on();
+	err = mm_pages_bits_begin(cur->mm, va(from), (u64)(to - from) * PAGE_SIZE, false, clear);
+	if (injection_off() && err) {
+		CHECK(err == -ENOMEM && clear);
+		return;
+	}
+	CHECK(!err);
+	n = mm_pages_bits(cur->mm, va(from), to - from, false, clear, bits);
+	if (clear && n)
+		mm_pages_bits_end();
+	for (i = from; i < to; i++) {
+		struct cell *c = &cur->cell[i];
+		bool is = bits[(i - from) / 64] >> ((i - from) % 64) & 1;
+
+		CHECK(is == c->dirty || (is && (c->unclear || i >= HUGE_FIRST)),
+		      "page %u is %sdirty", i, is ? "" : "not ");
+		found += is;
+		if (clear)
+			c->dirty = c->unclear = false;
+	}
+	CHECK(found == n && !((to - from) % 64 && bits[(to - from) / 64] >> (to - from) % 64));
+	scans++;
+}
+
+/* Shared memory at a second address. */
+static void op_map2(u32 from, u32 to)
+{
+	u32 prot = any_prot(), at, end, i;
+	long ret, want = 0;
+	struct vma *v = mm_find(cur->mm, va(from));
+	bool failed;
+
+	pick(&at, &end);
+	to = from + min(to - from, end - at);
+	end = at + (to - from);
+	if (!v || v->end < va(to - 1) + PAGE_SIZE)
+		want = -ENOMEM;
+	else if (!(v->flags & VM_SHARED))
+		want = -EINVAL;
+	else if (prot & PROT_EXEC || (prot & PROT_WRITE && !(v->flags & VM_MAYWRITE)))
+		want = -EACCES;
+	else if (!is_gone(at, end))
+		want = -EEXIST;
+	injection_on();
+	ret = mm_map2(cur->mm, va(from), (u64)(to - from) * PAGE_SIZE, va(at), prot);
+	failed = injection_off();
+	if ((failed && ret == -ENOMEM) || want) {
+		CHECK(ret == want || failed, "%ld, not %ld", ret, want);
+		check_cells(cur, at, end);
+		return;
+	}
+	CHECK(ret == (long)va(at), "%ld", ret);
+	for (i = 0; i < to - from; i++) {
+		struct cell *c = &cur->cell[at + i];
+
+		*c = cur->cell[from + i];
+		c->prot = prot;
+		c->taken = c->mark = 0;
+		c->calls = c->dirty = c->unclear = false;
+		slots[c->slot].refs++;
+	}
+	doubles++;
 }
 
 /* What children shall have. */
@@ -656,6 +751,8 @@ static void op_mremap(u32 from, u32 to)
 	n = min(n, m);
 	memcpy(moved, &cur->cell[from], n * sizeof(moved[0]));
 	memset(&cur->cell[from], 0, n * sizeof(moved[0]));
+	for (i = 0; i < n; i++)
+		moved[i].unclear |= from >= HUGE_FIRST;
 	memcpy(&cur->cell[at], moved, n * sizeof(moved[0]));
 	like = moved[0];
 	for (i = n; i < m; i++) {
@@ -709,7 +806,7 @@ static void op_huge(void)
 static void cell_wipe(struct cell *c)
 {
 	c->value = c->taken = c->mark = 0;
-	c->calls = false;
+	c->calls = c->dirty = c->unclear = false;
 }
 
 /* What the child has of what the parent has. */
@@ -744,6 +841,7 @@ static u32 pin_some(void)
 		if (!n && (!c->mapped || c->shared || c->taken || c->beyond || !(c->prot & PROT_WRITE) ||
 			   access(va(i), true, &gpa)))
 			return 0;
+		c->dirty |= !n;
 		pins[n].cell = i;
 		pins[n++].gpa = gpa;
 	}
@@ -799,6 +897,12 @@ static void op_fork(void)
 		p->mm = mm;
 		cells_fork(p);
 		forks++;
+	}
+	/* Each was made ready to be written. */
+	for (i = 0; i < n; i++) {
+		cur->cell[pins[i].cell].unclear = true;
+		if (mm)
+			p->cell[pins[i].cell].unclear = true;
 	}
 	if (n)
 		host_writes_now();
@@ -856,6 +960,9 @@ static void op_give(u32 from, u32 to)
 		struct cell *c = &p->cell[at + i];
 
 		*c = cur->cell[from + i];
+		/* whether it was written by others is not said */
+		c->unclear = true;
+		c->dirty = false;
 		if (c->wipe)
 			cell_wipe(c);
 		if (c->shared)
@@ -910,6 +1017,8 @@ static void op_replace(u32 from, u32 to)
 
 		c->value = gone->value;
 		c->beyond = false;
+		c->unclear = true;
+		c->dirty = false;
 		c->taken = words.taken;
 		c->mark = words.mark;
 		c->calls = words.calls;
@@ -1122,6 +1231,13 @@ static void step(void)
 	case 16:
 		op_replace(from, to);
 		break;
+	case 17:
+		op_dirty(from, to);
+		break;
+	case 18:
+		if (rnd() & 1)
+			op_map2(from, to);
+		break;
 	case 7:
 		op_fork();
 		break;
@@ -1176,13 +1292,15 @@ static void test_random(u64 rounds)
 	CHECK(kmalloc_in_use() == objects && window_maps == maps);
 	printf("# %lu gifts, %lu pages replaced, %lu written by calls\n", gifts, replaced, call_writes);
 	printf("# %lu forks (the host writing during %lu), %lu exits, %lu marks, %lu failed "
-	       "allocations, %lu pages of 2 MiB, %lu pages and %lu tables copied\n", forks,
-	       host_writes, exits, marks, failures, huge_maps,
+	       "allocations, %lu looks at dirty bits, %lu second mappings, %lu pages of 2 MiB, %lu pages and %lu tables "
+	       "copied\n", forks,
+	       host_writes, exits, marks, failures, scans, doubles, huge_maps,
 	       (u64)core_boot.stats.cow_copies - copies,
 	       (u64)core_boot.stats.table_copies - tables);
 	CHECK(forks > rounds / 1000 && exits > rounds / 1000 && failures > rounds / 1000 &&
 	      huge_maps && marks > rounds / 1000 && takes > rounds / 1000 && gifts > rounds / 1000 &&
-	      replaced > rounds / 10000 && call_writes > rounds / 50000 && host_writes > rounds / 10000 && core_boot.stats.cow_copies > copies &&
+	      replaced > rounds / 10000 && call_writes > rounds / 50000 && host_writes > rounds / 10000 &&
+	      scans > rounds / 1000 && doubles > rounds / 10000 && core_boot.stats.cow_copies > copies &&
 	      core_boot.stats.table_copies > tables);
 	PASS("fork tree: %lu random operations as the model says, nothing leaked", i);
 }
@@ -1344,6 +1462,47 @@ static void test_keep(void)
 	mm_activate(NULL);
 	mm_put(mm);
 	PASS("a page the host writes into stays the parent's");
+}
+
+/* A 2 MiB page has one dirty bit: whoever clears a part of it leaves the rest as it was. */
+static void test_dirty_large(void)
+{
+	struct mmap_req r = { .addr = HUGE_BASE, .len = HUGE_SIZE, .prot = RIGHTS_RW,
+			      .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, .host_fd = -1 };
+	struct mm *mm = mm_create();
+	struct page *p = page_alloc_run(512, 512);
+	u64 bits[8], i;
+
+	CHECK(mm && p);
+	mm_activate(mm);
+	CHECK(mm_mmap(mm, &r) == HUGE_BASE);
+	CHECK(pgtable_map(&mm->pt, HUGE_BASE, page_gpa(p) | PTE_P | PTE_W | PTE_U | PTE_NX |
+			  PTE_OWNED | PTE_D, 2));
+	for (i = 0; i < 512; i++)
+		p[i].flags = 0;
+	core_fail_in = 0;
+	CHECK(mm_pages_bits_begin(mm, HUGE_BASE + 70 * PAGE_SIZE, PAGE_SIZE, false, true) ==
+	      -ENOMEM);
+	core_fail_in = -1;
+	CHECK(mm_pages_bits(mm, HUGE_BASE, 512, false, false, bits) == 512);
+	CHECK(!mm_pages_bits_begin(mm, HUGE_BASE + 70 * PAGE_SIZE, PAGE_SIZE, false, true));
+	CHECK(mm_pages_bits(mm, HUGE_BASE + 70 * PAGE_SIZE, 1, false, true, bits) == 1);
+	CHECK(mm_pages_bits(mm, HUGE_BASE, 512, false, false, bits) == 511);
+	for (i = 0; i < 8; i++)
+		CHECK(bits[i] == (i == 1 ? ~(1ull << 6) : ~0ull));
+	CHECK(!mm_munmap(mm, HUGE_BASE, HUGE_SIZE) && mm_mmap(mm, &r) == HUGE_BASE);
+	p = page_alloc_run(512, 512);
+	CHECK(p && pgtable_map(&mm->pt, HUGE_BASE, page_gpa(p) | PTE_P | PTE_W | PTE_U | PTE_NX |
+			       PTE_OWNED | PTE_D, 2));
+	for (i = 0; i < 512; i++)
+		p[i].flags = 0;
+	CHECK(!mm_pages_bits_begin(mm, HUGE_BASE, HUGE_SIZE, false, true));
+	CHECK(mm_pages_bits(mm, HUGE_BASE, 512, false, true, bits) == 512);
+	CHECK(mm_pages_bits(mm, HUGE_BASE, 512, false, false, bits) == 0);
+	mm_check(mm);
+	mm_activate(NULL);
+	mm_put(mm);
+	PASS("dirty bits of a part of a 2 MiB page, and of a whole one");
 }
 
 /* What must not copy: going as a whole, and what a range does not hold. */
@@ -1600,6 +1759,7 @@ int main(int argc, char **argv)
 	fault_init();
 	test_first_write();
 	test_keep();
+	test_dirty_large();
 	test_whole();
 	test_constant();
 	test_no_memory();

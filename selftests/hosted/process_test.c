@@ -87,6 +87,8 @@ static struct user **user_slot(struct thread *t)
 static void (*exec_program)(void);	/* what /program is */
 static u32 last_exec_tid;
 
+static void (*upcall)(const struct rs_trap_frame *f);	/* the process's own */
+
 static void maybe_work(struct thread *t)
 {
 	if (t->work || floor_shared.pending)
@@ -101,6 +103,15 @@ static struct rs_frame ring3(struct rs_frame r, u64 home)
 	u64 rsp = u->rsp;
 
 	while (r.rip != home && r.rip != home - 2) {
+		if (r.rip == P(upcall)) {
+			struct rs_trap_frame f = *(struct rs_trap_frame *)r.rsp;
+
+			/* It comes back without a call, as the registers were. */
+			u->rsp = r.rsp - 512;
+			upcall(&f);
+			memcpy(&r, &f.r15, sizeof(r));
+			continue;
+		}
 		if (r.rip == P(exec_program)) {
 			u->rsp = P(u->stack + sizeof(u->stack));
 			exec_program();
@@ -2286,6 +2297,207 @@ static void t_end_with_others(void)
 	K(exit_group, 0);
 }
 
+/* --- upcalls ---------------------------------------------------------------------------------- */
+
+/* The same with numbers that cannot wrap. */
+static bool place(const struct upcall_stack *s, u64 rsp, u64 room, u64 *at)
+{
+	bool on = rsp > s->lo && rsp <= s->hi;
+	__int128 top = on ? (__int128)rsp - 136 : s->used ? (__int128)s->used - 136 : s->hi;
+
+	top -= (top % 64 + 64) % 64;
+	top -= sizeof(struct rs_trap_frame);
+	*at = (u64)top;
+	return top >= 0 && top <= s->hi && top - s->lo >= (__int128)room;
+}
+
+static void t_upcall_place(void)
+{
+	static const struct {
+		struct upcall_stack s;
+		u64 rsp, room;
+		bool fits;
+		u64 at;
+	} rows[] = {
+		/* nothing in use; its top, and one above and below its ends */
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x50000, 4096, true, 0x1ff40 },
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x10000, 4096, true, 0x1ff40 },
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x20001, 4096, true, 0x1ff40 },
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x20000, 4096, true, 0x1fe80 },
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x10001, 0, false, 0 },
+		/* nested: 128 bytes of red zone, the word below, 64 for the alignment */
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x18000, 4096, true, 0x17e80 },
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x18007, 4096, true, 0x17e80 },
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x18008, 4096, true, 0x17ec0 },
+		/* the last that has room */
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x11188, 4096, true, 0x11040 },
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x11147, 4096, false, 0 },
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x11148, 4096, true, 0x11000 },
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x20000, 0xfe80, true, 0x1fe80 },
+		{ { .lo = 0x10000, .hi = 0x20000 }, 0x20000, 0xfe81, false, 0 },
+		/* in use by whom a signal handler elsewhere has interrupted */
+		{ { .lo = 0x10000, .hi = 0x20000, .used = 0x18008 }, 0x50000, 0, true, 0x17ec0 },
+		{ { .lo = 0x10000, .hi = 0x20000, .used = 0x10080 }, 0x50000, 0, false, 0 },
+		{ { .lo = 0x10000, .hi = 0x20000, .used = 0x10080 }, 0x18008, 0, true, 0x17ec0 },
+		/* at the ends of the address space */
+		{ { .lo = 0, .hi = 1024 }, 200, 0, false, 0 },
+		{ { .lo = 0, .hi = 1024 }, 0, 0, true, 832 },
+		{ { .lo = 0, .hi = 64 }, ~0ull, 0, false, 0 },
+		{ { .lo = ~0ull - 1024, .hi = ~0ull }, 5, 512, true, 0xffffffffffffff00 },
+	};
+	u64 seed = 1, at, want;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		EQ(upcall_place(&rows[i].s, rows[i].rsp, rows[i].room, &at), rows[i].fits);
+		if (rows[i].fits)
+			EQ(at, rows[i].at);
+	}
+	for (i = 0; i < 300000; i++) {
+		struct upcall_stack s = { 0 };
+		u64 rsp, room;
+
+#define RANDOM(n) ((seed = seed * 6364136223846793005ull + 1442695040888963407ull) >> 20 & (n))
+		s.lo = RANDOM(3) ? RANDOM(0xffff) : 0ull - 70000 + RANDOM(0xffff);
+		s.hi = s.lo + 1024 + RANDOM(0xfff);
+		if (s.hi < s.lo)
+			s.hi = ~0ull;
+		s.used = RANDOM(3) ? 0 : s.lo + 1 + RANDOM(0x3ff);
+		rsp = s.lo - 300 + RANDOM(0x1fff);
+		room = RANDOM(3) ? RANDOM(0xfff) : RANDOM((1 << 20) - 1);
+		if (upcall_place(&s, rsp, room, &at) != place(&s, rsp, room, &want) ||
+		    (upcall_place(&s, rsp, room, &at) && at != want)) {
+			printf("#   (%#lx, %#lx] used %#lx, rsp %#lx, room %lu\n", s.lo, s.hi,
+			       s.used, rsp, room);
+			failures++;
+			break;
+		}
+	}
+}
+
+#define ALARM(us) call(RS_SYS_ALARM, (u64[6]){ us }, NULL, 0)
+
+static struct { u8 bytes[65536]; } trap_stack __attribute__((aligned(64)));
+static u64 alarms;
+static u32 alarm_depth, alarm_takes;
+
+static void compute(u64 ms)
+{
+	for (; ms; ms--) {
+		hosted_tsc += MS;
+		burn(MS);
+	}
+}
+
+static void on_alarm(const struct rs_trap_frame *f)
+{
+	alarms++;
+	EQ(f->vector, RS_VECTOR_ALARM);
+	EQ(f->cause, RS_CAUSE_ALARM);
+	EQ(f->addr | f->error, 0);
+	EQ(f->rip, IN_LOOP);
+	EQ(alarm_depth++, 0);
+	compute(alarm_takes);
+	alarm_depth--;
+}
+
+static int has_no_alarm(u64 arg)
+{
+	(void)arg;
+	CHECK(!current()->alarm);
+	compute(20);
+	return 0;
+}
+
+static void program_alarm(void)
+{
+	CHECK(!current()->alarm && !current()->upcall_stack.hi);
+	K(exit_group, 4);
+}
+
+static int executes_with_alarm(u64 arg)
+{
+	(void)arg;
+	EQ(ALARM(1000), 0);
+	CHECK(current()->alarm);
+	exec_program = program_alarm;
+	EQ(K(execve, P("/program"), 0, 0), 0);
+	return 1;
+}
+
+static int ends_with_alarm(u64 arg)
+{
+	call(RS_SYS_UPCALL_STACK, (u64[6]){ arg, 4096 }, NULL, 0);
+	EQ(ALARM(1000), 0);
+	CHECK(current()->alarm);
+	return 0;
+}
+
+static void t_alarm(void)
+{
+	u64 n;
+	int status;
+	u32 tid;
+
+	EQ(ALARM(2000), -EINVAL);
+	upcall = on_alarm;
+	EQ(call(RS_SYS_UPCALL, (u64[6]){ P(upcall), RS_UPCALL_ALARM }, NULL, 0), 0);
+	EQ(ALARM(2000), -EINVAL);
+	EQ(call(RS_SYS_UPCALL_STACK, (u64[6]){ P(&trap_stack), sizeof(trap_stack) }, NULL, 0), 0);
+	floor_fail_in = 0;
+	EQ(ALARM(2000), -ENOMEM);
+	floor_fail_in = -1;
+	EQ(ALARM(2000), 0);
+	compute(1);
+	EQ(alarms, 0);
+	compute(1);
+	EQ(alarms, 1);
+	compute(10);
+	EQ(alarms, 6);
+	/* nobody's CPU time */
+	sleep_ms(100);
+	EQ(alarms, 6);
+	compute(1);
+	EQ(alarms, 6);
+	compute(1);
+	EQ(alarms, 7);
+	/* not while it has not come back, however long that takes; then soon, and once */
+	alarm_takes = 20;
+	compute(2);
+	EQ(alarms, 8);
+	alarm_takes = 0;
+	compute(1);
+	EQ(alarms, 9);
+	compute(1);
+	EQ(alarms, 9);
+	compute(1);
+	EQ(alarms, 10);
+	/* children have none, and what other processes use is not counted */
+	n = spawn(has_no_alarm, 0);
+	EQ(wait_for(n, &status), n);
+	EQ(status, 0);
+	n = spawn(executes_with_alarm, 0);
+	EQ(wait_for(n, &status), n);
+	EQ(status, EXIT(4));
+	EQ(spawn_thread(ends_with_alarm, P(&trap_stack), &tid) > 0, 1);
+	join(&tid);
+	compute(1);
+	EQ(alarms, 10);
+	EQ(ALARM(7), 2000);
+	EQ(ALARM(0), 7);
+	compute(20);
+	EQ(alarms, 10);
+	/* one that is due when nobody takes it is lost, and the next is not */
+	EQ(ALARM(2000), 0);
+	EQ(call(RS_SYS_UPCALL, (u64[6]){ P(upcall), 0 }, NULL, 0), 0);
+	compute(2);
+	EQ(call(RS_SYS_UPCALL, (u64[6]){ P(upcall), RS_UPCALL_ALARM }, NULL, 0), 0);
+	compute(1);
+	EQ(alarms, 10);
+	compute(1);
+	EQ(alarms, 11);
+}
+
 /* --- the frame -------------------------------------------------------------------------------- */
 
 static const struct {
@@ -2300,6 +2512,7 @@ static const struct {
 	T(stop_and_continue), T(groups), T(futex_wake), T(futex_requeue), T(futex_wake_op),
 	T(futex_between_processes), T(robust_list), T(timers), T(timer_order), T(pid_wrap),
 	T(pids_limit), T(many), T(what_is_inherited), T(proc_files), T(proc_names), T(helpers), T(no_memory), T(end_with_others),
+	T(upcall_place), T(alarm),
 };
 
 static u32 number;

@@ -21,10 +21,13 @@ struct handler {
 
 HIDDEN void rs_app_upcall(void);
 HIDDEN void rs_app_upcall_fxsave(void);
-HIDDEN struct handler rs_app_handlers[32];
+HIDDEN void rs_app_upcall_call(void);
+HIDDEN void rs_app_upcall_fxsave_call(void);
+HIDDEN struct handler rs_app_handlers[RS_VECTOR_ALARM + 1];
 HIDDEN uint64_t rs_app_xsave_size;	/* of the area below a frame, a multiple of 64 */
 static void (*upcall)(void);	/* that of the two this CPU can execute */
-static uint32_t vectors;	/* that have a handler */
+static void (*upcall_call)(void);	/* and its second entry */
+static uint64_t vectors;	/* that have a handler */
 
 /* Before the program's handler of page faults; then that is not in the table but here. */
 static rs_trap_fn fault_first, fault_next;
@@ -52,30 +55,32 @@ static void measure(void)
 	if (rs_app_xsave_size)
 		return;
 	upcall = rs_app_upcall_fxsave;
+	upcall_call = rs_app_upcall_fxsave_call;
 	/* OSXSAVE, then the size of what XCR0 enables */
 	if (__get_cpuid(1, &a, &b, &c, &d) && c & 1u << 27 && __get_cpuid_count(13, 0, &a, &b, &c, &d)) {
 		size = b;
 		upcall = rs_app_upcall;
+		upcall_call = rs_app_upcall_call;
 	}
 	rs_app_xsave_size = (size + 63) & ~63ull;
 }
 
 /* Page faults are always among them: one may come from the upcall's own way back. Without a handler they are declined. */
-static int tell(uint32_t set)
+static int tell(uint64_t set)
 {
 	if (set)
 		set |= 1u << VEC_PF;
-	return (int)rs_app_call(RS_SYS_UPCALL, (long)upcall, set,
+	return (int)rs_app_call(RS_SYS_UPCALL, (long)upcall, (long)set,
 				(long)(rs_app_xsave_size + HANDLER_FRAME), 0);
 }
 
 static int install(unsigned int vector, rs_trap_fn fn, unsigned int flags)
 {
-	uint32_t set;
+	uint64_t set;
 	int err;
 
 	measure();
-	set = vectors & ~(1u << vector);
+	set = vectors & ~(1ul << vector);
 	err = tell(set);
 	if (err)
 		return err;
@@ -85,17 +90,20 @@ static int install(unsigned int vector, rs_trap_fn fn, unsigned int flags)
 		return 0;
 	__atomic_store_n(&rs_app_handlers[vector].flags, flags, __ATOMIC_RELEASE);
 	__atomic_store_n(&rs_app_handlers[vector].fn, fn, __ATOMIC_RELEASE);
-	err = tell(set | 1u << vector);
+	err = tell(set | 1ul << vector);
 	if (!err)
-		vectors = set | 1u << vector;
+		vectors = set | 1ul << vector;
 	return err;
 }
 
 int rs_trap_handle(unsigned int vector, rs_trap_fn fn, unsigned int flags)
 {
-	if (!(rs_app_features() & RS_APP_UPCALL))
+	unsigned int feature = vector == RS_VECTOR_ALARM ? RS_APP_ALARM : RS_APP_UPCALL;
+
+	if (!(rs_app_features() & feature))
 		return -ENOSYS;
-	if (vector > 31 || !(RS_UPCALL_VECTORS >> vector & 1) || flags & ~RS_TRAP_GENERAL_REGS)
+	if (vector > RS_VECTOR_ALARM || !((RS_UPCALL_VECTORS | RS_UPCALL_ALARM) >> vector & 1) ||
+	    flags & ~RS_TRAP_GENERAL_REGS)
 		return -EINVAL;
 	if (vector == VEC_PF && fault_first) {
 		__atomic_store_n(&fault_next, fn, __ATOMIC_RELEASE);
@@ -123,6 +131,49 @@ int rs_app_fault_next(struct rs_trap_frame *f)
 
 	return fn ? fn(f) : RS_TRAP_SIGNAL;
 }
+
+/* --- calls on the interrupted stack ---------------------------------------------------------- */
+
+#define RED_ZONE	128
+#define FLAGS_TF_DF_AC	0x40500ul
+#define CS_64		0x33
+
+/* A copy of the frame says what to call, in words that nobody needs any more. */
+static int run_call(struct rs_trap_frame *s)
+{
+	((void (*)(void *))s->addr)((void *)s->cause);
+	return RS_TRAP_RESUME;
+}
+
+/* Handlers that use no vector register may call it: nothing here is left to the C library. */
+__attribute__((target("general-regs-only")))
+void rs_trap_call(struct rs_trap_frame *f, void (*fn)(void *arg), void *arg)
+{
+	/* below the word that the copy's way back writes */
+	uint64_t to = (f->rsp - RED_ZONE - 8 - sizeof(*f)) & -64ul, n = sizeof(*f) / 8;
+	struct rs_trap_frame *s = (struct rs_trap_frame *)to;
+
+	__asm__ volatile("rep movsq" : "+D"(to), "+S"((const void *){ f }), "+c"(n) : : "memory");
+	s->addr = (uint64_t)fn;
+	s->cause = (uint64_t)arg;
+	f->rip = (uint64_t)upcall_call;
+	f->cs = CS_64;
+	f->rsp = f->rbx = f->rdi = (uint64_t)s;
+	f->r12 = (uint64_t)run_call;
+	f->rflags &= ~FLAGS_TF_DF_AC;
+}
+
+int rs_alarm(uint64_t microseconds)
+{
+	long ret;
+
+	if (!(rs_app_features() & RS_APP_ALARM))
+		return -ENOSYS;
+	ret = rs_app_call(RS_SYS_ALARM, (long)microseconds, 0, 0, 0);
+	return ret < 0 ? (int)ret : 0;
+}
+
+/* --- stacks ---------------------------------------------------------------------------------- */
 
 int rs_trap_stack(void *base, size_t size)
 {

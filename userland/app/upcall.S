@@ -11,6 +11,10 @@
  * writes only the bits that are its own), and the function finds the state a function expects. Handlers that
  * promise to use none of them (RS_TRAP_GENERAL_REGS) are spared all that.
  *
+ * A frame may also be one that rs_trap_call() has written to the interrupted stack itself, with a
+ * function to call before that code goes on. It is entered behind the look at the table, with the
+ * registers that this code would have there: rbx and rdi the frame, r12 the function.
+ *
  * The handler is taken from the table once: it may be changed by another thread at any moment, and
  * a vector that has lost it is declined.
  *
@@ -73,6 +77,9 @@
 	test	%r13d, %r13d
 	jnz	.Lgeneral_\name
 
+	.globl	\name\()_call
+	.hidden	\name\()_call
+\name\()_call:
 	sub	rs_app_xsave_size(%rip), %rsp
 	.if	\header
 	xor	%ecx, %ecx
@@ -128,6 +135,9 @@
 	.endm
 
 	.text
+	.globl	rs_app_upcall_text
+	.hidden	rs_app_upcall_text
+rs_app_upcall_text:
 	UPCALL	rs_app_upcall, xsave64, xrstor64, 1
 	UPCALL	rs_app_upcall_fxsave, fxsave64, fxrstor64, 0
 
@@ -139,12 +149,21 @@ resume_iret:
 	POP_REGS
 	add	$TF_RIP - TF_VECTOR, %rsp
 	iretq
-	/* RS_SYS_TRAP_SIGNAL(frame): a frame that is not good for it is not good for anything */
+	/*
+	 * RS_SYS_TRAP_SIGNAL(frame): a frame that is not good for it is not good for anything. Of
+	 * an alarm that nobody wants there is nothing to tell.
+	 */
 decline:
+	mov	%rbx, %rsp
+	cmpl	$RS_VECTOR_ALARM, TF_VECTOR(%rbx)
+	je	resume_iret
 	mov	%rbx, %rdi
 	mov	$RS_SYS_TRAP_SIGNAL, %eax
 	syscall
 	ud2
+	.globl	rs_app_upcall_text_end
+	.hidden	rs_app_upcall_text_end
+rs_app_upcall_text_end:
 
 	.section .rodata
 	.balign	4

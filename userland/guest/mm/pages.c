@@ -85,7 +85,7 @@ static always_inline pte_t entry_with(const struct vma *v, pte_t e, u64 rights, 
 
 /*
  * The entry of an untouched page, as if it had been read. NULL: there is nothing to take, as the
- * mapping has no right at all, or (@err) no memory.
+ * mapping has no right at all, or (@err) no memory, or a page that somebody else has to provide.
  */
 static noinline pte_t *touched(struct mm *mm, const struct vma *v, u64 addr, long *err)
 {
@@ -93,7 +93,7 @@ static noinline pte_t *touched(struct mm *mm, const struct vma *v, u64 addr, lon
 				      FAULT_EXEC);
 	pte_t *slot = c ? NULL : pgtable_leaf(&mm->pt, addr);
 
-	*err = c == FAULT_NO_MEMORY ? -ENOMEM : 0;
+	*err = c == FAULT_NO_MEMORY ? -ENOMEM : c == FAULT_PAGER ? -EFAULT : 0;
 	return slot && *slot ? slot : NULL;
 }
 
@@ -239,26 +239,22 @@ long mm_pages_bits_begin(struct mm *mm, u64 addr, u64 len, bool accessed, bool c
 	       0 : -ENOMEM;
 }
 
-static u64 count_bits(u64 w)
-{
-	u64 n = 0;
-
-	for (; w; w &= w - 1)
-		n++;
-	return n;
-}
-
 u64 mm_pages_bits(struct mm *mm, u64 addr, u64 pages, bool accessed, bool clear, u64 *bits)
 {
-	u64 n = 0, i;
+	return pgtable_bits(&mm->pt, addr, pages, accessed ? PTE_A : PTE_D, clear, bits);
+}
 
-	for (i = 0; i < pages; i += 64, bits++) {
-		*bits = pgtable_bits(&mm->pt, addr + (i << PAGE_SHIFT), (u32)min(pages - i, 64ull),
-				     accessed ? PTE_A : PTE_D, clear);
-		if (*bits)
-			n += count_bits(*bits);
+void mm_pages_written(struct mm *mm, u64 addr, u64 len)
+{
+	u64 at = addr & PAGE_MASK;
+	int level;
+
+	for (; at < addr + len; at += PAGE_SIZE) {
+		pte_t *slot = pgtable_present(&mm->pt, at, PTE_P | PTE_W, &level);
+
+		if (slot)
+			__atomic_or_fetch(slot, PTE_D, __ATOMIC_RELAXED);
 	}
-	return n;
 }
 
 void mm_pages_bits_end(void)

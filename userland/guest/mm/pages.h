@@ -12,8 +12,9 @@
  * of @arg only: RS_PAGE_WRITE (all), RS_PAGE_READ, or RS_PAGE_NONE, and the marks and the like that
  * RS_SYS_PROTECT knows. See pages.c. @mm is the current address space, or one nobody runs in.
  * -EINVAL: not aligned, empty, other rights; -ENOMEM: not mapped throughout, or no memory; -EACCES:
- * a right the mapping does not have; -EPERM: the kernel's own. After -ENOMEM for want of memory
- * some pages may have changed, otherwise none has.
+ * a right the mapping does not have; -EPERM: the kernel's own; -EFAULT: a page that is its pager's
+ * to provide, and is not there. After -EFAULT, and -ENOMEM for want of memory, some pages may have
+ * changed, otherwise none has.
  */
 long mm_pages_protect(struct mm *mm, u64 addr, u64 len, u64 arg);
 
@@ -30,6 +31,8 @@ long mm_pages_bits_begin(struct mm *mm, u64 addr, u64 len, bool accessed, bool c
 u64 mm_pages_bits(struct mm *mm, u64 addr, u64 pages, bool accessed, bool clear, u64 *bits);
 
 void mm_pages_bits_end(void);
+/** mm_pages_written() - the pages of [@addr, @addr + @len) that may be written are dirty */
+void mm_pages_written(struct mm *mm, u64 addr, u64 len);
 /**
  * mm_map2() - memory that is shared (VM_SHARED) a second time, at @to or, 0, where there is room,
  * with @prot; its address. -EINVAL: private memory, not aligned, overlaps; -EACCES: a right that

@@ -588,14 +588,20 @@ bool pt_iter_valid(const struct pt_iter *it)
 	return it->va < it->end;
 }
 
-void pt_iter_next(struct pt_iter *it)
+/* To the end of what the iterator's place is in: an entry of @level, its own or one above. */
+static void iter_behind(struct pt_iter *it, int level)
 {
-	it->va = ALIGN_DOWN(it->va, pt_size(it->level)) + pt_size(it->level);
+	it->va = ALIGN_DOWN(it->va, pt_size(level)) + pt_size(level);
 	if (it->va >= it->end)
 		return;
 	while (it->level < PT_LEVELS && pt_index(it->va, it->level) == 0)
 		it->level++;
 	descend(it);
+}
+
+void pt_iter_next(struct pt_iter *it)
+{
+	iter_behind(it, it->level);
 }
 
 /* --- ranges ----------------------------------------------------------------------------------- */
@@ -689,7 +695,8 @@ static bool own_range(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t
 				return false;
 			descend(&it);
 		} else {
-			pt_iter_next(&it);
+			/* In a table of pages that is our own there are no tables to look at. */
+			iter_behind(&it, max(it.level, 2));
 		}
 	}
 	return true;
@@ -858,62 +865,137 @@ bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t 
 	return true;
 }
 
+/*
+ * As own_range(); and a large page that has the bit is split, as it is one bit for all of its
+ * pages: those beside the range must not lose it, and those in it all have it.
+ */
 bool pgtable_bits_prepare(struct pgtable *pt, u64 start, u64 end, pte_t bit)
 {
-	return own_range(pt, start, end, bit, 0);
+	struct pt_iter it;
+
+	pt_iter_start_own(&it, pt, start, end);
+	while (pt_iter_valid(&it)) {
+		u64 lo = start, hi = end;
+
+		clip(&it, &lo, &hi);
+		if (at_shared(&it) && any_differs(pt, lo, hi, bit, 0)) {
+			if (!table_own(pt, it.va, it.pte, it.level - 1))
+				return false;
+			descend(&it);
+		} else if (it.level > 1 && is_leaf(*it.pte, it.level) && *it.pte & bit) {
+			if (!split(pt, it.va, it.pte))
+				return false;
+			descend(&it);
+		} else {
+			/* In a table of pages that is our own there is nothing of both. */
+			iter_behind(&it, max(it.level, 2));
+		}
+	}
+	return true;
 }
 
-/* The same for @n entries of one table, 8 at a time while none has it. */
-static u64 table_bits(pte_t *slot, u32 n, pte_t bit, bool clear)
+/*
+ * The entry that decides about @va: of level 1, or a large page, or none. @run: pages from @va on
+ * for which that is so, or up to the end of the table.
+ */
+static pte_t *entry_at(const struct pgtable *pt, u64 va, int *level, u64 *run)
+{
+	pte_t *table = gpa_ptr(pt->root), *slot;
+	int l;
+
+	for (l = PT_LEVELS; ; l--) {
+		slot = &table[pt_index(va, l)];
+		if (l == 1 || !*slot || is_leaf(*slot, l))
+			break;
+		table = table_of(*slot);
+	}
+	*level = l;
+	*run = l == 1 ? PT_ENTRIES - pt_index(va, 1) :
+	       (pt_size(l) - (va & (pt_size(l) - 1))) >> PAGE_SHIFT;
+	return slot;
+}
+
+static always_inline bool take_bit(pte_t *slot, pte_t bit, bool clear)
+{
+	if (!(*slot & bit))
+		return false;
+	/* another CPU may set others meanwhile */
+	if (clear)
+		__atomic_and_fetch(slot, ~bit, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* 64 entries of one table; most have nothing. */
+static always_inline u64 bits_of_table(pte_t *slot, pte_t bit, bool clear)
 {
 	u64 word = 0;
-	u32 i = 0;
+	u32 i, k;
 
-	while (i < n) {
-		if (n - i >= 8 && !((slot[i] | slot[i + 1] | slot[i + 2] | slot[i + 3] |
-				     slot[i + 4] | slot[i + 5] | slot[i + 6] | slot[i + 7]) & bit)) {
-			i += 8;
+	for (i = 0; i < 64; i += 16, slot += 16) {
+		if (!((slot[0] | slot[1] | slot[2] | slot[3] | slot[4] | slot[5] | slot[6] |
+		       slot[7] | slot[8] | slot[9] | slot[10] | slot[11] | slot[12] | slot[13] |
+		       slot[14] | slot[15]) & bit))
 			continue;
-		}
-		if (slot[i] & bit) {
-			word |= 1ull << i;
-			/* another CPU may set others meanwhile */
-			if (clear)
-				__atomic_and_fetch(&slot[i], ~bit, __ATOMIC_RELAXED);
-		}
-		i++;
+		for (k = 0; k < 16; k++)
+			if (take_bit(&slot[k], bit, clear))
+				word |= 1ull << (i + k);
 	}
 	return word;
 }
 
-u64 pgtable_bits(struct pgtable *pt, u64 va, u32 n, pte_t bit, bool clear)
+/* @n pages, wherever borders of tables lie. */
+static noinline u64 bits_of_any(struct pgtable *pt, u64 va, u32 n, pte_t bit, bool clear)
 {
-	u64 word = 0, run;
+	u64 word = 0, run, k;
 	u32 i;
 
 	for (i = 0; i < n; i += run, va += run << PAGE_SHIFT) {
-		pte_t *table = gpa_ptr(pt->root), *slot;
-		int l;
+		int level;
+		pte_t *slot = entry_at(pt, va, &level, &run);
 
-		for (l = PT_LEVELS; ; l--) {
-			slot = &table[pt_index(va, l)];
-			if (l == 1 || !*slot || is_leaf(*slot, l))
-				break;
-			table = table_of(*slot);
-		}
-		run = l == 1 ? PT_ENTRIES - pt_index(va, 1) :
-		      (pt_size(l) - (va & (pt_size(l) - 1))) >> PAGE_SHIFT;
 		run = min(run, (u64)(n - i));
-		if (l == 1) {
-			word |= table_bits(slot, (u32)run, bit, clear) << i;
-		} else if (*slot & bit) {
+		if (level == 1) {
+			for (k = 0; k < run; k++)
+				word |= (u64)take_bit(&slot[k], bit, clear) << (i + k);
+		} else if (*slot && take_bit(slot, bit, clear)) {
 			/* one bit for all pages of a large one */
 			word |= (run == 64 ? ~0ull : (1ull << run) - 1) << i;
-			if (clear)
-				__atomic_and_fetch(slot, ~bit, __ATOMIC_RELAXED);
 		}
 	}
 	return word;
+}
+
+static u64 count_bits(u64 w)
+{
+	u64 n = 0;
+
+	for (; w; w &= w - 1)
+		n++;
+	return n;
+}
+
+u64 pgtable_bits(struct pgtable *pt, u64 va, u64 pages, pte_t bit, bool clear, u64 *bits)
+{
+	pte_t *slot = NULL;
+	u64 n = 0, run = 0, i;
+	int level = 0;
+
+	for (i = 0; i < pages; i += 64, bits++) {
+		if (!run)
+			slot = entry_at(pt, va + (i << PAGE_SHIFT), &level, &run);
+		if (unlikely(run < 64 || pages - i < 64 || (level > 1 && *slot))) {
+			*bits = bits_of_any(pt, va + (i << PAGE_SHIFT),
+					    (u32)min(pages - i, 64ull), bit, clear);
+			run = 0;
+		} else {
+			run -= 64;
+			*bits = level > 1 ? 0 : bits_of_table(slot, bit, clear);
+			slot += level > 1 ? 0 : 64;
+		}
+		if (*bits)
+			n += count_bits(*bits);
+	}
+	return n;
 }
 
 /*

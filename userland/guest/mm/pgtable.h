@@ -135,11 +135,12 @@ bool pgtable_move_window(struct pgtable *pt, u64 start, u64 end, u64 by);
  */
 bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t set);
 /**
- * pgtable_bits() - which of the @n (at most 64) pages from @va have @bit (PTE_D, PTE_A) in their
- * leaf; @clear: they lose it, and the caller flushes. Bit N: page N. Clearing needs
- * pgtable_bits_prepare() of the range, which fails without memory and changes nothing then.
+ * pgtable_bits() - which of the pages from @va have @bit (PTE_D, PTE_A) in their leaf, to the
+ * words at @bits, page 0 in bit 0; how many. @clear: they lose it, and the caller flushes.
+ * Clearing needs pgtable_bits_prepare() of the range, which fails without memory and changes
+ * nothing then.
  */
-u64 pgtable_bits(struct pgtable *pt, u64 va, u32 n, pte_t bit, bool clear);
+u64 pgtable_bits(struct pgtable *pt, u64 va, u64 pages, pte_t bit, bool clear, u64 *bits);
 bool pgtable_bits_prepare(struct pgtable *pt, u64 start, u64 end, pte_t bit);
 /**
  * pgtable_move_prepare() - does what needs memory, so that pgtable_move() cannot fail; false

@@ -13,6 +13,7 @@
  */
 #include <asm/unistd.h>
 #include <linux/sched.h>
+#include "alarm.h"
 #include "proc.h"
 #include "report.h"
 #include "../lib/assert.h"
@@ -817,6 +818,7 @@ void thread_exit(int wait_status)
 	struct thread *exec = p->exec_thread;
 
 	syscall_thread_exit(t);
+	alarm_end(t);
 	/* Unless all end at once, the first thread's status is the process's, whenever it ended. */
 	if (!p->exiting && t->tid == p->pid)
 		p->wait_status = wait_status;

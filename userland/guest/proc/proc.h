@@ -33,10 +33,12 @@
 #include "../arch/frame.h"
 #include "../mm/vma.h"
 #include "../mm/fault.h"
+#include "ipc.h"
 #include "../sync/rcu.h"
 #include "sched.h"
 #include "upcall.h"
 
+struct alarm;		/* alarm.c */
 struct fd_table;	/* fs/ */
 struct process_fs;	/* syscall/ */
 struct pid_ref;		/* syscall/ */
@@ -78,6 +80,7 @@ struct process {
 	struct signal_process *signals;
 	struct trace_state *trace;
 	struct pid_ref *pid_ref;	/* NULL: has no pidfd */
+	struct ipc_process *ipc;	/* NULL: has never had a handle */
 
 	/* the tree, and the set of all */
 	struct process *parent;		/* NULL for the first */
@@ -130,6 +133,7 @@ struct thread {
 	u32 rseq_len, rseq_sig;
 	struct fault_info fault;	/* the last one */
 	struct upcall_stack upcall_stack;
+	struct alarm *alarm;		/* NULL: has none */
 	/*
 	 * A copy from or to its memory failed because no page was left: not a bad address, so that
 	 * a call's EFAULT becomes ENOMEM, and a signal that cannot be delivered for it is the end.
@@ -153,11 +157,13 @@ struct thread {
 		u64 addr, len;
 	} host_write[8];
 	void *call;			/* of syscall/: what the thread waits for in its call */
+	struct ipc_thread ipc;
 };
 
 #define THREAD_WORK_SIGNAL	(1u << 0)	/* a signal may have to be delivered */
 #define THREAD_WORK_RESCHED	(1u << 1)	/* others have waited long enough */
 #define THREAD_WORK_EXIT	(1u << 2)	/* the process ends, or another thread executes */
+#define THREAD_WORK_ALARM	(1u << 3)	/* its alarm may be due */
 
 /** current() - the thread whose kernel stack this is; never NULL after boot */
 static inline struct thread *current(void)

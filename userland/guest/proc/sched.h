@@ -60,6 +60,10 @@ static inline bool timer_running(const struct timer *t)
 /** clock_monotonic() - nanoseconds; asks the host */
 u64 clock_monotonic(void);
 
+/** tsc_to_us(), ns_to_tsc() - a time in ticks of the TSC as microseconds; nanoseconds as ticks */
+u64 tsc_to_us(u64 tsc);
+u64 ns_to_tsc(u64 ns);
+
 enum thread_state {
 	THREAD_NEW,			/* not started yet */
 	THREAD_RUNNING,			/* on a CPU */
@@ -93,6 +97,11 @@ struct sched_thread {
  * -EINTR
  */
 long thread_sleep(u64 deadline, u32 how);
+/**
+ * thread_hand_over() - the current thread sleeps until it is woken, and @next, which sleeps, has the CPU at
+ * once, without a queue. Signals do not keep the current thread from sleeping, so it must have no work.
+ */
+void thread_hand_over(struct thread *next);
 /** thread_wake() - @t may run; does not sleep */
 void thread_wake(struct thread *t);
 /** thread_yield() - lets those run that are ready */

@@ -24,6 +24,7 @@
  */
 #include <linux/sched.h>
 #include <ringside_app.h>
+#include "alarm.h"
 #include "proc.h"
 #include "upcall.h"
 #include "../arch/trap.h"
@@ -44,7 +45,8 @@ _Static_assert(RS_CAUSE_UNMAPPED == FAULT_NO_VMA && RS_CAUSE_NO_ADDRESS == FAULT
 	       RS_CAUSE_GUARD == FAULT_GUARD && RS_CAUSE_STACK_LIMIT == FAULT_STACK_LIMIT &&
 	       RS_CAUSE_READ == FAULT_READ_DENIED && RS_CAUSE_WRITE == FAULT_WRITE_DENIED &&
 	       RS_CAUSE_EXEC == FAULT_EXEC_DENIED && RS_CAUSE_BEYOND_FILE == FAULT_BEYOND_FILE &&
-	       RS_CAUSE_EXCEPTION == FAULT_OTHER, "causes are the kernel's own");
+	       RS_CAUSE_EXCEPTION == FAULT_OTHER && RS_CAUSE_ALARM == FAULT_ALARM,
+	       "causes are the kernel's own");
 
 #define CODE_KERNEL	0x80	/* SI_KERNEL */
 #define SEGV_MAPERR	1
@@ -81,8 +83,11 @@ static int fpe_code(u32 vector)
 
 static void memory_signal(enum fault_cause cause, int *sig, int *code)
 {
-	*sig = cause == FAULT_BEYOND_FILE ? SIGBUS : SIGSEGV;
+	*sig = cause == FAULT_BEYOND_FILE || fault_of_pager(cause) ? SIGBUS : SIGSEGV;
 	switch (cause) {
+	case FAULT_PAGER_ENDED:
+	case FAULT_PAGER_REFUSED:
+	case FAULT_PAGER_LIMIT:
 	case FAULT_BEYOND_FILE:
 		*code = BUS_ADRERR;
 		break;
@@ -182,7 +187,8 @@ bool upcall_deliver(struct rs_frame *f, u64 addr, enum fault_cause cause)
 	const struct upcall *u = &t->proc->upcall;
 	u64 at;
 
-	if (likely(!t->upcall_stack.hi) || f->vector > 31 || !(u->vectors >> f->vector & 1))
+	if (likely(!t->upcall_stack.hi) || f->vector > RS_VECTOR_ALARM ||
+	    !(u->vectors >> f->vector & 1))
 		return false;
 	if (unlikely(u->entry >= USER_TOP))
 		no_upcall(f, addr, cause, FAULT_UPCALL_ADDRESS, u->entry);
@@ -301,7 +307,8 @@ void upcall_fork(struct thread *t, u64 flags)
 	if (flags & CLONE_THREAD || (flags & (CLONE_VM | CLONE_VFORK)) == CLONE_VM)
 		return;
 	t->upcall_stack = old->upcall_stack;
-	if (upcall_on_stack(&old->upcall_stack, old->frame->rsp))
+	/* In memory that is shared, what the parent has there stays when the child has left it. */
+	if (flags & CLONE_VM && upcall_on_stack(&old->upcall_stack, old->frame->rsp))
 		t->upcall_stack.used = old->frame->rsp;
 }
 
@@ -309,6 +316,7 @@ void upcall_reset(void)
 {
 	current_proc()->upcall = (struct upcall){ .fast = ~0ull };
 	current()->upcall_stack = (struct upcall_stack){ 0 };
+	alarm_end(current());
 }
 
 u64 upcall_signal(u64 rsp)
@@ -343,12 +351,12 @@ long upcall_set(u64 entry, u64 vectors, u64 room)
 	struct process *p = current_proc();
 	struct thread *t;
 
-	if (vectors & ~(u64)RS_UPCALL_VECTORS || room > RS_UPCALL_ROOM_MAX)
+	if (vectors & ~(RS_UPCALL_VECTORS | RS_UPCALL_ALARM) || room > RS_UPCALL_ROOM_MAX)
 		return -EINVAL;
 	/* Other threads may be in upcall_fast(). */
 	mm_change_begin(p->mm);
 	p->upcall = (struct upcall){
-		.entry = entry, .vectors = (u32)vectors, .room = room,
+		.entry = entry, .vectors = vectors, .room = room,
 		.fast = vectors >> VEC_PF & 1 && entry < USER_TOP ? VEC_PF : ~0ull,
 	};
 	list_for_each(t, &p->threads, list)
@@ -381,7 +389,8 @@ long upcall_decline(struct rs_frame *f, u64 at)
 	if (copyin(&s, at, sizeof(s)))
 		return -EFAULT;
 	if (s.vector > 31 || !(RS_UPCALL_VECTORS >> s.vector & 1) || !s.cause ||
-	    s.cause > RS_CAUSE_EXCEPTION || s.cause == FAULT_NO_MEMORY || s.rip >= USER_TOP)
+	    (s.cause > RS_CAUSE_EXCEPTION && !fault_of_pager(s.cause)) ||
+	    s.cause == FAULT_NO_MEMORY || s.rip >= USER_TOP)
 		return -EINVAL;
 	fault_signal((u32)s.vector, (enum fault_cause)s.cause, &sig, &code);
 	t->fault = (struct fault_info){

@@ -18,7 +18,7 @@ struct process;
 struct upcall {
 	u64 entry;
 	u64 room;	/* bytes below a frame that must be there */
-	u32 vectors;	/* that it takes; 0: none */
+	u64 vectors;	/* that it takes, RS_UPCALL_ALARM among them; 0: none */
 	u64 fast;	/* the one upcall_fast() may look at: page faults, if they are among them; or none */
 };
 
@@ -37,6 +37,12 @@ struct upcall_stack {
 static inline bool upcall_on_stack(const struct upcall_stack *s, u64 rsp)
 {
 	return rsp - s->lo - 1 < s->hi - s->lo;
+}
+
+/** upcall_busy() - something on @s is in use by a thread at @rsp: an upcall is not back yet */
+static inline bool upcall_busy(const struct upcall_stack *s, u64 rsp)
+{
+	return s->used || upcall_on_stack(s, rsp);
 }
 
 /**

@@ -20,27 +20,11 @@
 #define CLOCK_KIND		 3
 #define CLOCK_IS_FD		 3	/* a kind: of a device */
 
-#define NSEC			 1000000000ull
 #define TICK_US			 10000	/* of times() */
 
 static u64 tsc_khz(void)
 {
 	return rs_boot->tsc_khz ? rs_boot->tsc_khz : 1000000;
-}
-
-u64 tsc_to_us(u64 tsc)
-{
-	u64 khz = tsc_khz();
-
-	return tsc / khz * 1000 + tsc % khz * 1000 / khz;
-}
-
-u64 ns_to_tsc(u64 ns)
-{
-	u64 khz = tsc_khz();
-
-	ns = min(ns, NSEC * NSEC);	/* 30 years; the product stays below 2^64 */
-	return ns / 1000000 * khz + ns % 1000000 * khz / 1000000;
 }
 
 struct k_rusage rusage_of(const struct usage *u)

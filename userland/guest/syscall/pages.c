@@ -100,6 +100,27 @@ long app_pages(struct rs_frame *f)
 	return page_ops(ARG0(f), ARG1(f), own_op, current_proc()->mm);
 }
 
+/*
+ * What the host may be writing to now for some thread is going to be written after its bit has been
+ * taken. So it has it again at once, and the page counts for this interval and for the next.
+ */
+static void keep_host_writes(struct mm *mm)
+{
+	struct process *p;
+	struct thread *t;
+	u32 i;
+
+	if (current_proc()->nthreads == 1 && mm->refs == 1)
+		return;
+	for (p = process_next(NULL); p; p = process_next(p)) {
+		if (p->mm != mm)
+			continue;
+		list_for_each(t, &p->threads, list)
+			for (i = 0; i < t->nhost_writes; i++)
+				mm_pages_written(mm, t->host_write[i].addr, t->host_write[i].len);
+	}
+}
+
 #define WORDS 64u /* of the bitmap at a time */
 
 /*
@@ -134,7 +155,10 @@ long app_dirty(struct rs_frame *f)
 			break;
 		}
 	}
-	if (clear && n)
+	if (clear && n) {
+		if (!accessed)
+			keep_host_writes(mm);
 		mm_pages_bits_end();
+	}
 	return err ? err : (long)n;
 }

@@ -23,6 +23,7 @@
 #include "tty.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
+#include "../proc/alarm.h"
 #include "../proc/report.h"
 
 #define UNBLOCKABLE	   (SIGBIT(SIGKILL) | SIGBIT(SIGSTOP))
@@ -499,6 +500,8 @@ static void enter_handler(struct rs_frame *f, int sig, const struct k_siginfo *i
 	u64 mask = st->restore_mask ? st->saved_mask : st->blocked;
 
 	st->restore_mask = false;
+	if (unlikely(t->ipc.state))
+		ipc_give_up(t);
 	if (act.flags & SA_RESETHAND)
 		*slot = (struct k_sigaction){ .handler = SIG_DFL };
 	if (sigframe_build(f, &act, info, mask, st, fault)) {
@@ -640,6 +643,9 @@ void rs_return_to_user(struct rs_frame *f)
 			thread_park();
 		else
 			signal_deliver(f);
+		/* Last: what a call's restart code has come to is in the registers now. */
+		if (unlikely(t->work & THREAD_WORK_ALARM))
+			alarm_deliver(f);
 	} while (t->work || READ_ONCE(this_cpu()->shared->pending));
 	sched_leave();
 }

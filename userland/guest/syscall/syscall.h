@@ -162,9 +162,6 @@ _Static_assert(sizeof(struct k_rusage) == 144, "struct rusage");
 struct usage;
 /** rusage_of() - @u as a process may see it */
 struct k_rusage rusage_of(const struct usage *u);
-/** tsc_to_us(), ns_to_tsc() - a time in ticks of the TSC as microseconds; nanoseconds as ticks */
-u64 tsc_to_us(u64 tsc);
-u64 ns_to_tsc(u64 ns);
 
 /* process.c */
 /** affinity_of() - the CPUs a thread is said to be bound to; all for NULL */

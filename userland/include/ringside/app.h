@@ -52,8 +52,11 @@ typedef int (*rs_trap_fn)(struct rs_trap_frame *f);
 #define RS_TRAP_GENERAL_REGS	1u
 
 /**
- * rs_trap_handle() - @fn takes the exceptions of @vector in all threads that have a trap stack; NULL: nobody, they are signals again
- * -EINVAL: @vector is not one of RS_UPCALL_VECTORS, unknown @flags. May be called at any time, but not by two threads at once.
+ * rs_trap_handle() - @fn takes the exceptions of @vector in all threads that have a trap stack;
+ * NULL: nobody, they are signals again
+ * RS_VECTOR_ALARM: alarms (rs_alarm()); there is no signal for these. -EINVAL: @vector is not one
+ * of RS_UPCALL_VECTORS, nor that one, unknown @flags. May be called at any time, but not by two
+ * threads at once.
  */
 int rs_trap_handle(unsigned int vector, rs_trap_fn fn, unsigned int flags);
 
@@ -72,6 +75,37 @@ size_t rs_trap_stack_need(void);
  * process ends. -ENOMEM
  */
 int rs_trap_stack_alloc(size_t size);
+
+/**
+ * rs_trap_call() - for a handler of @f: when it has come back, the interrupted code calls @fn(@arg)
+ * That is on its own stack and outside of the handler; then it goes on where it was, with all
+ * registers, vector state included. So @fn may do what a handler may not: switch to another user
+ * thread, say, or be interrupted by the next alarm. It takes rs_trap_stack_need() bytes of the
+ * interrupted stack and its own. To be called once, at last; a stack that cannot be written is a
+ * fault in the handler.
+ */
+void rs_trap_call(struct rs_trap_frame *f, void (*fn)(void *arg), void *arg);
+
+/**
+ * rs_alarm() - RS_SYS_ALARM: the handler of RS_VECTOR_ALARM runs each time the calling thread has
+ * used so much CPU time; 0: no more
+ * It interrupts whatever the thread does but handlers, its own
+ * call included: there it is late. -EINVAL: no handler, or no trap stack
+ */
+int rs_alarm(uint64_t microseconds);
+
+/**
+ * rs_backtrace() - where the calling thread is: return addresses, the innermost first, to @pcs, up
+ * to @n; how many there are
+ * @f: NULL: the first is in the caller; otherwise the state of whoever was interrupted, the first
+ * is its rip
+ * By frame pointers, so functions compiled without (-fno-omit-frame-pointer has them)
+ * are left out. Whatever the stack holds, it never faults: it ends where memory cannot be read or
+ * what is there is no frame above the one before. In a ring and outside of one; in signal handlers
+ * and traps. It reads memory through a pipe of its own; where none can be had it finds no more
+ * than rip.
+ */
+size_t rs_backtrace(void **pcs, size_t n, const struct rs_trap_frame *f);
 
 /* --- pages ------------------------------------------------------------------------------------------------------------------------ */
 
