@@ -480,3 +480,37 @@ TEST_FOR(user_fork_without_memory, 200)
 	for (int i = 0; i < 40; i++)
 		EXPECT_EQ(p[i * PAGE], i % 3 ? 0 : i);
 }
+
+/*
+ * A program for little memory (in-vm): children that write all they have need more than there is.
+ * Each dies, its parent goes on, and a small one finds room again.
+ */
+__attribute__((constructor)) static void exhaust(int argc, char **argv)
+{
+	const size_t size = 20 * MIB;
+	int status, right = 1;
+	char *p;
+
+	if (argc != 2 || strcmp(argv[1], "@exhaust"))
+		return;
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		_exit(say("mmap"));
+	memset(p, 1, size);
+	for (int k = 0; k < 4; k++) {
+		size_t some = k < 3 ? size : PAGE;
+		long pid = rs_user_fork();
+
+		if (!pid) {
+			memset(p, 2, some);
+			_exit(0);
+		}
+		if (pid < 0 || waitpid(pid, &status, 0) != pid)
+			_exit(say("rs_user_fork"));
+		right &= k < 3 ? WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL : !status;
+		for (size_t i = 0; i < size; i += PAGE)
+			right &= p[i] == 1;
+		memset(p, 1, size);
+	}
+	_exit(right ? 0 : 1);
+}

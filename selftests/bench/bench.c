@@ -246,6 +246,7 @@ int main(int argc, char **argv)
 	in_ring = where == RING;
 	run_ops(basic_ops, sizeof(basic_ops) / sizeof(basic_ops[0]), where, word, &found, &failed);
 	run_ops(app_ops, nr_app_ops, where, word, &found, &failed);
+	run_ops(ipc_ops, nr_ipc_ops, where, word, &found, &failed);
 	run_ops(uthread_ops, nr_uthread_ops, where, word, &found, &failed);
 	/* while the process is small: those that come last leave a GiB */
 	run_ops(user_fork_ops, nr_user_fork_ops, where, word, &found, &failed);

@@ -49,6 +49,8 @@ extern const struct op process_ops[];
 extern const size_t nr_process_ops;
 extern const struct op app_ops[];
 extern const size_t nr_app_ops;
+extern const struct op ipc_ops[];
+extern const size_t nr_ipc_ops;
 extern const struct op pages_ops[];
 extern const size_t nr_pages_ops;
 extern const struct op uthread_ops[];

@@ -15,6 +15,7 @@
 #include "../../userland/guest/mm/kmalloc.h"
 #include "../../userland/guest/mm/page_alloc.h"
 #include "../../userland/guest/mm/peek.h"
+#include "../../userland/guest/mm/transfer.h"
 #include "../../userland/guest/mm/uaccess.h"
 #include "../../userland/guest/proc/exec.h"
 #include "../../userland/guest/proc/proc.h"
@@ -304,6 +305,36 @@ void mm_pages_written(struct mm *mm, u64 addr, u64 len)
 long mm_map2(struct mm *m, u64 a, u64 l, u64 to, u64 prot)
 {
 	return -ENOSYS;
+}
+
+/* The pages of one process are those of all: they go from one address to another. */
+long mm_transfer(const struct pages_offer *o, struct mm *to, u64 at)
+{
+	(void)to;
+	if (fail())
+		return -ENOMEM;
+	memmove((void *)at, (void *)o->addr, o->len);
+	return 0;
+}
+
+long mm_transfer_missing(const struct pages_offer *o, struct mm *to, u64 at, u64 id)
+{
+	(void)id;
+	return mm_transfer(o, to, at);
+}
+
+long mm_set_pager(struct mm *mm, u64 addr, u64 len, struct pager *p)
+{
+	(void)mm, (void)addr, (void)len;
+	if (p)
+		shm_put(&p->shm);
+	return 0;
+}
+
+void shm_put(struct shm *s)
+{
+	if (!--s->refs)
+		s->gone(s);
 }
 
 long mm_replace(struct mm *m, u64 to, struct mm *src, u64 from, u64 len, u64 arg)

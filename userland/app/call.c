@@ -5,11 +5,12 @@
 #include <errno.h>
 #include <sys/auxv.h>
 #include <ringside/app.h>
+#include "internal.h"
 
 #define ASKED	(1ul << 32)
 
-/* ASKED and the features, once somebody has asked: what is found never changes, and a child has it, too. */
-static uint64_t known;
+#define known	rs_app_known
+uint64_t rs_app_known;
 
 unsigned int rs_app_features(void)
 {

@@ -10,6 +10,12 @@
 #ifndef __ASSEMBLER__
 #include <ringside/app.h>
 
+/*
+ * What rs_app_features() has found, when it has been asked once, with a bit that says so; 0 before. It never changes
+ * then, and a child has it, too.
+ */
+extern HIDDEN uint64_t rs_app_known;
+
 /* The calling thread's trap stack as rs_trap_stack() was told; size 0: none */
 struct rs_app_stack {
 	uint64_t base, size;

@@ -165,12 +165,6 @@ u64 kstack_used(const struct kstack *k)
 	return (const char *)end - (const char *)p;
 }
 
-void cpu_set_kstack(struct cpu *cpu, struct kstack *k)
-{
-	cpu->kstack_top = (u64)k + KSTACK_SIZE;
-	tables[cpu->id].tss.rsp[0] = cpu->kstack_top;
-}
-
 void cpu_init(struct cpu *cpu, void *ist)
 {
 	struct cpu_tables *t = &tables[cpu->id];
@@ -181,6 +175,7 @@ void cpu_init(struct cpu *cpu, void *ist)
 	if (!idt[0].selector)
 		idt_fill();
 	memset(t, 0, sizeof(*t));
+	cpu->rsp0 = (cpu_rsp0 *)((char *)&t->tss + offsetof(struct tss, rsp));
 	t->tss.iomap = sizeof(t->tss);
 	for (i = 0; i < CPU_IST_STACKS; i++) {
 		struct kstack *k = (struct kstack *)((char *)ist + i * KSTACK_SIZE);
@@ -214,25 +209,6 @@ void fpu_init_user(void)
 		asm volatile("xrstor64 %0" : : "m"(fpu_clean), "a"(-1), "d"(-1) : "memory");
 	else
 		asm volatile("fxrstor64 %0" : : "m"(fpu_clean) : "memory");
-}
-
-/* Tiles are never in use (xcr0 is without them), so no more than the area's room is written. */
-void fpu_save(struct kstack *k)
-{
-	if (cpu_has.osxsave)
-		asm volatile("xsave64 (%0)" : : "r"(kstack_fpu(k)), "a"((u32)cpu_has.xcr0),
-			     "d"((u32)(cpu_has.xcr0 >> 32)) : "memory");
-	else
-		asm volatile("fxsave64 (%0)" : : "r"(kstack_fpu(k)) : "memory");
-}
-
-void fpu_load(struct kstack *k)
-{
-	if (cpu_has.osxsave)
-		asm volatile("xrstor64 (%0)" : : "r"(kstack_fpu(k)), "a"((u32)cpu_has.xcr0),
-			     "d"((u32)(cpu_has.xcr0 >> 32)) : "memory");
-	else
-		asm volatile("fxrstor64 (%0)" : : "r"(kstack_fpu(k)) : "memory");
 }
 
 /* Between these lie pairs (faulting instruction, where to go on), see EXTABLE. */

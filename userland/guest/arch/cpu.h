@@ -44,6 +44,9 @@ struct kstack {
 #define KSTACK_FPU_SIZE	2816
 #define KSTACK_FREE	(KSTACK_FPU + KSTACK_FPU_SIZE)	/* the stack proper begins here */
 
+/* The TSS is not aligned to its words. */
+typedef u64 cpu_rsp0 __attribute__((aligned(4)));
+
 /**
  * struct cpu - per-CPU data, written only by its CPU
  * The first two fields are read by the SYSCALL stubs in entry.S.
@@ -60,6 +63,7 @@ struct cpu {
 	struct thread *current;
 	struct mm *mm;		/* whose page table CR3 has; NULL for the boot table */
 	struct page_cpu *pages;	/* its free pages (mm/page_alloc.h) */
+	cpu_rsp0 *rsp0;		/* TSS.RSP0 */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct cpu) == 64, "the SYSCALL stubs count on it");
 
@@ -190,17 +194,39 @@ static inline void cpu_relax(void)
 	asm volatile("pause" ::: "memory");
 }
 
-/*
- * FS and GS base of ring 3; the kernel itself uses neither. @v must be canonical (otherwise #GP).
- */
-static inline u64 user_fs_base(void)
+/* FS and GS base of ring 3, where there are instructions for them */
+static always_inline u64 rdfsbase(void)
 {
 	u64 v;
 
-	if (!cpu_has.fsgsbase)
-		return rdmsr(MSR_FS_BASE);
 	asm volatile("rdfsbase %0" : "=r"(v));
 	return v;
+}
+
+static always_inline u64 rdgsbase(void)
+{
+	u64 v;
+
+	asm volatile("rdgsbase %0" : "=r"(v));
+	return v;
+}
+
+static always_inline void wrfsbase(u64 v)
+{
+	asm volatile("wrfsbase %0" : : "r"(v));
+}
+
+static always_inline void wrgsbase(u64 v)
+{
+	asm volatile("wrgsbase %0" : : "r"(v));
+}
+
+/*
+ * The same anywhere; the kernel itself uses neither. @v must be canonical (otherwise #GP).
+ */
+static inline u64 user_fs_base(void)
+{
+	return cpu_has.fsgsbase ? rdfsbase() : rdmsr(MSR_FS_BASE);
 }
 
 static inline void set_user_fs_base(u64 v)
@@ -208,17 +234,12 @@ static inline void set_user_fs_base(u64 v)
 	if (!cpu_has.fsgsbase)
 		wrmsr(MSR_FS_BASE, v);
 	else
-		asm volatile("wrfsbase %0" : : "r"(v));
+		wrfsbase(v);
 }
 
 static inline u64 user_gs_base(void)
 {
-	u64 v;
-
-	if (!cpu_has.fsgsbase)
-		return rdmsr(MSR_GS_BASE);
-	asm volatile("rdgsbase %0" : "=r"(v));
-	return v;
+	return cpu_has.fsgsbase ? rdgsbase() : rdmsr(MSR_GS_BASE);
 }
 
 static inline void set_user_gs_base(u64 v)
@@ -226,7 +247,7 @@ static inline void set_user_gs_base(u64 v)
 	if (!cpu_has.fsgsbase)
 		wrmsr(MSR_GS_BASE, v);
 	else
-		asm volatile("wrgsbase %0" : : "r"(v));
+		wrgsbase(v);
 }
 #else
 u64 read_cr2(void);
@@ -246,16 +267,53 @@ void cpu_init_boot(u64 cr4, u64 efer);
  */
 void cpu_init(struct cpu *cpu, void *ist);
 #define CPU_IST_STACKS	3
-/** cpu_set_kstack() - traps from ring 3 arrive on @k from now on */
-void cpu_set_kstack(struct cpu *cpu, struct kstack *k);
 /** kstack_fpu() - the saved vector registers of the thread on @k */
 static inline void *kstack_fpu(struct kstack *k)
 {
 	return (char *)k + KSTACK_FPU;
 }
-/** fpu_save(), fpu_load() - the registers as they are, to and from kstack_fpu() */
+#ifdef RS_HOSTED
+void cpu_set_kstack(struct cpu *cpu, struct kstack *k);
 void fpu_save(struct kstack *k);
 void fpu_load(struct kstack *k);
+#else
+/** cpu_set_kstack() - traps from ring 3 arrive on @k from now on */
+static always_inline void cpu_set_kstack(struct cpu *cpu, struct kstack *k)
+{
+	cpu->kstack_top = (u64)k + KSTACK_SIZE;
+	*cpu->rsp0 = (u64)k + KSTACK_SIZE;
+}
+
+/* xsave(), xrstor() - where there is XSAVE. Tiles are never in use (xcr0 is without them). */
+static always_inline void xsave(void *area)
+{
+	asm volatile("xsave64 (%0)" : : "r"(area), "a"((u32)cpu_has.xcr0),
+		     "d"((u32)(cpu_has.xcr0 >> 32)) : "memory");
+}
+
+static always_inline void xrstor(void *area)
+{
+	asm volatile("xrstor64 (%0)" : : "r"(area), "a"((u32)cpu_has.xcr0),
+		     "d"((u32)(cpu_has.xcr0 >> 32)) : "memory");
+}
+
+/** fpu_save(), fpu_load() - the registers as they are, to and from kstack_fpu() */
+static always_inline void fpu_save(struct kstack *k)
+{
+	if (likely(cpu_has.osxsave))
+		xsave(kstack_fpu(k));
+	else
+		asm volatile("fxsave64 (%0)" : : "r"(kstack_fpu(k)) : "memory");
+}
+
+static always_inline void fpu_load(struct kstack *k)
+{
+	if (likely(cpu_has.osxsave))
+		xrstor(kstack_fpu(k));
+	else
+		asm volatile("fxrstor64 (%0)" : : "r"(kstack_fpu(k)) : "memory");
+}
+#endif
 /** rs_switch_stack() - leaves this stack, *@save says where, and goes on on another: switch.S */
 void rs_switch_stack(u64 *save, u64 load);
 extern char rs_thread_begin[];

@@ -85,6 +85,17 @@ rs_start:
 	jne	\label
 	.endm
 
+/* The rest of a SYSCALL's frame, then \fn(frame). What \fn returns to is right below the frame. */
+	.macro	C_SYSCALL fn
+	mov	(%rsp), %rcx
+	push	%rax
+	pushq	$RS_VECTOR_SYSCALL
+	SAVE_REGS
+	xor	%ebp, %ebp
+	mov	%rsp, %rdi
+	call	\fn
+	.endm
+
 /* --- SYSCALL ---------------------------------------------------------------------------------- */
 
 /*
@@ -117,7 +128,7 @@ syscall_common:
 	pushq	$USER_CS
 	push	%rcx
 	cmp	$RS_FIELD_CALLS, %rax
-	jae	syscall_long
+	jae	syscall_high
 	movzwl	rs_syscall_field(, %rax, 2), %ecx
 	test	%ecx, %ecx
 	jz	syscall_long
@@ -136,13 +147,8 @@ syscall_long_counted:
 	mov	SHORT_SIZE - KSTACK_SIZE + KSTACK_SHARED(%rsp), %r11
 	decq	SHARED_SHORT(%r11)
 syscall_long:
-	mov	(%rsp), %rcx
-	push	%rax
-	pushq	$RS_VECTOR_SYSCALL
-	SAVE_REGS
-	xor	%ebp, %ebp
-	mov	%rsp, %rdi
-	call	rs_syscall
+	C_SYSCALL rs_syscall
+syscall_return:
 	IF_WORK	trap_work, %rcx, FRAME_SIZE
 	cmpl	$RS_VECTOR_SYSCALL, FRAME_VECTOR(%rsp)
 	jne	iret_user
@@ -165,6 +171,38 @@ syscall_long:
 	mov	FRAME_RFLAGS - FRAME_VECTOR(%rsp), %r11
 	mov	FRAME_RSP - FRAME_VECTOR(%rsp), %rsp
 	sysretq
+
+/*
+ * rs_leave_syscall, jumped to with a frame in rdi: out of the SYSCALL that the frame is of, which lies on another
+ * stack than this. rip and flags are as the SYSCALL left them.
+ */
+	.globl	rs_leave_syscall
+rs_leave_syscall:
+	mov	%rdi, %rsp
+	IF_WORK	trap_work, %rax, FRAME_SIZE
+	RESTORE_REGS
+	mov	FRAME_RFLAGS - FRAME_VECTOR(%rsp), %r11
+	mov	FRAME_RSP - FRAME_VECTOR(%rsp), %rsp
+	sysretq
+
+/* Where a thread goes on that was parked in a SYSCALL (proc/park.h): nothing but its frame is left. */
+	.globl	rs_parked
+rs_parked:
+	xor	%ebp, %ebp
+	mov	%rsp, %rdi
+	call	rs_unparked
+	jmp	trap_return
+
+/* Messages in registers have a shorter way (proc/ipc_fast.c). */
+syscall_high:
+	cmp	$RS_SYS_IPC_CALL, %rax
+	jne	1f
+	C_SYSCALL rs_ipc_call
+	jmp	syscall_return
+1:	cmp	$RS_SYS_IPC_REPLY_WAIT, %rax
+	jne	syscall_long
+	C_SYSCALL rs_ipc_reply_wait
+	jmp	syscall_return
 
 /* --- exceptions and interrupts ---------------------------------------------------------------- */
 

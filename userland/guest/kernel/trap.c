@@ -12,6 +12,7 @@
 #include "../arch/trap.h"
 #include "../host/host.h"
 #include "../mm/uaccess.h"
+#include "../proc/pager.h"
 #include "../proc/proc.h"
 #include "../lib/assert.h"
 #include "../lib/signo.h"
@@ -86,8 +87,12 @@ static void page_fault(struct rs_frame *f)
 		cause = mm_fault(current_mm(), addr, access_of(f->error));
 		if (likely(!cause) && unlikely(!(f->error & PF_USER)))
 			iret_of_user(f, addr);
-		if (unlikely(cause))
-			unresolved_memory(f, addr, cause);
+		if (unlikely(cause)) {
+			if (cause == FAULT_PAGER)
+				cause = pager_ask(addr, access_of(f->error));
+			if (cause)
+				unresolved_memory(f, addr, cause);
+		}
 		return;
 	}
 	fixup = extable_fixup(f->rip);

@@ -14,6 +14,8 @@
  *	taken		not allowed: the process has closed the page (pages.c); but for a call
  *			that writes, where PTE_CALLS says so: then nothing is taken any more
  *
+ * Private anonymous memory that has a pager (VM_PAGER, transfer.h) is never filled here: FAULT_PAGER.
+ *
  * "Write bit" is that of all levels: below tables shared by fork there is none, and pgtable_leaf()
  * makes them our own (pgtable.c, fork.c).
  *
@@ -61,6 +63,10 @@ const char *fault_cause_text(enum fault_cause c)
 		[FAULT_UPCALL_OVERFLOW] = "trap stack overflow: no room for another trap",
 		[FAULT_UPCALL_STACK_ADDRESS] = "its trap stack is at an address no process can have",
 		[FAULT_UPCALL_STACK] = "its trap stack is not writable memory",
+		[FAULT_PAGER_ENDED] = "the pager of this memory has ended, or its port is closed",
+		[FAULT_PAGER_REFUSED] = "the pager of this memory has refused the page",
+		[FAULT_PAGER_LIMIT] = "the pager of this memory has not provided the page in time",
+		[FAULT_PAGER] = "the pager of this memory has to be asked",
 		[FAULT_ALARM] = "its alarm",
 	};
 
@@ -185,11 +191,13 @@ static enum fault_cause fill(struct mm *mm, struct vma *v, u64 addr, u32 access,
 		map_around(mm, v, addr, slot, pte);
 		return FAULT_OK;
 	}
-	if (!(access & FAULT_WRITE) && !(v->flags & VM_SHARED)) {
+	if (!(access & FAULT_WRITE) && !(v->flags & (VM_SHARED | VM_PAGER))) {
 		pgtable_set(&mm->pt, addr, slot, pte | zero_gpa);
 		return FAULT_OK;
 	}
-	if (unlikely(v->flags & VM_SHARED)) {
+	if (unlikely(v->flags & (VM_SHARED | VM_PAGER))) {
+		if (v->flags & VM_PAGER)
+			return FAULT_PAGER;
 		p = object_page(v, addr);
 		c = p ? FAULT_OK : FAULT_NO_MEMORY;
 	} else {

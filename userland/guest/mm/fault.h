@@ -30,8 +30,19 @@ enum fault_cause {
 	FAULT_UPCALL_OVERFLOW,	/* no room on the trap stack */
 	FAULT_UPCALL_STACK_ADDRESS,	/* the trap stack is at an address no process has */
 	FAULT_UPCALL_STACK,	/* it is not writable memory */
+	/* the memory has a pager, which has not provided the page; RS_CAUSE_PAGER_* */
+	FAULT_PAGER_ENDED,
+	FAULT_PAGER_REFUSED,
+	FAULT_PAGER_LIMIT,
+	FAULT_PAGER,		/* mm_fault(): it has to be asked (proc/pager.h) */
 	FAULT_ALARM = 32,	/* none: time is over (proc/alarm.h) */
 };
+
+/** fault_of_pager() - it says why a pager's page is not there */
+static inline bool fault_of_pager(u64 cause)
+{
+	return cause >= FAULT_PAGER_ENDED && cause <= FAULT_PAGER_LIMIT;
+}
 
 /** fault_init() - boot, once the page allocator works */
 void fault_init(void);

@@ -85,7 +85,7 @@ static always_inline pte_t entry_with(const struct vma *v, pte_t e, u64 rights, 
 
 /*
  * The entry of an untouched page, as if it had been read. NULL: there is nothing to take, as the
- * mapping has no right at all, or (@err) no memory.
+ * mapping has no right at all, or (@err) no memory, or a page that somebody else has to provide.
  */
 static noinline pte_t *touched(struct mm *mm, const struct vma *v, u64 addr, long *err)
 {
@@ -93,7 +93,7 @@ static noinline pte_t *touched(struct mm *mm, const struct vma *v, u64 addr, lon
 				      FAULT_EXEC);
 	pte_t *slot = c ? NULL : pgtable_leaf(&mm->pt, addr);
 
-	*err = c == FAULT_NO_MEMORY ? -ENOMEM : 0;
+	*err = c == FAULT_NO_MEMORY ? -ENOMEM : c == FAULT_PAGER ? -EFAULT : 0;
 	return slot && *slot ? slot : NULL;
 }
 

@@ -12,8 +12,9 @@
  * of @arg only: RS_PAGE_WRITE (all), RS_PAGE_READ, or RS_PAGE_NONE, and the marks and the like that
  * RS_SYS_PROTECT knows. See pages.c. @mm is the current address space, or one nobody runs in.
  * -EINVAL: not aligned, empty, other rights; -ENOMEM: not mapped throughout, or no memory; -EACCES:
- * a right the mapping does not have; -EPERM: the kernel's own. After -ENOMEM for want of memory
- * some pages may have changed, otherwise none has.
+ * a right the mapping does not have; -EPERM: the kernel's own; -EFAULT: a page that is its pager's
+ * to provide, and is not there. After -EFAULT, and -ENOMEM for want of memory, some pages may have
+ * changed, otherwise none has.
  */
 long mm_pages_protect(struct mm *mm, u64 addr, u64 len, u64 arg);
 

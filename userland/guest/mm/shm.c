@@ -44,6 +44,10 @@ void shm_put(struct shm *s)
 {
 	if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL))
 		return;
+	if (s->gone) {
+		s->gone(s);
+		return;
+	}
 	if (s->root)
 		put_tree(s->root, s->height);
 	kfree(s);

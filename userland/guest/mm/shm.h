@@ -17,6 +17,7 @@ struct shm {
 	int height;
 	struct page *root;
 	struct spinlock lock;
+	void (*gone)(struct shm *s);	/* frees it, where it is a part of something else; else NULL */
 };
 
 /** shm_create() - an empty one with one reference; NULL without memory */

@@ -657,6 +657,12 @@ static bool grows_apart(const struct vma *v)
 	return v->shm;
 }
 
+/* What it grows by then is nobody's to provide. */
+static u32 flags_apart(const struct vma *v)
+{
+	return v->flags & ~VM_PAGER;
+}
+
 /* The @more bytes behind @v are free. */
 static bool room_behind(struct mm *mm, const struct vma *v, u64 more)
 {
@@ -675,7 +681,7 @@ static bool grow_in_place(struct mm *mm, struct vma *v, u64 more)
 	u64 end = v->end + more;
 
 	if (grows_apart(v))
-		return vma_add(mm, v->end, end, v->flags, NULL, 0);
+		return vma_add(mm, v->end, end, flags_apart(v), NULL, 0);
 	vma_resize(mm, v, v->start, end);
 	vma_join(mm, v);
 	return true;
@@ -789,7 +795,9 @@ static long move_vma(struct mm *mm, u64 old, u64 len, u64 to, u64 new_len)
 	v->flags &= ~VM_BRK;
 	vma_link(mm, v, vma_of(avl_floor(&mm->tree, to)));
 	if (more) {
-		*more = (struct vma){ .start = v->end, .end = to + new_len, .flags = v->flags };
+		*more = (struct vma){
+			.start = v->end, .end = to + new_len, .flags = flags_apart(v),
+		};
 		vma_link(mm, more, v);
 	}
 	ASSERT(pgtable_move(&mm->pt, old, to, len));
@@ -874,6 +882,88 @@ long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 
 	if (!in_place)
 		return move_vma(mm, old, old_len, to, new_len);
 	return grow_in_place(mm, mm_find(mm, old), new_len - old_len) ? (long)old : -ENOMEM;
+}
+
+/* --- objects (transfer.c) ---------------------------------------------------------------------- */
+
+/*
+ * A mapping of what @like maps at @addr, in the present address space @mm at @at, where it replaces what
+ * is there. @like may lie there itself.
+ */
+long mm_map_same(struct mm *mm, u64 at, u64 len, struct vma *like, u64 addr, u32 flags)
+{
+	struct vma *v = kmalloc(sizeof(*v));
+	long err = -ENOMEM;
+
+	if (!v)
+		return -ENOMEM;
+	if (!like->file && !like->shm) {
+		like->shm = shm_create();
+		if (!like->shm)
+			goto no_vma;
+		like->file_off = 0;
+	}
+	*v = (struct vma){
+		.start = at, .end = at + len, .flags = flags, .file = like->file,
+		.shm = like->shm, .file_off = like->file_off + (addr - like->start),
+	};
+	if (v->file)
+		file_map_get(v->file);
+	if (v->shm)
+		shm_get(v->shm);
+	err = mm_munmap(mm, at, len);
+	if (err) {
+		err = err == -ENOMEM ? err : -EMSGSIZE;
+		goto no_window;
+	}
+	err = -ENOMEM;
+	if (mm->tree.count >= MAX_VMAS || len > mm->limit_as - min(mm->limit_as, mm->total))
+		goto no_window;
+	vma_link(mm, v, vma_of(avl_floor(&mm->tree, at)));
+	vma_join(mm, v);
+	return 0;
+
+no_window:
+	vma_free(v);
+	return err;
+no_vma:
+	kfree(v);
+	return err;
+}
+
+#define NO_PAGER (VM_SHARED | VM_GROWSDOWN | VM_FIXED_KERNEL | VM_BRK)
+
+long mm_set_object(struct mm *mm, u64 start, u64 end, struct shm *s)
+{
+	struct vma *v;
+	u64 at;
+
+	for (at = start; at < end; at = v->end) {
+		v = mm_find(mm, at);
+		if (!v)
+			return -ENOMEM;
+		if (v->file || v->flags & NO_PAGER)
+			return -EINVAL;
+	}
+	if (mm->tree.count + 2 > MAX_VMAS || !cut_borders(mm, start, end))
+		return -ENOMEM;
+	for (at = start; at < end; at = v->end) {
+		struct shm *old;
+
+		v = mm_find(mm, at);
+		old = v->shm;
+		v->shm = s ? shm_get(s) : NULL;
+		v->flags = s ? v->flags | VM_PAGER : v->flags & ~VM_PAGER;
+		v->file_off = s ? at - start : 0;
+		if (old)
+			shm_put(old);
+		v = vma_join(mm, v);
+	}
+	/* The last one may have been joined with what was there before its own other half. */
+	v = mm_find(mm, end);
+	if (v)
+		vma_join(mm, v);
+	return 0;
 }
 
 /* --- brk, madvise, msync, mincore ------------------------------------------------------------- */
@@ -1165,7 +1255,8 @@ void mm_check(struct mm *mm)
 		ASSERT(!prev || !alike(prev, v));
 		if (v->file)
 			ASSERT(v->file->refs && v->file_off + (v->end - v->start) <= v->file->size);
-		ASSERT(!v->shm || (v->flags & VM_SHARED && !v->file && v->shm->refs));
+		ASSERT(!v->shm || (v->flags & (VM_SHARED | VM_PAGER) && !v->file && v->shm->refs));
+		ASSERT(!(v->flags & VM_PAGER) || (v->shm && !(v->flags & VM_SHARED)));
 		last = v->end;
 		total += v->end - v->start;
 		n++;

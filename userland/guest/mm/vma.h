@@ -36,12 +36,13 @@
 #define VM_BRK		(1u << 8)	/* the heap that brk moves */
 #define VM_DONTFORK	(1u << 9)	/* children do not have it */
 #define VM_WIPEONFORK	(1u << 10)	/* children have zeros there */
+#define VM_PAGER	(1u << 11)	/* not shared; @shm is a pager's (mm/transfer.h) */
 
 /**
  * struct vma - [start, end), all alike
  * @file: NULL for anonymous memory; one reference. Page @start maps @file->gpa + @file_off
  * @shm: the pages of shared anonymous memory, NULL before it is touched or forked; one reference.
- * Page @start maps the page at byte @file_off
+ * Page @start maps the page at byte @file_off. With VM_PAGER: who provides missing pages
  */
 struct vma {
 	/* key = start; own = free bytes between the previous VMA and this one */

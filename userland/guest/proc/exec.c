@@ -622,7 +622,7 @@ static void aux_fill(struct loader *l, struct aux *a, u64 platform, u64 random)
 	aux_add(a, AT_EXECFN, l->execfn);
 	aux_add(a, AT_PLATFORM, platform);
 	aux_add(a, AT_RINGSIDE, (u64)RS_APP_ABI << 32 | RS_APP_UPCALL | RS_APP_PAGES |
-		RS_APP_PAGE_TABLES | RS_APP_ALARM | RS_APP_PROCESSES);
+		RS_APP_PAGE_TABLES | RS_APP_ALARM | RS_APP_PROCESSES | RS_APP_IPC);
 	aux_add(a, AT_NULL, 0);
 }
 

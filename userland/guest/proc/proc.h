@@ -29,6 +29,7 @@
 #include "../arch/frame.h"
 #include "../mm/vma.h"
 #include "../mm/fault.h"
+#include "ipc.h"
 #include "sched.h"
 #include "upcall.h"
 
@@ -74,6 +75,7 @@ struct process {
 	struct signal_process *signals;
 	struct trace_state *trace;
 	struct pid_ref *pid_ref;	/* NULL: has no pidfd */
+	struct ipc_process *ipc;	/* NULL: has never had a handle */
 
 	/* the tree, and the set of all */
 	struct process *parent;		/* NULL for the first */
@@ -147,6 +149,7 @@ struct thread {
 		u64 addr, len;
 	} host_write[8];
 	void *call;			/* of syscall/: what the thread waits for in its call */
+	struct ipc_thread ipc;
 };
 
 #define THREAD_WORK_SIGNAL	(1u << 0)	/* a signal may have to be delivered */

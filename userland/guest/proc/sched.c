@@ -17,6 +17,7 @@
 #include <asm/unistd.h>
 #include "alarm.h"
 #include "sched.h"
+#include "park.h"
 #include "proc.h"
 #include "../arch/cpu.h"
 #include "../arch/tlb.h"
@@ -47,7 +48,7 @@ static struct queue *this_queue(void)
 
 /* --- time ------------------------------------------------------------------------------------- */
 
-static struct list timers = LIST_INIT(timers);
+struct list sched_timers = LIST_INIT(sched_timers);
 static u64 host_timer = NO_DEADLINE;	/* what the host was told last and has not announced */
 
 u64 clock_monotonic(void)
@@ -93,7 +94,7 @@ void timer_start(struct timer *t, u64 deadline)
 
 	timer_stop(t);
 	t->deadline = deadline;
-	for (at = timers.prev; at != &timers; at = at->prev)
+	for (at = sched_timers.prev; at != &sched_timers; at = at->prev)
 		if (list_entry(at, struct timer, link)->deadline <= deadline)
 			break;
 	list_insert(at, &t->link);
@@ -112,11 +113,11 @@ static void run_timers(void)
 {
 	u64 now;
 
-	if (list_empty(&timers))
+	if (list_empty(&sched_timers))
 		return;
 	now = clock_monotonic();
-	while (!list_empty(&timers)) {
-		struct timer *t = list_first(&timers, struct timer, link);
+	while (!list_empty(&sched_timers)) {
+		struct timer *t = list_first(&sched_timers, struct timer, link);
 
 		if (t->deadline > now)
 			break;
@@ -128,7 +129,7 @@ static void run_timers(void)
 /* A thread is going to run: the host has to say when the first timer is due. May refuse: next time. */
 static void tell_host_timer(void)
 {
-	u64 first = list_first(&timers, struct timer, link)->deadline;
+	u64 first = list_first(&sched_timers, struct timer, link)->deadline;
 
 	if (first < host_timer && !host_call1(RS_CALL_TIMER, first))
 		host_timer = first;
@@ -136,7 +137,7 @@ static void tell_host_timer(void)
 
 void sched_timers_changed(void)
 {
-	if (!list_empty(&timers))
+	if (!list_empty(&sched_timers))
 		tell_host_timer();
 }
 
@@ -443,6 +444,16 @@ static void switch_to(struct thread *next)
 	finish_switch();
 }
 
+static always_inline void before_run(struct thread *next, bool is_idle)
+{
+	if (next->proc && unlikely(next->proc->cpu_due))
+		syscall_cpu_runs(next->proc);
+	if (unlikely(next->alarm))
+		alarm_runs(next);
+	if (unlikely(!list_empty(&sched_timers)) && !is_idle)
+		tell_host_timer();
+}
+
 /* The current thread is not RUNNING any more, or is in a queue. */
 static void schedule(void)
 {
@@ -455,13 +466,31 @@ static void schedule(void)
 		next->sched.state = THREAD_RUNNING;
 		return;
 	}
-	if (next->proc && unlikely(next->proc->cpu_due))
-		syscall_cpu_runs(next->proc);
-	if (unlikely(next->alarm))
-		alarm_runs(next);
-	if (unlikely(!list_empty(&timers)) && next != q->idle)
-		tell_host_timer();
+	before_run(next, next == q->idle);
 	switch_to(next);
+}
+
+void thread_hand_over(struct thread *next)
+{
+	struct thread *t = current();
+
+	t->sched.state = THREAD_SLEEPING;
+	t->proc->used.switches++;
+	before_run(next, false);
+	switch_to(next);
+}
+
+#ifndef RS_HOSTED
+void thread_leave_to_slow(struct kstack *me, struct thread *next, bool parked)
+{
+	before_run(next, false);
+	thread_leave(me, next, parked);
+}
+#endif
+
+void sched_unparked(void)
+{
+	finish_switch();
 }
 
 void sched_prepare(struct thread *t)
@@ -611,8 +640,8 @@ static void idle_once(void)
 	host_events();
 	if (this_queue()->n)
 		return;
-	if (!list_empty(&timers)) {
-		u64 first = list_first(&timers, struct timer, link)->deadline;
+	if (!list_empty(&sched_timers)) {
+		u64 first = list_first(&sched_timers, struct timer, link)->deadline;
 
 		now = clock_monotonic();
 		if (first <= now) {

@@ -83,8 +83,11 @@ static int fpe_code(u32 vector)
 
 static void memory_signal(enum fault_cause cause, int *sig, int *code)
 {
-	*sig = cause == FAULT_BEYOND_FILE ? SIGBUS : SIGSEGV;
+	*sig = cause == FAULT_BEYOND_FILE || fault_of_pager(cause) ? SIGBUS : SIGSEGV;
 	switch (cause) {
+	case FAULT_PAGER_ENDED:
+	case FAULT_PAGER_REFUSED:
+	case FAULT_PAGER_LIMIT:
 	case FAULT_BEYOND_FILE:
 		*code = BUS_ADRERR;
 		break;
@@ -345,7 +348,8 @@ long upcall_decline(struct rs_frame *f, u64 at)
 	if (copyin(&s, at, sizeof(s)))
 		return -EFAULT;
 	if (s.vector > 31 || !(RS_UPCALL_VECTORS >> s.vector & 1) || !s.cause ||
-	    s.cause > RS_CAUSE_EXCEPTION || s.cause == FAULT_NO_MEMORY || s.rip >= USER_TOP)
+	    (s.cause > RS_CAUSE_EXCEPTION && !fault_of_pager(s.cause)) ||
+	    s.cause == FAULT_NO_MEMORY || s.rip >= USER_TOP)
 		return -EINVAL;
 	fault_signal((u32)s.vector, (enum fault_cause)s.cause, &sig, &code);
 	t->fault = (struct fault_info){

@@ -16,6 +16,7 @@
 #include "async.h"
 #include "futex.h"
 #include "inject.h"
+#include "ipc.h"
 #include "pages.h"
 #include "pidfd.h"
 #include "signal.h"
@@ -111,7 +112,7 @@ static long app_alarm(struct rs_frame *f)
 }
 
 /* Those that are made often, from RS_SYS_UPCALL on. */
-#define APP_CALLS 20
+#define APP_CALLS 64
 static const sys_fn app_handlers[APP_CALLS] = {
 	[RS_SYS_UPCALL - RS_SYS_UPCALL] = app_upcall,
 	[RS_SYS_UPCALL_STACK - RS_SYS_UPCALL] = app_upcall_stack,
@@ -124,6 +125,13 @@ static const sys_fn app_handlers[APP_CALLS] = {
 	[RS_SYS_CHILD_STATUS - RS_SYS_UPCALL] = app_child_status,
 	[RS_SYS_CHILD_PAGES - RS_SYS_UPCALL] = app_child_pages,
 	[RS_SYS_MAPPINGS - RS_SYS_UPCALL] = app_mappings,
+	[RS_SYS_PORT - RS_SYS_UPCALL] = app_port,
+	[RS_SYS_HANDLE - RS_SYS_UPCALL] = app_handle,
+	[RS_SYS_IPC_CALL - RS_SYS_UPCALL] = app_ipc_call,
+	[RS_SYS_IPC_SEND - RS_SYS_UPCALL] = app_ipc_send,
+	[RS_SYS_IPC_REPLY_WAIT - RS_SYS_UPCALL] = app_ipc_reply_wait,
+	[RS_SYS_IPC - RS_SYS_UPCALL] = app_ipc,
+	[RS_SYS_PAGER - RS_SYS_UPCALL] = app_pager,
 };
 
 static always_inline sys_fn handler_of(u32 nr)
@@ -422,6 +430,7 @@ int syscall_process_init(struct process *p)
 		}
 	}
 	not_plain = trace_on || rs_ncpus > 1;
+	ipc_init(!not_plain);
 	return open_stdio(p->files);
 }
 
@@ -435,6 +444,8 @@ int syscall_fork(struct thread *t, struct thread *parent, u64 flags)
 		return -ENOMEM;
 	if (!new_process)
 		return 0;
+	if (!ipc_fork(p, from))
+		return -ENOMEM;
 	if (flags & CLONE_CLEAR_SIGHAND) {
 		signal_reset(p->signals);
 	}
@@ -469,6 +480,8 @@ int syscall_fork_pidfd(struct process *p, u64 addr)
 
 void syscall_thread_exit(struct thread *t)
 {
+	if (unlikely(t->ipc.state))
+		ipc_give_up(t);
 	futex_thread_exit(t);
 	signal_thread_exit(t);
 }
@@ -481,6 +494,7 @@ void syscall_exec_leaves(struct thread *t)
 void syscall_thread_free(struct thread *t)
 {
 	signal_thread_free(t);
+	ipc_thread_free(t);
 	kfree(t->paths);
 	t->paths = NULL;
 }
@@ -488,6 +502,7 @@ void syscall_thread_free(struct thread *t)
 void syscall_process_end(struct process *p)
 {
 	tty_session_ends(p);
+	ipc_process_end(p);
 	if (p->files)
 		fd_table_put(p->files);
 	p->files = NULL;
@@ -545,5 +560,6 @@ void syscall_exec_done(struct process *p)
 	t->robust_list = 0;
 	t->robust_len = 0;
 	upcall_reset();
+	ipc_exec(p);
 	process_exec_done();
 }

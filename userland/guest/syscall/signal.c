@@ -500,6 +500,8 @@ static void enter_handler(struct rs_frame *f, int sig, const struct k_siginfo *i
 	u64 mask = st->restore_mask ? st->saved_mask : st->blocked;
 
 	st->restore_mask = false;
+	if (unlikely(t->ipc.state))
+		ipc_give_up(t);
 	if (act.flags & SA_RESETHAND)
 		*slot = (struct k_sigaction){ .handler = SIG_DFL };
 	if (sigframe_build(f, &act, info, mask, st, fault)) {
