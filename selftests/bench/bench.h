@@ -57,6 +57,8 @@ extern const struct op dirty_ops[];
 extern const size_t nr_dirty_ops;
 extern const struct op uthread_ops[];
 extern const size_t nr_uthread_ops;
+extern const struct op rcu_ops[];
+extern const size_t nr_rcu_ops;
 extern const struct op user_fork_ops[];
 extern const size_t nr_user_fork_ops;
 extern const char *self;	/* the path of this program */

@@ -130,6 +130,11 @@ u64 read_cr2(void)
 	return floor_cr2;
 }
 
+void write_cr2(u64 v)
+{
+	floor_cr2 = v;
+}
+
 u64 copyout_trap(u64 dst, const struct rs_frame *f, u64 addr, u64 cause)
 {
 	u64 head[2] = { addr, cause };
@@ -548,6 +553,19 @@ void mm_fork_failed(struct mm *parent, u64 addr)
 }
 
 bool (*page_alloc_refuse)(void);
+bool (*page_reclaim)(void);
+
+bool kmalloc_locked(void)
+{
+	return false;
+}
+
+/* There is one CPU, and upcall_fast() is entry.S's. */
+const struct vma *mm_find_reader(const struct mm *mm, u64 addr)
+{
+	(void)mm, (void)addr;
+	return NULL;
+}
 
 void kmalloc_drop_spare(void)
 {

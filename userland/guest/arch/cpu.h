@@ -160,6 +160,11 @@ static inline u64 read_cr2(void)
 	return v;
 }
 
+static inline void write_cr2(u64 v)
+{
+	asm volatile("mov %0, %%cr2" : : "r"(v));
+}
+
 static inline u64 read_cr3(void)
 {
 	u64 v;
@@ -251,6 +256,7 @@ static inline void set_user_gs_base(u64 v)
 }
 #else
 u64 read_cr2(void);
+void write_cr2(u64 v);
 /* A CPU is a thread there, and there may be fewer real ones than that. */
 int sched_yield(void);
 static inline void cpu_relax(void)

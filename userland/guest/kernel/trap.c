@@ -98,6 +98,11 @@ static void page_fault(struct rs_frame *f)
 	fixup = extable_fixup(f->rip);
 	if (!fixup || addr >= USER_TOP || f->error & PF_FETCH || !current_mm())
 		panic_frame(f, "page fault in the kernel at %#lx, error %#lx", addr, f->error);
+	/* A reader without the kernel's lock; it will be done again with it. */
+	if (unlikely(!sched_inside())) {
+		f->rip = fixup;
+		return;
+	}
 	rs_stats()->faults++;
 	current()->faults++;
 	cause = mm_fault(current_mm(), addr, access_of(f->error) | FAULT_CALL);

@@ -7,6 +7,7 @@
  * balance is lost. Nothing recurses.
  */
 #include "avl.h"
+#include "rculist.h"
 
 static int height(const struct avl_node *n)
 {
@@ -59,7 +60,7 @@ static struct avl_node *rotate(struct avl_tree *t, struct avl_node *n, bool righ
 	struct avl_node *c = right ? n->right : n->left;
 
 	c->parent = n->parent;
-	*link = c;
+	rcu_publish(*link, c);
 	if (right) {
 		set_right(n, c->left);
 		set_left(c, n);
@@ -105,7 +106,7 @@ bool avl_insert(struct avl_tree *t, struct avl_node *n)
 	n->parent = parent;
 	n->height = 1;
 	n->best = n->own;
-	*link = n;
+	rcu_publish(*link, n);
 	t->count++;
 	fix_up(t, parent);
 	return true;
@@ -162,6 +163,29 @@ struct avl_node *avl_floor(const struct avl_tree *t, u64 key)
 		}
 	}
 	return found;
+}
+
+/*
+ * Far more than the height of a tree that fits into memory: who is sent round by rotations gives up.
+ */
+#define READER_STEPS	64
+
+struct avl_node *avl_floor_reader(const struct avl_tree *t, u64 key)
+{
+	struct avl_node *n = rcu_dereference(t->root), *best = NULL;
+	int steps;
+
+	for (steps = 0; n; steps++) {
+		if (steps == READER_STEPS)
+			return NULL;
+		if (READ_ONCE(n->key) <= key) {
+			best = n;
+			n = rcu_dereference(n->right);
+		} else {
+			n = rcu_dereference(n->left);
+		}
+	}
+	return best;
 }
 
 struct avl_node *avl_first(const struct avl_tree *t)

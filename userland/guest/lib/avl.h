@@ -31,6 +31,12 @@ void avl_remove(struct avl_tree *t, struct avl_node *n);
 void avl_update(struct avl_node *n);
 /** avl_floor() - the node with the largest key <= @key, NULL when there is none */
 struct avl_node *avl_floor(const struct avl_tree *t, u64 key);
+/**
+ * avl_floor_reader() - the same while somebody else may be changing the tree: then any node of it, or
+ * NULL, and the caller finds out by other means. Nodes that have left the tree stay memory meanwhile
+ * (sync/rcu.h).
+ */
+struct avl_node *avl_floor_reader(const struct avl_tree *t, u64 key);
 struct avl_node *avl_first(const struct avl_tree *t);
 struct avl_node *avl_last(const struct avl_tree *t);
 struct avl_node *avl_next(const struct avl_node *n);

@@ -142,21 +142,40 @@ static void *alloc_pages(size_t n)
 	return page_ptr(p);
 }
 
-void *kmalloc(size_t size)
+static always_inline void *slab_alloc_locked(unsigned int class)
 {
-	unsigned int class = class_of(size);
-	void *obj = NULL;
+	void *obj;
 
-	if (!size || size > HUGE_SIZE || page_alloc_injected())
-		return NULL;
-	if (class >= NCLASSES)
-		return class == REFUSED ? NULL : alloc_pages(page_up(size) >> PAGE_SHIFT);
 	spin_lock(&heap_lock);
 	obj = slab_alloc(class);
 	if (obj)
 		in_use++;
 	spin_unlock(&heap_lock);
 	return obj;
+}
+
+/* No slab and no page. The search for one could not ask for any back: it held the heap's lock. */
+static noinline void *slab_alloc_again(unsigned int class)
+{
+	return page_reclaimed() ? slab_alloc_locked(class) : NULL;
+}
+
+void *kmalloc(size_t size)
+{
+	unsigned int class = class_of(size);
+	void *obj;
+
+	if (!size || size > HUGE_SIZE || page_alloc_injected())
+		return NULL;
+	if (class >= NCLASSES)
+		return class == REFUSED ? NULL : alloc_pages(page_up(size) >> PAGE_SHIFT);
+	obj = slab_alloc_locked(class);
+	return likely(obj) ? obj : slab_alloc_again(class);
+}
+
+bool kmalloc_locked(void)
+{
+	return spin_held(&heap_lock);
 }
 
 void *kzalloc(size_t size)

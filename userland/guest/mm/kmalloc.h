@@ -18,6 +18,8 @@ void *kzalloc(size_t size);
 void kfree(void *p);
 /** krealloc() - grows or shrinks, keeping the contents; NULL (and @p still valid) without memory */
 void *krealloc(void *p, size_t size);
+/** kmalloc_locked() - this CPU is inside kmalloc() or kfree(), and must not call them */
+bool kmalloc_locked(void);
 /** kmalloc_drop_spare() - gives back pages that hold no object and are kept for the next ones */
 void kmalloc_drop_spare(void);
 /** kmalloc_in_use() - objects that are allocated, for leak checks */

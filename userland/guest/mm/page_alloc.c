@@ -52,6 +52,7 @@ u64 rs_npages;
 struct page_cpu rs_page_cpus[RS_NR_CPUS];
 bool rs_page_debug;
 bool (*page_alloc_refuse)(void);
+bool (*page_reclaim)(void);
 
 static struct {
 	struct spinlock lock;
@@ -301,7 +302,8 @@ bool page_refill(struct page_cpu *c)
 			return true;
 		}
 	}
-	return false;
+	/* What comes back comes to this CPU, most of it. */
+	return page_reclaimed() && (c->count || page_refill(c));
 }
 
 /**
@@ -406,17 +408,13 @@ static void page_check_junk(struct page *p)
 	p->flags = 0;
 }
 
-struct page *page_alloc_run(size_t n, size_t align)
+static struct page *take_run(size_t n, size_t align)
 {
 	struct page_cpu *c = this_cpu()->pages;
 	struct page *first = NULL, *p;
 	struct block *b;
 	size_t at, i;
 
-	if (!n || n > PAGES_PER_HUGE || !align || align > PAGES_PER_HUGE || (align & (align - 1)))
-		return NULL;
-	if (unlikely(rs_page_debug) && page_alloc_refused())
-		return NULL;
 	spin_lock(&pool.lock);
 	b = block_with_run(n, align, &at);
 	for (i = 0; b && i < n; i++) {
@@ -433,6 +431,18 @@ struct page *page_alloc_run(size_t n, size_t align)
 			page_check_junk(first + i);
 	page_cpu_move(c, 0, n);
 	return first;
+}
+
+struct page *page_alloc_run(size_t n, size_t align)
+{
+	struct page *first;
+
+	if (!n || n > PAGES_PER_HUGE || !align || align > PAGES_PER_HUGE || (align & (align - 1)))
+		return NULL;
+	if (unlikely(rs_page_debug) && page_alloc_refused())
+		return NULL;
+	first = take_run(n, align);
+	return first || !page_reclaimed() ? first : take_run(n, align);
 }
 
 /** page_free_debug() - junk, so that whoever still looks at the page notices */

@@ -127,6 +127,16 @@ static inline bool page_alloc_refused(void)
 	return page_alloc_refuse && page_alloc_refuse();
 }
 
+/*
+ * What is asked when no memory is left: true when something has been given back, then it is worth
+ * looking again. NULL: nobody has anything.
+ */
+extern bool (*page_reclaim)(void);
+static inline bool page_reclaimed(void)
+{
+	return page_reclaim && page_reclaim();
+}
+
 /* Hosted tests may make any allocation fail (selftests/hosted/core.h). */
 #ifdef RS_INJECT
 bool page_alloc_injected(void);

@@ -79,7 +79,12 @@ pte_t *pgtable_leaf(struct pgtable *pt, u64 va);
  * may be shared: not to be changed, and its write bit is not the whole truth.
  */
 pte_t *pgtable_lookup(const struct pgtable *pt, u64 va, int *level);
-/** pgtable_peek() - the entry of level 1 for @va as it is now; 0 when there is no such table */
+/**
+ * pgtable_peek() - the entry of level 1 for @va as it is now; 0 when there is no such table
+ * Also by a reader without the lock (sync/rcu.h), whose CPU is in this address space: a table is freed
+ * after a flush only, which waits until each such CPU has been in the kernel (proc/sched.c), and a
+ * reader ends before it comes in.
+ */
 static always_inline pte_t pgtable_peek(const struct pgtable *pt, u64 va)
 {
 	pte_t e = pt->root | PTE_P;
@@ -89,7 +94,7 @@ static always_inline pte_t pgtable_peek(const struct pgtable *pt, u64 va)
 	for (l = PT_LEVELS; l; l--) {
 		if (unlikely((e & (PTE_P | PTE_PS)) != PTE_P))
 			return 0;
-		e = ((pte_t *)gpa_ptr(e & PTE_ADDR))[pt_index(va, l)];
+		e = READ_ONCE(((pte_t *)gpa_ptr(e & PTE_ADDR))[pt_index(va, l)]);
 	}
 	return e;
 }

@@ -7,6 +7,9 @@
  * four steps: link, unlink, cut (one VMA becomes two at an address) and join (two alike become
  * one); each keeps list, tree, free space and mm->total right.
  *
+ * These four, and a change of rights, are also what readers without the lock see: each is one change
+ * of mm->seq (vma.h). A VMA is changed in other ways only while it is unlinked.
+ *
  * Order when something is taken away: what may fail (cutting needs memory) first, then the VMAs,
  * then the page table, then references on files.
  *
@@ -49,8 +52,15 @@ struct vma *mm_find(struct mm *mm, u64 addr)
 	v = vma_of(avl_floor(&mm->tree, addr));
 	if (!v || addr >= v->end)
 		return NULL;
-	mm->cache = v;
+	rcu_publish(mm->cache, v);
 	return v;
+}
+
+const struct vma *mm_find_reader(const struct mm *mm, u64 addr)
+{
+	const struct vma *v = vma_of(avl_floor_reader(&mm->tree, addr));
+
+	return v && addr >= READ_ONCE(v->start) && addr < READ_ONCE(v->end) ? v : NULL;
 }
 
 struct vma *mm_find_from(struct mm *mm, u64 addr)
@@ -91,7 +101,9 @@ static void vma_link(struct mm *mm, struct vma *v, struct vma *prev)
 	list_insert(prev ? &prev->list : &mm->vma_list, &v->list);
 	v->node.key = v->start;
 	v->node.own = gap_below(mm, v);
+	mm_change_begin(mm);
 	ASSERT(avl_insert(&mm->tree, &v->node));
+	mm_change_end(mm);
 	update_gap(mm, vma_next(mm, v));
 	mm->total += v->end - v->start;
 }
@@ -101,20 +113,33 @@ static void vma_unlink(struct mm *mm, struct vma *v)
 	struct vma *next = vma_next(mm, v);
 
 	if (mm->cache == v)
-		mm->cache = NULL;
+		WRITE_ONCE(mm->cache, NULL);
 	list_del(&v->list);
+	mm_change_begin(mm);
 	avl_remove(&mm->tree, &v->node);
+	mm_change_end(mm);
 	mm->total -= v->end - v->start;
 	update_gap(mm, next);
 }
 
-static void vma_free(struct vma *v)
+static void vma_drop_refs(struct vma *v)
 {
 	if (v->file)
 		file_map_put(v->file);
 	if (v->shm)
 		shm_put(v->shm);
-	kfree(v);
+}
+
+static void vma_free_memory(struct rcu_head *h)
+{
+	kfree(container_of(h, struct vma, rcu));
+}
+
+/* It is unlinked. What it refers to is nothing to readers; its memory is. */
+static void vma_free(struct vma *v)
+{
+	vma_drop_refs(v);
+	rcu_call(&v->rcu, vma_free_memory);
 }
 
 void vma_drop(struct mm *mm, struct vma *v)
@@ -128,14 +153,23 @@ void vma_resize(struct mm *mm, struct vma *v, u64 start, u64 end)
 {
 	ASSERT(!v->file || start == v->start);	/* only stacks move their start */
 	mm->total += (end - start) - (v->end - v->start);
+	mm_change_begin(mm);
 	if (start != v->start) {
 		/* The key changes, the order does not. */
 		v->start = start;
 		v->node.key = start;
 	}
 	v->end = end;
+	mm_change_end(mm);
 	update_gap(mm, v);
 	update_gap(mm, vma_next(mm, v));
+}
+
+static void set_flags(struct mm *mm, struct vma *v, u32 flags)
+{
+	mm_change_begin(mm);
+	v->flags = flags;
+	mm_change_end(mm);
 }
 
 /* Makes @at a border of @v, which holds it inside: false without memory. */
@@ -258,8 +292,11 @@ void mm_free_vmas(struct mm *mm)
 {
 	struct vma *v, *next;
 
-	list_for_each_safe(v, next, &mm->vma_list, list)
-		vma_free(v);
+	/* Nobody is in this address space any more, or yet. */
+	list_for_each_safe(v, next, &mm->vma_list, list) {
+		vma_drop_refs(v);
+		kfree(v);
+	}
 }
 
 /*
@@ -433,8 +470,8 @@ static long mmap_place(struct mm *mm, const struct mmap_req *r, u64 len)
 }
 
 /*
- * Two mappings of a file may lie at two places of the window: those who share memory by it (futexes)
- * go by the file itself.
+ * Two mappings of a file may lie at two places of the window: those who share memory by it
+ * (futexes) go by the file itself.
  */
 static struct file_map *shared_file(const struct mmap_req *r, u64 len, u32 flags)
 {
@@ -640,7 +677,7 @@ long mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot)
 			vma_join(mm, v);
 			return -ENOMEM;
 		}
-		v->flags = (v->flags & ~VM_PROT) | prot;
+		set_flags(mm, v, (v->flags & ~VM_PROT) | prot);
 		v = vma_join(mm, v);
 	}
 	return 0;
@@ -689,8 +726,8 @@ static bool grow_in_place(struct mm *mm, struct vma *v, u64 more)
 
 /*
  * The host maps no more of a file than was asked for: a larger piece of the window for [old, old +
- * len), which is to have @new_len bytes. The leaves that show the old piece show the new one. What a
- * private mapping has copied stays. When the mapping cannot be enlarged
+ * len), which is to have @new_len bytes. The leaves that show the old piece show the new one. What
+ * a private mapping has copied stays. When the mapping cannot be enlarged
  * after that, it has a piece that is larger than needed, which nobody notices.
  */
 static long grow_file(struct mm *mm, u64 old, u64 len, u64 new_len)
@@ -727,9 +764,9 @@ static long grow_file(struct mm *mm, u64 old, u64 len, u64 new_len)
 }
 
 /*
- * What mremap leaves a mapping at the old place of as well: a second VMA at @to for [old, old + len)
- * of one VMA. The pages that are there move to it (@move; MREMAP_DONTUNMAP), or both map the same
- * (shared memory, duplicated with an old length of 0).
+ * What mremap leaves a mapping at the old place of as well: a second VMA at @to for [old, old +
+ * len) of one VMA. The pages that are there move to it (@move; MREMAP_DONTUNMAP), or both map the
+ * same (shared memory, duplicated with an old length of 0).
  */
 static long double_vma(struct mm *mm, u64 old, u64 len, u64 to, bool move)
 {
@@ -887,8 +924,8 @@ long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 
 /* --- objects (transfer.c) ---------------------------------------------------------------------- */
 
 /*
- * A mapping of what @like maps at @addr, in the present address space @mm at @at, where it replaces what
- * is there. @like may lie there itself.
+ * A mapping of what @like maps at @addr, in the present address space @mm at @at, where it replaces
+ * what is there. @like may lie there itself.
  */
 long mm_map_same(struct mm *mm, u64 at, u64 len, struct vma *like, u64 addr, u32 flags)
 {
@@ -953,7 +990,7 @@ long mm_set_object(struct mm *mm, u64 start, u64 end, struct shm *s)
 		v = mm_find(mm, at);
 		old = v->shm;
 		v->shm = s ? shm_get(s) : NULL;
-		v->flags = s ? v->flags | VM_PAGER : v->flags & ~VM_PAGER;
+		set_flags(mm, v, s ? v->flags | VM_PAGER : v->flags & ~VM_PAGER);
 		v->file_off = s ? at - start : 0;
 		if (old)
 			shm_put(old);
@@ -1015,7 +1052,7 @@ static long mark_for_fork(struct mm *mm, struct vma *v, u64 start, u64 end, int 
 	if (mm->tree.count + 2 > MAX_VMAS || !cut_borders(mm, start, end))
 		return -ENOMEM;
 	v = mm_find(mm, start);
-	v->flags = flags;
+	set_flags(mm, v, flags);
 	mm->fork_marks = true;
 	vma_join(mm, v);
 	return 0;

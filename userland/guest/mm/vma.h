@@ -10,6 +10,21 @@
  * straight from ring 3: everything is checked here. They work on any struct mm, but the TLB is
  * flushed for the current one only (F1 has one). Context: kernel, mm->lock not held; they may call
  * the host (file mappings) but do not sleep otherwise.
+ *
+ * Readers without the kernel's lock (sync/rcu.h) may look a VMA up, and read its start, end and
+ * flags. Whoever changes these, or the place of a VMA in the tree, does so between
+ * mm_change_begin() and mm_change_end(); a reader that finds mm->seq changed has seen nothing:
+ *
+ *	seq = mm_read_begin(mm);
+ *	v = mm_find_reader(mm, addr);
+ *	... READ_ONCE(v->flags) ...
+ *	if (!mm_read_valid(mm, seq))
+ *		as if there had been no answer;
+ *
+ * A VMA that is taken out is freed after a grace period, so what a reader follows always is a VMA or
+ * has been one. Changes are made in steps (cut, change, join), each complete in itself: between two of
+ * them a reader may miss a VMA that is there, but never sees rights that the address has not had since
+ * the reader began.
  */
 #ifndef RS_MM_VMA_H
 #define RS_MM_VMA_H
@@ -19,6 +34,7 @@
 #include "../lib/list.h"
 #include "../lib/refstr.h"
 #include "../host/host.h"
+#include "../sync/rcu.h"
 #include "../sync/spinlock.h"
 #include "pgtable.h"
 #include "shm.h"
@@ -47,7 +63,10 @@
 struct vma {
 	/* key = start; own = free bytes between the previous VMA and this one */
 	struct avl_node node;
-	struct list list;	/* mm->vma_list, sorted */
+	union {
+		struct list list;	/* mm->vma_list, sorted */
+		struct rcu_head rcu;	/* it is out of all that */
+	};
 	u64 start, end;
 	u32 flags;		/* VM_* */
 	u32 reserved;
@@ -65,6 +84,7 @@ struct mm {
 	struct avl_tree tree;
 	struct list vma_list;
 	struct vma *cache;		/* where the last fault was; NULL or valid */
+	u32 seq;			/* odd: a VMA is being changed (mm_find_reader()) */
 	u64 mmap_base;			/* free space is looked for below this, downwards */
 	u64 brk_start, brk;
 	u64 stack_top;
@@ -167,6 +187,32 @@ long mm_lock(struct mm *mm, u64 addr, u64 len);
 
 /** mm_find() - the VMA that holds @addr, or NULL; valid until the address space changes */
 struct vma *mm_find(struct mm *mm, u64 addr);
+/** mm_change_begin(), mm_change_end() - around a change that readers without the lock must not see half */
+static inline void mm_change_begin(struct mm *mm)
+{
+	__atomic_store_n(&mm->seq, mm->seq + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static inline void mm_change_end(struct mm *mm)
+{
+	__atomic_store_n(&mm->seq, mm->seq + 1, __ATOMIC_RELEASE);
+}
+
+/** mm_read_begin() - for mm_read_valid(): nothing has changed since, nor was it changing then */
+static always_inline u32 mm_read_begin(const struct mm *mm)
+{
+	return __atomic_load_n(&mm->seq, __ATOMIC_ACQUIRE) & ~1u;
+}
+
+static always_inline bool mm_read_valid(const struct mm *mm, u32 seq)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return mm->seq == seq;
+}
+
+/** mm_find_reader() - mm_find() by a reader; leaves mm->cache, which is the lock's, as it is */
+const struct vma *mm_find_reader(const struct mm *mm, u64 addr);
 /** mm_find_from() - the first VMA that ends above @addr, or NULL */
 struct vma *mm_find_from(struct mm *mm, u64 addr);
 /** mm_maps() - text of /proc/self/maps into @t */

@@ -29,7 +29,8 @@
 #define HASH_SIZE	256u
 
 static struct list all = LIST_INIT(all);
-static struct list process_hash[HASH_SIZE], thread_hash[HASH_SIZE];
+static struct hlist process_hash[HASH_SIZE];
+static struct list thread_hash[HASH_SIZE];
 static u16 in_use[PID_MAX];
 static u32 last_pid, count;
 static struct process *first;
@@ -80,10 +81,16 @@ struct process *process_find(u32 pid)
 {
 	struct process *p;
 
-	list_for_each(p, &process_hash[pid % HASH_SIZE], hash)
+	rcu_hlist_for_each(p, &process_hash[pid % HASH_SIZE], hash)
 		if (p->pid == pid)
 			return p;
 	return NULL;
+}
+
+/* A number is for life, and a process stays in its list: what is found is right, and so is nothing. */
+const struct process *process_find_reader(u32 pid)
+{
+	return process_find(pid);
 }
 
 struct thread *thread_find(u32 tid)
@@ -228,7 +235,8 @@ static void thread_remove(struct thread *t)
 	if (--p->nthreads)
 		count--;
 	p->used.user_tsc += sched_now_used(t);
-	p->used.faults += t->faults;
+	p->used.faults += t->faults + t->short_faults;
+	rs_stats()->faults += t->short_faults;
 	pid_put(t->tid);
 }
 
@@ -240,20 +248,30 @@ static void process_add(struct process *p, u32 pid)
 	pid_get(p->sid);
 	count++;
 	list_add_tail(&all, &p->all);
-	list_add(&process_hash[pid % HASH_SIZE], &p->hash);
+}
+
+/* It is there to stay: whoever asks for its number finds it. */
+static void process_publish(struct process *p)
+{
+	rcu_hlist_add(&process_hash[p->pid % HASH_SIZE], &p->hash);
+}
+
+static void process_free_memory(struct rcu_head *h)
+{
+	kfree(container_of(h, struct process, rcu));
 }
 
 static void process_free(struct process *p)
 {
 	list_del(&p->all);
-	list_del(&p->hash);
+	rcu_hlist_del(&p->hash);
 	pid_put(p->pid);
 	pid_put(p->pgid);
 	pid_put(p->sid);
 	count--;
 	syscall_process_free(p);
 	refstr_put(p->exe);
-	kfree(p);
+	rcu_call(&p->rcu, process_free_memory);
 }
 
 static struct process *process_alloc(void)
@@ -278,7 +296,7 @@ struct process *process_create(void)
 	if (!p || !t)
 		return NULL;
 	for (i = 0; i < HASH_SIZE; i++) {
-		list_init(&process_hash[i]);
+		process_hash[i].first = NULL;
 		list_init(&thread_hash[i]);
 	}
 	p->ppid = rs_boot->ppid;
@@ -297,6 +315,7 @@ struct process *process_create(void)
 	/* Outside the sandbox, yet no number of ours. */
 	pid_get(p->ppid);
 	process_add(p, rs_boot->pid);
+	process_publish(p);
 	thread_add(t, p, p->pid);
 	first = p;
 	return p;
@@ -543,6 +562,7 @@ long process_fork(const struct fork_args *a, const struct rs_frame *frame)
 		goto undo;
 	if (new_process) {
 		list_add_tail(&p->parent->children, &p->sibling);
+		process_publish(p);
 		rs_stats()->forks++;
 	}
 	if (unlikely(a->unstarted)) {
@@ -659,7 +679,7 @@ struct usage process_usage(const struct process *p)
 
 	list_for_each(t, &p->threads, list) {
 		u.user_tsc += sched_now_used(t);
-		u.faults += t->faults;
+		u.faults += t->faults + t->short_faults;
 	}
 	if (p->mm)
 		u.max_pages = max(u.max_pages, p->mm->pt.mapped);
@@ -694,11 +714,16 @@ static void leave_memory(struct process *p)
 static void __noreturn sandbox_end(int wait_status)
 {
 	struct process *p, *next;
+	struct thread *t;
 	u32 i;
 
 	page_alloc_stats_update();
 	for (i = 0; i < rs_ncpus; i++)
 		rs_stats()->syscalls += rs_cpus[i].shared->short_calls;
+	/* Threads that have ended have been counted. */
+	list_for_each(p, &all, all)
+		list_for_each(t, &p->threads, list)
+			rs_stats()->faults += t->short_faults;
 	if (!(rs_boot->flags & RS_BOOT_DEBUG))
 		host_exit(wait_status, 0);
 	list_for_each_safe(p, next, &all, all)
@@ -706,6 +731,7 @@ static void __noreturn sandbox_end(int wait_status)
 			list_del(&p->sibling);
 			process_free(p);
 		}
+	rcu_drain();
 	syscall_drop_spare();
 	thread_drop_spare();
 	pgtable_drop_spare();

@@ -16,6 +16,9 @@
  * changes only where a thread sleeps. A thread is taken down by itself: others can only tell it to
  * go (THREAD_WORK_EXIT), and it goes on its way back to ring 3.
  *
+ * But for readers, who find a process by its number without the lock: so its memory goes a grace period
+ * after it has left the table.
+ *
  * The layer above (syscall, fs) hangs its state on the opaque pointers; this layer only knows the
  * functions at the end of this file.
  */
@@ -25,11 +28,13 @@
 #include "../lib/types.h"
 #include "../lib/list.h"
 #include "../lib/refstr.h"
+#include "../lib/rculist.h"
 #include "../arch/cpu.h"
 #include "../arch/frame.h"
 #include "../mm/vma.h"
 #include "../mm/fault.h"
 #include "ipc.h"
+#include "../sync/rcu.h"
 #include "sched.h"
 #include "upcall.h"
 
@@ -79,7 +84,9 @@ struct process {
 
 	/* the tree, and the set of all */
 	struct process *parent;		/* NULL for the first */
-	struct list children, sibling, all, hash;
+	struct list children, sibling, all;
+	struct hnode hash;		/* readers without the lock find it by this */
+	struct rcu_head rcu;
 	enum process_state state;
 	u32 exit_signal;		/* what the parent gets at the end; 0: none */
 	u32 death_signal;		/* PR_SET_PDEATHSIG: what it gets when its parent ends */
@@ -134,7 +141,8 @@ struct thread {
 	bool no_memory;
 	struct signal_thread *sig;
 	u64 in_syscall;			/* number + 1 while in one, for reports */
-	u64 faults;
+	u64 faults;			/* without: */
+	u64 short_faults;		/* those that upcall_fast() has delivered */
 	char comm[16];			/* see thread_comm() */
 	char *paths;			/* room for paths of the present call; syscall/ */
 	u64 affinity;			/* CPUs it asked for, 0: all; kept, no more (syscall/sched.c) */
@@ -185,6 +193,11 @@ static inline char *thread_comm(struct thread *t)
 struct process *process_first(void);
 /** process_find(), thread_find() - by number, NULL when there is none; zombies are found, too */
 struct process *process_find(u32 pid);
+/**
+ * process_find_reader() - the same by a reader without the kernel's lock (sync/rcu.h): of the process
+ * it may read single numbers, which others may be changing
+ */
+const struct process *process_find_reader(u32 pid);
 struct thread *thread_find(u32 tid);
 /** process_count() - processes and threads alive or waiting to be waited for */
 u32 process_count(void);

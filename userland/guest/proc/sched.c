@@ -26,6 +26,7 @@
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../mm/page_alloc.h"
+#include "../sync/rcu.h"
 
 #define CLOCK_MONOTONIC	1
 #define NSEC		1000000000ull
@@ -185,7 +186,8 @@ void host_events(void)
  *
  *	flush[N] = true;  if (away[N] and not quiet[N]) kick N, wait until it is not away
  *
- * CPU N cannot use an old translation any more: it is waiting for the lock or has done so since.
+ * CPU N cannot use an old translation any more: it is waiting for the lock or has done so since. The
+ * same two words say whether N may be a reader (sync/rcu.h): when it is away and not quiet.
  */
 void (*tlb_flush_others)(void);
 static u32 big_lock;			/* owner + 1, 0: none */
@@ -222,6 +224,12 @@ void sched_enter_slow(void)
 		flush[me] = false;
 		tlb_flush_here();
 	}
+	rcu_passed(me);
+}
+
+bool sched_inside(void)
+{
+	return rs_ncpus == 1 || READ_ONCE(big_lock) == this_cpu()->id + 1;
 }
 
 void sched_leave_slow(void)
@@ -274,6 +282,20 @@ void sched_barrier(void)
 {
 	if (rs_ncpus > 1)
 		flush_others();
+}
+
+/* quiet changes under the lock only, which the caller has; away also when a CPU begins to wait for it. */
+static bool may_read(u32 cpu)
+{
+	return !quiet[cpu] && __atomic_load_n(&away[cpu], __ATOMIC_SEQ_CST);
+}
+
+static const struct rcu_cpus rcu_cpus = { .reading = may_read, .kick = kick, .wait = wait_turn };
+
+/* Not while allocations are made to fail on purpose (syscall/inject.c). */
+static bool reclaim(void)
+{
+	return !page_alloc_refuse && !kmalloc_locked() && rcu_drain();
 }
 
 /* A thread that runs has to look at its work. */
@@ -650,6 +672,7 @@ static void idle_once(void)
 		}
 		timeout = first - now;
 	}
+	rcu_idle();
 	page_alloc_stats_update();
 	idle[this_cpu()->id] = true;
 	sched_leave_for_host();
@@ -699,5 +722,7 @@ void sched_init(void)
 	if (rs_ncpus > 1) {
 		big_lock = 1;
 		tlb_flush_others = flush_others;
+		rcu_setup(&rcu_cpus);
+		page_reclaim = reclaim;
 	}
 }

@@ -7,9 +7,10 @@
  * a thread gives the CPU away by sleeping, or on its way to ring 3 when its time is over.
  *
  * One CPU at a time is inside the kernel (sched_enter(), sched_leave(): the big lock, not even
- * touched while there is one CPU). It is given up while a thread is in ring 3, while a CPU is idle,
- * and during requests to the host that may block. So everything in the layers above is as on one
- * CPU: between two points where a thread may sleep nothing else happens.
+ * touched while there is one CPU), but for readers (sync/rcu.h), who change nothing that others
+ * use. It is given up while a thread is in ring 3, while a CPU is idle, and during requests to the
+ * host that may block. So everything in the layers above is as on one CPU: between two points where
+ * a thread may sleep nothing else happens.
  *
  * Waking is kept: a thread that is woken before it sleeps does not sleep. So who waits for
  * something enters a wait list, looks once more, and sleeps:
@@ -97,8 +98,9 @@ struct sched_thread {
  */
 long thread_sleep(u64 deadline, u32 how);
 /**
- * thread_hand_over() - the current thread sleeps until it is woken, and @next, which sleeps, has the CPU at
- * once, without a queue. Signals do not keep the current thread from sleeping, so it must have no work.
+ * thread_hand_over() - the current thread sleeps until it is woken, and @next, which sleeps, has
+ * the CPU at once, without a queue. Signals do not keep the current thread from sleeping, so it
+ * must have no work.
  */
 void thread_hand_over(struct thread *next);
 /** thread_wake() - @t may run; does not sleep */
@@ -166,6 +168,9 @@ static always_inline void sched_leave(void)
 	if (unlikely(rs_ncpus > 1))
 		sched_leave_slow();
 }
+
+/** sched_inside() - this CPU is between sched_enter() and sched_leave(); false for readers */
+bool sched_inside(void);
 
 /** sched_barrier() - all CPUs in this address space have passed the kernel since (membarrier) */
 void sched_barrier(void);

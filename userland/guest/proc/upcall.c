@@ -209,23 +209,46 @@ bool upcall_deliver(struct rs_frame *f, u64 addr, enum fault_cause cause)
 
 /*
  * What a program takes faults for is memory it has closed itself. So: a write or a read of memory that
- * is mapped, in the mapping of the last lookup, that the mapping does not allow or that the process
- * has taken from the page (mm/pages.c). To these the kernel has no answer. Anything else, and all that
- * may be wrong, is upcall_deliver()'s business, later.
- * With several CPUs mappings are looked at under the big lock only, so there this is not for them.
+ * is mapped, that the mapping does not allow or that the process has taken from the page (mm/pages.c).
+ * To these the kernel has no answer. Anything else, and all that may be wrong, is upcall_deliver()'s
+ * business, later.
+ *
+ * This is a reader without the kernel's lock (sync/rcu.h). Others may be changing the mappings, the
+ * tables, and which traps the process takes, all at once. So: everything is read first, between
+ * mm_read_begin() and mm_read_valid(), for which the process's upcall counts as a part of its address
+ * space; tables are only looked at (pgtable_peek()). Then the frame is written. With several CPUs
+ * that access is not resolved when it faults (kernel/trap.c), and the long way does it all again.
+ *
+ * Whatever others do meanwhile, the trap is delivered as if they had done it later or not yet: at the
+ * moment of mm_read_valid() the mapping did not allow the access, or at that of pgtable_peek() the
+ * page did not. What was read of pages and mappings at two moments does no harm: a page that the
+ * process has closed is closed whatever its mapping says.
+ *
+ * It is there twice, so that the case that is counted in single instructions calls no function:
+ * @common, in the mapping of the last lookup and with nothing in use of the trap stack; and the rest.
  */
-bool upcall_fast(struct rs_frame *f)
+static noinline bool upcall_rest(struct rs_frame *f);
+
+static always_inline bool upcall_try(struct rs_frame *f, bool common)
 {
 	struct thread *t = current();
 	const struct process *p = t->proc;
-	const struct vma *v = p->mm->cache;
+	const struct mm *mm = p->mm;
+	u32 seq = mm_read_begin(mm), need, cause, flags;
+	const struct vma *v = rcu_dereference(mm->cache);
 	u64 addr = read_cr2(), error = f->error, entry = p->upcall.entry, rsp = f->rsp, at;
-	u32 need, cause;
 	pte_t taken;
 
-	if (unlikely(f->vector != p->upcall.fast || !v || f->rip == entry ||
-		     addr < v->start || addr >= v->end))
+	if (unlikely(f->vector != p->upcall.fast || f->rip == entry))
 		return false;
+	if (unlikely(!v || addr < v->start || addr >= v->end)) {
+		if (common)
+			return upcall_rest(f);
+		v = mm_find_reader(mm, addr);
+		if (!v)
+			return false;
+	}
+	flags = v->flags;
 	if (likely((error | PF_PRESENT) == (PF_PRESENT | PF_USER | PF_WRITE))) {
 		need = VM_WRITE;
 		cause = FAULT_WRITE_DENIED;
@@ -237,25 +260,41 @@ bool upcall_fast(struct rs_frame *f)
 	} else {
 		return false;
 	}
-	if (!(v->flags & need)) {
+	if (!(flags & need)) {
 		/* Without any right it may be the guard of a stack; see there. */
-		if (!(v->flags & VM_PROT))
+		if (!(flags & VM_PROT))
 			return false;
-	} else if (!(pgtable_peek(&p->mm->pt, addr) & taken)) {
+	} else if (!(pgtable_peek(&mm->pt, addr) & taken)) {
 		return false;
 	}
 	if (unlikely(t->upcall_stack.used || upcall_on_stack(&t->upcall_stack, rsp))) {
+		if (common)
+			return upcall_rest(f);
 		if (!upcall_place(&t->upcall_stack, rsp, p->upcall.room, &at))
 			return false;
 	} else {
 		at = t->upcall_stack.first;
 	}
-	if (unlikely(copyout_trap(at, f, addr, cause)))
+	if (unlikely(!mm_read_valid(mm, seq)))
 		return false;
-	rs_stats()->faults++;
-	t->faults++;
+	if (unlikely(copyout_trap(at, f, addr, cause))) {
+		/* The long way looks there for the address, where the fault of the copy has left its own. */
+		write_cr2(addr);
+		return false;
+	}
+	t->short_faults++;
 	enter(f, entry, at);
 	return true;
+}
+
+static noinline bool upcall_rest(struct rs_frame *f)
+{
+	return upcall_try(f, false);
+}
+
+bool upcall_fast(struct rs_frame *f)
+{
+	return upcall_try(f, true);
 }
 
 /* --- fork, exec, signals ---------------------------------------------------------------------- */
@@ -314,13 +353,15 @@ long upcall_set(u64 entry, u64 vectors, u64 room)
 
 	if (vectors & ~(RS_UPCALL_VECTORS | RS_UPCALL_ALARM) || room > RS_UPCALL_ROOM_MAX)
 		return -EINVAL;
+	/* Other threads may be in upcall_fast(). */
+	mm_change_begin(p->mm);
 	p->upcall = (struct upcall){
 		.entry = entry, .vectors = vectors, .room = room,
-		.fast = vectors >> VEC_PF & 1 && entry < USER_TOP && rs_ncpus == 1 ? VEC_PF :
-			~0ull,
+		.fast = vectors >> VEC_PF & 1 && entry < USER_TOP ? VEC_PF : ~0ull,
 	};
 	list_for_each(t, &p->threads, list)
 		find_first(&t->upcall_stack, room);
+	mm_change_end(p->mm);
 	return 0;
 }
 

@@ -51,7 +51,7 @@ long sys_getrusage(struct rs_frame *f)
 	case 1:
 		u = process_usage(p);
 		u.user_tsc = sched_now_used(current());
-		u.faults = current()->faults;
+		u.faults = current()->faults + current()->short_faults;
 		break;
 	case -1: u = p->children_used; break;
 	default: return -EINVAL;

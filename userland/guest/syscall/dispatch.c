@@ -19,6 +19,7 @@
 #include "ipc.h"
 #include "pages.h"
 #include "pidfd.h"
+#include "readers.h"
 #include "signal.h"
 #include "symbols.h"
 #include "syscall.h"
@@ -317,14 +318,23 @@ static noinline long dispatch_slow(struct rs_frame *f, u64 nr)
 }
 
 /*
- * Calls that are traced, and all with several CPUs: the big lock is held from here to the end. It
- * is not the way of the common call, which is counted in single instructions.
+ * Calls that are traced, and all with several CPUs: the big lock is held from here to the end, but for
+ * those that do without (readers.c). It is not the way of the common call, which is counted in single
+ * instructions.
  */
 static noinline void syscall_locked(struct rs_frame *f, struct thread *t, u32 nr)
 {
 	sys_fn fn = handler_of(nr);
 	long ret;
 
+	if (reader_call(nr) && !trace_on) {
+		ret = syscall_reader(f, nr);
+		if (likely(ret != NEEDS_LOCK)) {
+			f->rax = ret;
+			this_cpu()->shared->short_calls++;
+			return;
+		}
+	}
 	sched_enter();
 	t->in_syscall = (u64)nr + 1;
 	rs_stats()->syscalls++;
