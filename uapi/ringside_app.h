@@ -257,28 +257,30 @@
 #define RS_PTE_NX		(1ul << 63)
 
 /*
- * Messages between processes. A port is where messages arrive. A process names it by a handle, a small
- * number that means something in this process alone and says what may be done: nobody reaches a port
- * without a handle, and a handle comes from RS_SYS_PORT, from a fork (the child has the parent's), or with
- * a message. exec keeps handles but those with RS_HANDLE_CLOEXEC. Threads share those of their process.
+ * Messages between processes. A port is where messages arrive. A process names it by a handle, a
+ * small number that means something in this process alone and says what may be done: nobody reaches
+ * a port without a handle, and a handle comes from RS_SYS_PORT, from a fork (the child has the
+ * parent's), or with a message. exec keeps handles but those with RS_HANDLE_CLOEXEC. Threads share
+ * those of their process.
  *
  * Nothing is buffered. A message is handed over when one side waits and the other comes: 4 words in
- * registers, and, with struct rs_ipc, pages and a handle. A call waits for the message to be taken, then
- * for its answer. Who takes a call gets a number, which any thread of its process can answer once.
+ * registers, and, with struct rs_ipc, pages and a handle. A call waits for the message to be taken,
+ * then for its answer. Who takes a call gets a number, which any thread of its process can answer
+ * once.
  *
- * Ends. When no handle with RS_RIGHT_RECEIVE is left, whoever waits at the port gets EPIPE, and so does
- * each later message. A caller whose message was taken gets EPIPE when the process that took it ends, or
- * executes a program. Who receives gets EPIPE when nobody is left who could send: no handle with
- * RS_RIGHT_SEND, no pager's range. An answer to a caller that is not there any more (ended, timed out,
- * interrupted) is ESRCH.
+ * Ends. When no handle with RS_RIGHT_RECEIVE is left, whoever waits at the port gets EPIPE, and so
+ * does each later message. A caller whose message was taken gets EPIPE when the process that took
+ * it ends, or executes a program. Who receives gets EPIPE when nobody is left who could send: no
+ * handle with RS_RIGHT_SEND, no pager's range. An answer to a caller that is not there any more
+ * (ended, timed out, interrupted) is ESRCH.
  *
- * Signals. A handler that runs while the thread waits ends the wait with EINTR, whatever SA_RESTART says;
- * without one (stop and continue, say) the wait goes on. A call that is ended by a signal or its time limit
- * may have been taken: rdi is 1 then, otherwise 0.
+ * Signals. A handler that runs while the thread waits ends the wait with EINTR, whatever SA_RESTART
+ * says; without one (stop and continue, say) the wait goes on. A call that is ended by a signal or
+ * its time limit may have been taken: rdi is 1 then, otherwise 0.
  *
  * Time limits are RS_IPC_FOREVER, nanoseconds from now, or RS_IPC_ABSOLUTE and nanoseconds of
- * CLOCK_MONOTONIC; ETIMEDOUT. 0: does not wait for the other side to come: EAGAIN. (A call that is taken at
- * once waits for its answer then, without limit.)
+ * CLOCK_MONOTONIC; ETIMEDOUT. 0: does not wait for the other side to come: EAGAIN. (A call that is
+ * taken at once waits for its answer then, without limit.)
  *
  * Errors of all: EBADF: no such handle; EACCES: the handle does not have the right; ENOMEM.
  */
@@ -292,23 +294,24 @@
 #define RS_HANDLE_CLOEXEC	(1u << 8)	/* not a right: the handle is closed by exec */
 
 /*
- * long RS_SYS_PORT(flags): a new port; its handle, with all rights. Handles are above 0. @flags: 0 or
- * RS_HANDLE_CLOEXEC. EMFILE: the process has RS_HANDLES_MAX; ENFILE: there are RS_PORTS_MAX ports; EINVAL.
+ * long RS_SYS_PORT(flags): a new port; its handle, with all rights. Handles are above 0. @flags: 0
+ * or RS_HANDLE_CLOEXEC. EMFILE: the process has RS_HANDLES_MAX; ENFILE: there are RS_PORTS_MAX
+ * ports; EINVAL.
  */
 #define RS_SYS_PORT		(RS_SYS_BASE + 48)
 #define RS_HANDLES_MAX		1024
 #define RS_PORTS_MAX		8192
 
 /*
- * long RS_SYS_HANDLE(op, handle, arg, badge): EINVAL: unknown @op or bits of @arg, @arg or @badge where it
- * must be 0.
+ * long RS_SYS_HANDLE(op, handle, arg, badge): EINVAL: unknown @op or bits of @arg, @arg or @badge
+ * where it must be 0.
  * RS_HANDLE_CLOSE: 0.
  * RS_HANDLE_INFO:  its rights and flags.
  * RS_HANDLE_FLAGS: sets its flags to @arg.
- * RS_HANDLE_COPY:  a new handle for the same port with the rights and flags @arg. EACCES: more rights than
- *   @handle has. Not 0, @badge is what receivers are told with messages sent by the new handle and its
- *   copies, to know their senders by. Only who may receive gives one, to a handle without
- *   RS_RIGHT_RECEIVE, and for good: EACCES otherwise.
+ * RS_HANDLE_COPY:  a new handle for the same port with the rights and flags @arg. EACCES: more
+ *   rights than @handle has. Not 0, @badge is what receivers are told with messages sent by the new
+ *   handle and its copies, to know their senders by. Only who may receive gives one, to a handle
+ *   without RS_RIGHT_RECEIVE, and for good: EACCES otherwise.
  */
 #define RS_SYS_HANDLE		(RS_SYS_BASE + 49)
 #define RS_HANDLE_CLOSE		1
@@ -317,19 +320,19 @@
 #define RS_HANDLE_COPY		4
 
 /*
- * Messages in registers. Words are rsi, rdx, r10 and r8, in this order, in both directions; rdi, r9 and
- * these have other contents afterwards, also when it was an error.
+ * Messages in registers. Words are rsi, rdx, r10 and r8, in this order, in both directions; rdi, r9
+ * and these have other contents afterwards, also when it was an error.
  *
- * long RS_SYS_IPC_CALL(handle, word 0 .. 3, limit): sends the words and waits for the answer, which is in
- *   the words: 0.
+ * long RS_SYS_IPC_CALL(handle, word 0 .. 3, limit): sends the words and waits for the answer, which
+ *   is in the words: 0.
  * long RS_SYS_IPC_SEND(handle, word 0 .. 3, limit): sends the words: 0 as soon as they are taken.
- * long RS_SYS_IPC_REPLY_WAIT(handle, word 0 .. 3, reply): answers the call @reply with the words (0:
- *   nobody), then waits for a message at @handle (0: does not wait): RS_IPC_*, with the badge in rdi and,
- *   for RS_IPC_CALL and RS_IPC_FAULT, the number to answer by in r9, otherwise 0. An answer that finds
- *   nobody is dropped, ESRCH when @handle is 0.
+ * long RS_SYS_IPC_REPLY_WAIT(handle, word 0 .. 3, reply): answers the call @reply with the words
+ *   (0: nobody), then waits for a message at @handle (0: does not wait): RS_IPC_*, with the badge in
+ *   rdi and, for RS_IPC_CALL and RS_IPC_FAULT, the number to answer by in r9, otherwise 0. An
+ *   answer that finds nobody is dropped, ESRCH when @handle is 0.
  *
- * Pages and handles that a message carries are for struct rs_ipc. Whoever waits without it cannot take them;
- * the other side gets EMSGSIZE.
+ * Pages and handles that a message carries are for struct rs_ipc. Whoever waits without it cannot
+ * take them; the other side gets EMSGSIZE.
  */
 #define RS_SYS_IPC_CALL		(RS_SYS_BASE + 50)
 #define RS_SYS_IPC_SEND		(RS_SYS_BASE + 51)
@@ -341,50 +344,53 @@
 #define RS_IPC_HANDLE		(1u << 3)	/* there is a new handle */
 
 /*
- * long RS_SYS_IPC(op, ipc): the same with a struct rs_ipc, which has the words, and what goes along and may
- * come. @op is one of the three numbers above. A call's result is RS_IPC_PAGES and RS_IPC_HANDLE, if such has
- * come with the answer.
+ * long RS_SYS_IPC(op, ipc): the same with a struct rs_ipc, which has the words, and what goes along
+ * and may come. @op is one of the three numbers above. A call's result is RS_IPC_PAGES and
+ * RS_IPC_HANDLE, if such has come with the answer.
  *
- * Pages: [addr, addr + len), at most RS_IPC_PAGES_MAX of them. They appear at the other side's @window and
- * nowhere else; what was there is gone. Private memory is copied, when one of both writes; memory that is
- * mapped shared is shared with the receiver from then on, whose mapping it becomes. @rights is RS_PAGE_READ or
- * RS_PAGE_WRITE. The pages are never executable. RS_PAGE_READ of private memory means as if the receiver had
- * taken the right by RS_SYS_PROTECT; of shared memory, that no mapping made from it can be written. With
- * RS_PAGES_MOVE the pages leave the sender, which has zeros there afterwards. Private pages that nobody else
- * has are not copied then.
- *   EFAULT: not all mapped and readable; EACCES: RS_PAGE_WRITE of memory that the sender may not write;
- *   EINVAL: private memory and shared, or shared memory of more than one mapping; RS_PAGES_MOVE of shared
- *   memory; EMSGSIZE: the other side's window is too small, or not where a mapping may be.
+ * Pages: [addr, addr + len), at most RS_IPC_PAGES_MAX of them. They appear at the other side's
+ * @window and nowhere else; what was there is gone. Private memory is copied, when one of both
+ * writes; memory that is mapped shared is shared with the receiver from then on, whose mapping it
+ * becomes. @rights is RS_PAGE_READ or RS_PAGE_WRITE. The pages are never executable. RS_PAGE_READ
+ * of private memory means as if the receiver had taken the right by RS_SYS_PROTECT; of shared
+ * memory, that no mapping made from it can be written. With RS_PAGES_MOVE the pages leave the
+ * sender, which has untouched memory there afterwards; pages that nobody else has are not copied.
+ *   EFAULT: not all mapped and readable; EACCES: RS_PAGE_WRITE of memory that the sender may not
+ *   write; EINVAL: private memory and shared, or shared memory of more than one mapping;
+ *   RS_PAGES_MOVE of shared memory; EMSGSIZE: the other side's window is too small, or not where a
+ *   mapping may be.
  * After an error of a message with pages the window's contents are undefined.
  *
  * A handle: @handle (0: none) with @handle_rights of its rights. It stays the sender's, too. The
- * receiver says by RS_IPC_HANDLE in @flags that it takes one. EBADF; EACCES: no RS_RIGHT_GRANT, or more rights
- * than it has; EMFILE: the receiver has no room; EMSGSIZE: it does not take any.
+ * receiver says by RS_IPC_HANDLE in @flags that it takes one. EBADF; EACCES: no RS_RIGHT_GRANT, or
+ * more rights than it has; EMFILE: the receiver has no room; EMSGSIZE: it does not take any.
  *
- * A message that fails by one of these is as if it had not been sent, and the receiver waits on; an answer
- * that fails can be given again. EINVAL: @addr, @len, @window, @window_len not whole pages or no addresses, unknown
- * bits. EFAULT: @ipc cannot be read, or not written: then what has come is lost.
+ * A message that fails by one of these is as if it had not been sent, and the receiver waits on; an
+ * answer that fails can be given again. EINVAL: @addr, @len, @window, @window_len not whole pages
+ * or no addresses, unknown bits. EFAULT: @ipc cannot be read, or not written: then what has come is
+ * lost.
  */
 #define RS_SYS_IPC		(RS_SYS_BASE + 53)
 #define RS_IPC_PAGES_MAX	512
 #define RS_PAGES_MOVE		0x400		/* in rs_ipc.rights */
 
 /*
- * long RS_SYS_PAGER(addr, len, handle, limit): from now on the port's receiver provides the pages of [addr,
- * addr + len), private anonymous memory: a page that is not there and is touched becomes a message with
- * RS_IPC_FAULT there. Word 0 is its address, word 1 the access (RS_PAGER_*), word 2 its distance from @addr, which
- * stays when mremap moves the range. The thread waits for the answer: one by RS_SYS_IPC with pages. The
- * first is for that address, the others for those that follow and are not there either. Rights as above; what
- * the mapping does not allow they do not give. Shared memory is copied. An answer without pages is a refusal.
- * The access then fails: SIGBUS, or for a process that takes page faults itself a trap with one of
- * RS_CAUSE_PAGER_*. So it does when nobody can receive at the port any more, and when @limit (per page) is
- * over. A signal that comes meanwhile is handled; then the page is asked for again, and the old request
- * cannot be answered any more (ESRCH).
- * Pages that are dropped (MADV_DONTNEED) are asked for again. A child of fork has the pager, too; mremap
- * does not enlarge the range, munmap ends it. A system call that is given a page that is not there answers
+ * long RS_SYS_PAGER(addr, len, handle, limit): from now on the port's receiver provides the pages
+ * of [addr, addr + len), private anonymous memory: a page that is not there and is touched becomes
+ * a message with RS_IPC_FAULT there. Word 0 is its address, word 1 the access (RS_PAGER_*), word 2
+ * its distance from @addr, which stays when mremap moves the range. The thread waits for the
+ * answer: one by RS_SYS_IPC with pages. The first is for that address, the others for those that
+ * follow and are not there either. Rights as above; what the mapping does not allow they do not
+ * give. Shared memory is copied. An answer without pages is a refusal. The access then fails:
+ * SIGBUS, or for a process that takes page faults itself a trap with one of RS_CAUSE_PAGER_*. So it
+ * does when nobody can receive at the port any more, and when @limit (per page) is over. A signal
+ * that comes meanwhile is handled; then the page is asked for again, and the old request cannot be
+ * answered any more (ESRCH). Pages that are dropped (MADV_DONTNEED) are asked for again. A child of
+ * fork has the pager, too; mremap does not enlarge the range, munmap ends it. A system call that is
+ * given a page that is not there answers
  * EFAULT: touch it before. @handle 0: missing pages are zero again, as without a pager.
- * EINVAL: not whole pages, none, or memory of another kind; ENOMEM: not mapped throughout; EACCES: @handle
- * cannot send.
+ * EINVAL: not whole pages, none, or memory of another kind; ENOMEM: not mapped throughout; EACCES:
+ * @handle cannot send.
  */
 #define RS_SYS_PAGER		(RS_SYS_BASE + 54)
 #define RS_PAGER_READ		0
@@ -420,7 +426,8 @@ struct rs_page_op {
 };
 
 /**
- * struct rs_ipc - of RS_SYS_IPC; what is in the first part is written when the call succeeds, the second is only read
+ * struct rs_ipc - of RS_SYS_IPC; what is in the first part is written when the call succeeds, the
+ * second is only read
  * @word:   the message, in both directions
  * @reply:  RS_SYS_IPC_REPLY_WAIT: whom to answer, or 0; then whom to answer next, or 0
  * @badge:  of the handle the message was sent by
@@ -430,7 +437,8 @@ struct rs_page_op {
  *
  * @port:   the handle to send by, or to receive with (0: answer only)
  * @limit:  of the wait, see RS_IPC_FOREVER
- * @addr:   pages that go along, @len bytes of them (0: none), with @rights (RS_PAGE_*, RS_PAGES_MOVE)
+ * @addr:   pages that go along, @len bytes of them (0: none), with @rights (RS_PAGE_*,
+ * RS_PAGES_MOVE)
  * @window: where pages may come, @window_len bytes (0: none may)
  * @handle: goes along (0: none), with @handle_rights
  * @flags:  RS_IPC_HANDLE: takes a handle; 0

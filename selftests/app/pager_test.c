@@ -2,8 +2,8 @@
 /*
  * pager_test.c - memory whose pages another process provides
  *
- * The pager is a child, and page N of the range begins with N * 3 + 1; what the faults tell it is checked there,
- * what the accesses find here.
+ * The pager is a child, and page N of the range begins with N * 3 + 1; what the faults tell it is
+ * checked there, what the accesses find here.
  */
 #include <pthread.h>
 #include <ringside/ipc.h>
@@ -170,7 +170,7 @@ TEST(what_cannot_have_a_pager)
 	EXPECT_EQ(p[0], 1);
 }
 
-/* --- refusals, ends, limits ----------------------------------------------------------------------- */
+/* --- refusals, ends, limits -------------------------------------------------------------------- */
 
 static struct rs_trap_frame seen;
 
@@ -264,7 +264,7 @@ TEST(a_pager_that_ends_in_the_middle)
 	}
 }
 
-/* --- signals ---------------------------------------------------------------------------------------- */
+/* --- signals ----------------------------------------------------------------------------------- */
 
 static volatile int handled;
 
@@ -391,7 +391,7 @@ TEST(many_threads_in_one_range)
 	EXITS(pid, 0);
 }
 
-/* --- deaths: programs, and what the report of their end says ------------------------------------- */
+/* --- deaths: programs, and what the report of their end says ----------------------------------- */
 
 static void touch_range(unsigned long limit)
 {

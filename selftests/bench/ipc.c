@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
- * ipc.c - the ledger's operations on messages and pagers, beside what a Linux program would use instead
+ * ipc.c - the ledger's operations on messages and pagers, beside what a Linux program would use
+ * instead
  *
- * ipc_call_reply: a message of four words to another process and its answer. Natively a byte through a pipe to
- * another process, and one back through a second pipe.
+ * ipc_call_reply: a message of four words to another process and its answer. Natively a byte
+ * through a pipe to another process, and one back through a second pipe.
  *
- * ipc_page: a page with something new in it to another process, which looks at it, and an answer. Natively a
- * write and a read of 4096 bytes through a pipe, and a byte back. In the ring the page goes there and comes back
- * (RS_PAGES_MOVE), so that there is one to send the next time.
+ * ipc_page: a page with something new in it to another process, which looks at it, and an answer.
+ * Natively a write and a read of 4096 bytes through a pipe, and a byte back. In the ring the page
+ * goes there and comes back (RS_PAGES_MOVE), so that there is one to send the next time.
  *
- * pager_fault: the first write to a page that another one provides, who has it ready. Natively a thread that
- * waits for faults of this memory (userfaultfd) and copies the page (UFFDIO_COPY); in the ring another process,
- * which gives its page away.
+ * pager_fault: the first write to a page that another one provides, who has it ready. Natively a
+ * thread that waits for faults of this memory (userfaultfd) and copies the page (UFFDIO_COPY); in
+ * the ring another process, which gives its page away.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -52,7 +53,7 @@ static void touch(char *p, size_t n)
 		p[i * PAGE] = 1;
 }
 
-/* --- the other process ----------------------------------------------------------------------------- */
+/* --- the other process ------------------------------------------------------------------------- */
 
 /* What leads to the other process: a handle, or pipes. Closing it is its end. */
 static struct peer {
@@ -147,7 +148,7 @@ static void rounds(struct sample *s, uint64_t n, void (*round)(char *), char *p)
 	span_end(s);
 }
 
-/* --- words -------------------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------------------------------------- */
 
 static void answer_words(void)
 {
@@ -200,7 +201,7 @@ static void batch_call_reply(struct sample *s, unsigned int param)
 	peer_end();
 }
 
-/* --- a page ---------------------------------------------------------------------------------------------- */
+/* --- a page ------------------------------------------------------------------------------------ */
 
 static void answer_page(void)
 {
@@ -251,7 +252,7 @@ static void batch_page(struct sample *s, unsigned int param)
 	munmap(p, PAGE);
 }
 
-/* --- a page that is missing ----------------------------------------------------------------------------------- */
+/* --- a page that is missing -------------------------------------------------------------------- */
 
 #define FAULTS	16U
 

@@ -3,9 +3,10 @@
  * transfer_test.c - pages that go from one address space to another, against a model
  *
  * Some address spaces with a few private and shared pages each; the model knows for each page which
- * number is its first word, and for shared ones which cell that is. Random writes, reads, transfers, drops,
- * rights and forks; what a read finds is compared each time, and a page that can be written by two who should
- * not see each other would show as a wrong number at once. Counts of pages are exact at the end.
+ * number is its first word, and for shared ones which cell that is. Random writes, reads,
+ * transfers, drops, rights and forks; what a read finds is compared each time, and a page that can
+ * be written by two who should not see each other would show as a wrong number at once. Counts of
+ * pages are exact at the end.
  */
 #include <linux/mman.h>
 #include "core.h"

@@ -121,6 +121,30 @@ static uint64_t entry_at(uint64_t va, uint64_t *next)
 	return e;
 }
 
+/*
+ * A way through pages in order. Below @end there is a table of level 1, whose entries can be read. It
+ * stays while this goes on, as it has an entry; but for a page of the trap stack, which a trap may
+ * take away.
+ */
+struct walk {
+	uint64_t end;
+};
+
+static uint64_t walk_entry(struct walk *w, uint64_t va, uint64_t *next)
+{
+	uint64_t e;
+
+	if (va >= w->end) {
+		e = entry_at(va, next);
+		if (!e || is_trap_stack(va) ||
+		    *(const volatile uint64_t *)RS_PT_ENTRY(va, 2) & RS_PTE_LARGE)
+			return e;
+		w->end = (va | (PAGE * 512 - 1)) + 1;
+	}
+	*next = va + PAGE;
+	return *(const volatile uint64_t *)RS_PT_ENTRY(va, 1);
+}
+
 /* What is to be done with the page whose entry is @e: words for RS_SYS_PROTECT, or -1: nothing. */
 typedef long (*words_fn)(uint64_t va, uint64_t e);
 
@@ -144,9 +168,10 @@ static long protect_runs(struct batch *b, const struct rs_mapping *m, words_fn w
 {
 	uint64_t va, next, from = 0;
 	long now = -1, w, err = 0;
+	struct walk walk = { 0 };
 
 	for (va = m->start; va < m->end && !err; va = next) {
-		w = words(va, entry_at(va, &next));
+		w = words(va, walk_entry(&walk, va, &next));
 		if (w == now)
 			continue;
 		if (now != -1)

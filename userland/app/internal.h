@@ -11,8 +11,8 @@
 #include <ringside/app.h>
 
 /*
- * What rs_app_features() has found, when it has been asked once, with a bit that says so; 0 before. It never changes
- * then, and a child has it, too.
+ * What rs_app_features() has found, when it has been asked once, with a bit that says so; 0 before.
+ * It never changes then, and a child has it, too.
  */
 extern HIDDEN uint64_t rs_app_known;
 

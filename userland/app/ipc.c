@@ -2,8 +2,8 @@
 /*
  * ipc.c - ports, messages, pagers
  *
- * Messages go in the registers they are in anyway when a function is called, and come back in them; so the
- * calls are made here, and not by rs_app_call(), which loses all registers but one.
+ * Messages go in the registers they are in anyway when a function is called, and come back in them;
+ * so the calls are made here, and not by rs_app_call(), which loses all registers but one.
  */
 #include <errno.h>
 #include <ringside/ipc.h>
@@ -20,18 +20,18 @@ static inline int here(void)
 #define COLD __attribute__((noinline, cold))
 
 /* One call: @rdi and @r9 and the words are what goes there, and what has come back. */
-#define MESSAGE(nr, rdi, w0, w1, w2, w3, r9)								\
-	asm volatile("syscall"										\
-		     : "=a"(ret), "+D"(rdi), "+S"(w0), "+d"(w1), "+r"(w2), "+r"(w3), "+r"(r9)		\
-		     : "0"(nr)										\
+#define MESSAGE(nr, rdi, w0, w1, w2, w3, r9)	\
+	asm volatile("syscall"	\
+		     : "=a"(ret), "+D"(rdi), "+S"(w0), "+d"(w1), "+r"(w2), "+r"(w3), "+r"(r9)	\
+		     : "0"(nr)	\
 		     : "rcx", "r11", "memory")
 
-/* The words in registers, in the order of the ABI, from @in; @r9 likewise. No function may be called from here on. */
-#define REGISTERS(in, last)										\
-	uint64_t w0 = (in)[0], w1 = (in)[1];								\
-	register uint64_t w2 asm("r10") = (in)[2];							\
-	register uint64_t w3 asm("r8") = (in)[3];							\
-	register uint64_t r9 asm("r9") = (last);							\
+/* The words of @in, and @last, in the registers of the ABI: no function is called from here on. */
+#define REGISTERS(in, last)	\
+	uint64_t w0 = (in)[0], w1 = (in)[1];	\
+	register uint64_t w2 asm("r10") = (in)[2];	\
+	register uint64_t w3 asm("r8") = (in)[3];	\
+	register uint64_t r9 asm("r9") = (last);	\
 	long ret
 
 static inline void words_out(uint64_t *out, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3)
@@ -103,12 +103,14 @@ static long send(long nr, uint64_t handle, const uint64_t *word, uint64_t last)
 
 long rs_ipc_send(unsigned int handle, const uint64_t word[RS_IPC_WORDS], uint64_t limit)
 {
-	return here() ? send(RS_SYS_IPC_SEND, handle, word, limit) : ASK(rs_ipc_send(handle, word, limit));
+	return here() ? send(RS_SYS_IPC_SEND, handle, word, limit) :
+			ASK(rs_ipc_send(handle, word, limit));
 }
 
 long rs_ipc_reply(uint64_t reply, const uint64_t word[RS_IPC_WORDS])
 {
-	return here() ? send(RS_SYS_IPC_REPLY_WAIT, 0, word, reply) : ASK(rs_ipc_reply(reply, word));
+	return here() ? send(RS_SYS_IPC_REPLY_WAIT, 0, word, reply) :
+			ASK(rs_ipc_reply(reply, word));
 }
 
 static long ipc(uint64_t op, struct rs_ipc *m)

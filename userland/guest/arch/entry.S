@@ -16,9 +16,9 @@
 	.text
 
 /*
- * First instruction of a CPU: RDI = boot page, RSI = CPU, on a stack of the host's choosing. It goes
- * on on its own stack and never returns. CPU 0's is in the image; the others' addresses are left by
- * CPU 0 before it has them started.
+ * First instruction of a CPU: RDI = boot page, RSI = CPU, on a stack of the host's choosing. It
+ * goes on on its own stack and never returns. CPU 0's is in the image; the others' addresses are
+ * left by CPU 0 before it has them started.
  */
 	.globl	rs_start
 rs_start:
@@ -173,8 +173,8 @@ syscall_return:
 	sysretq
 
 /*
- * rs_leave_syscall, jumped to with a frame in rdi: out of the SYSCALL that the frame is of, which lies on another
- * stack than this. rip and flags are as the SYSCALL left them.
+ * rs_leave_syscall, jumped to with a frame in rdi: out of the SYSCALL that the frame is of, which
+ * lies on another stack than this. rip and flags are as the SYSCALL left them.
  */
 	.globl	rs_leave_syscall
 rs_leave_syscall:

@@ -57,48 +57,62 @@ struct gift {
 	u64 flushes;	/* pages that have lost their write bit */
 };
 
-static void give_page(struct gift *g, const struct vma *v, u64 va, pte_t *mine, pte_t *theirs)
+/* @n entries of tables, of which @theirs are empty. */
+static void give_entries(struct gift *g, const struct vma *v, u64 va, pte_t *mine, pte_t *theirs,
+			 u64 n)
 {
-	pte_t e = *mine;
+	struct page *table = gpa_page(gpa_of(theirs));
+	u64 given = 0;
 
-	if (!(v->flags & VM_SHARED) && e & PTE_W) {
-		e &= ~PTE_W;
-		*mine = e;
-		if (g->flushes++ < FLUSH_EACH)
-			tlb_flush_page_here(va);
+	for (; n; n--, mine++, theirs++, va += PAGE_SIZE) {
+		pte_t e = *mine;
+
+		if (!e)
+			continue;
+		if (e & PTE_W && !(v->flags & VM_SHARED)) {
+			e &= ~PTE_W;
+			*mine = e;
+			if (g->flushes++ < FLUSH_EACH)
+				tlb_flush_page_here(va);
+		}
+		if (e & PTE_OWNED)
+			page_get(gpa_page(e & PTE_ADDR));
+		*theirs = e;
+		given++;
 	}
-	if (e & PTE_OWNED)
-		page_get(gpa_page(e & PTE_ADDR));
-	pgtable_set(&g->mm->pt, va + g->by, theirs, e);
+	table->priv += given;
+	g->mm->pt.mapped += given;
 }
 
 /* The pages of [@at, @end), which lies in @v; false without memory. */
 static bool give_pages(struct gift *g, const struct vma *v, u64 at, u64 end)
 {
-	pte_t *theirs = NULL;
 	struct pt_iter it;
-	u64 table = 0;
+	pte_t *theirs;
+	u64 n;
 
-	for (pt_iter_start(&it, &g->from->pt, at, end); pt_iter_valid(&it);) {
-		u64 to = it.va + g->by;
-
-		if (*it.pte && it.level > 1) {
-			/* A large page is taken apart, and looked at again. */
-			if (!pgtable_leaf(&g->from->pt, it.va))
-				return false;
-			pt_iter_start(&it, &g->from->pt, it.va, end);
+	pt_iter_start(&it, &g->from->pt, at, end);
+	while (pt_iter_valid(&it)) {
+		at = it.va;
+		if (!*it.pte) {
+			pt_iter_next(&it);
 			continue;
 		}
-		if (*it.pte) {
-			if (!theirs || ALIGN_DOWN(to, HUGE_SIZE) != table) {
-				table = ALIGN_DOWN(to, HUGE_SIZE);
-				theirs = pgtable_leaf(&g->mm->pt, table);
-				if (!theirs)
-					return false;
-			}
-			give_page(g, v, it.va, it.pte, &theirs[pt_index(to, 1)]);
+		if (it.level > 1) {
+			/* A large page is taken apart, and looked at again. */
+			if (!pgtable_leaf(&g->from->pt, at))
+				return false;
+			pt_iter_start(&it, &g->from->pt, at, end);
+			continue;
 		}
-		pt_iter_next(&it);
+		theirs = pgtable_leaf(&g->mm->pt, at + g->by);
+		if (!theirs)
+			return false;
+		/* As far as both tables go. */
+		n = PT_ENTRIES - max(pt_index(at, 1), pt_index(at + g->by, 1));
+		n = min(n, (end - at) >> PAGE_SHIFT);
+		give_entries(g, v, at, it.pte, theirs, n);
+		pt_iter_start(&it, &g->from->pt, at + (n << PAGE_SHIFT), end);
 	}
 	return true;
 }

@@ -40,14 +40,14 @@ u64 find_free(struct mm *mm, u64 len);
 bool range_free(struct mm *mm, u64 start, u64 end);
 void mm_populate(struct mm *mm, u64 start, u64 end);
 /**
- * mm_map_same() - [@at, @at + @len) of @mm, the present address space, maps the object or file that the
- * shared mapping @like of any address space maps from @addr on; @flags: VM_* of the new one
+ * mm_map_same() - [@at, @at + @len) of @mm, the present address space, maps the object or file that
+ * the shared mapping @like of any address space maps from @addr on; @flags: VM_* of the new one
  * 0, -EMSGSIZE: not there; -ENOMEM
  */
 long mm_map_same(struct mm *mm, u64 at, u64 len, struct vma *like, u64 addr, u32 flags);
 /**
- * mm_set_object() - @s (with a reference for each mapping; NULL: none) is the pager of [@start, @end);
- * errors as mm_set_pager()
+ * mm_set_object() - @s (with a reference for each mapping; NULL: none) is the pager of [@start,
+ * @end); errors as mm_set_pager()
  */
 long mm_set_object(struct mm *mm, u64 start, u64 end, struct shm *s);
 /**

@@ -147,39 +147,38 @@ static void changed(u64 n)
 		tlb_flush_rest();
 }
 
-/*
- * The touched pages only. The iterator reads tables that pgtable_leaf() may replace by copies as it
- * goes: what it stands in stays, as somebody else has it then.
- */
+/* The touched pages only: from table to table, and through those that have something. */
 static noinline long protect_touched(struct mm *mm, u64 addr, u64 end, u64 rights, pte_t set)
 {
-	u64 n = 0, table = 0, next;
 	const struct vma *v = NULL;
-	pte_t *slots = NULL;
+	u64 n = 0, at, stop;
 	struct pt_iter it;
 	long err = 0;
 
-	for (pt_iter_start(&it, &mm->pt, addr, end); pt_iter_valid(&it); pt_iter_next(&it)) {
-		if (!*it.pte)
+	pt_iter_start(&it, &mm->pt, addr, end);
+	while (pt_iter_valid(&it)) {
+		pte_t *slot;
+
+		if (!*it.pte) {
+			pt_iter_next(&it);
 			continue;
-		next = min(it.level > 1 ? ALIGN_DOWN(it.va, HUGE_SIZE) + HUGE_SIZE :
-					  it.va + PAGE_SIZE, end);
-		for (; it.va < next; it.va += PAGE_SIZE) {
-			if (!slots || ALIGN_DOWN(it.va, HUGE_SIZE) != table) {
-				table = ALIGN_DOWN(it.va, HUGE_SIZE);
-				slots = pgtable_leaf(&mm->pt, table);
-				if (!slots) {
-					err = -ENOMEM;
-					goto out;
-				}
-			}
-			if (!v || it.va >= v->end)
-				v = mm_find(mm, it.va);
-			change(v, it.va, &slots[pt_index(it.va, 1)], rights, set, &n);
 		}
-		it.va -= PAGE_SIZE;
+		slot = pgtable_leaf(&mm->pt, it.va);
+		if (!slot) {
+			err = -ENOMEM;
+			break;
+		}
+		stop = min(ALIGN_DOWN(it.va, HUGE_SIZE) + HUGE_SIZE, end);
+		for (at = it.va; at < stop; at += PAGE_SIZE, slot++) {
+			if (!*slot)
+				continue;
+			if (!v || at >= v->end)
+				v = mm_find(mm, at);
+			change(v, at, slot, rights, set, &n);
+		}
+		/* Anew: the tables on the way may be others now. */
+		pt_iter_start(&it, &mm->pt, stop, end);
 	}
-out:
 	changed(n);
 	return err;
 }

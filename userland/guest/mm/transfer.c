@@ -4,27 +4,29 @@
  *
  * What "appear" means is what fork means by it, for one range instead of all memory:
  *
- *	shared mapping		the receiver gets a mapping of the same object or file, at the same
- *				place in it, with the rights that are given, or fewer
- *	private, a page of its	both entries point at the page, it has a reference more, and neither
- *	own (PTE_OWNED)		has the write bit: whoever writes first copies, the last owner does not
- *	private, the zero page	the same entry; it is nobody's
- *	private, of a file	a copy: file pages are kept by the mapping, and the receiver has none
- *	private, in use by the	a copy: what the host writes for another thread of the sender at this
- *	host			moment is the sender's alone. Such a page has the write bit, which says
- *				that no other entry points at it, and a reference too many
+ *	shared mapping: the receiver gets a mapping of the same object or file, at the same place in
+ *	it, with the rights that are given, or fewer
+ *	a private page that is the sender's (PTE_OWNED): both entries point at the page, it has a
+ *	reference more, and neither has the write bit: whoever writes first copies, the last owner
+ *	does not
+ *	the zero page: the same entry; it is nobody's
+ *	a private page that is a file's: a copy, as file pages are kept by the mapping, and the
+ *	receiver has none
+ *	a private page that the host uses: a copy, as what the host writes for another thread of the
+ *	sender at this moment is the sender's alone. Such a page has the write bit, which says that
+ *	no other entry points at it, and a reference too many
  *
  * Order. First the place: the receiver's range becomes private anonymous memory, if it is not so
- * already. Then page by page: the sender's entry loses its write bit, its CPUs forget it, the receiver's
- * entry is written. When everything has gone well, pages that move are dropped at the sender: nothing it
- * has can be lost by an error on the way. Those that are the receiver's alone then get the write
- * bit.
+ * already. Then page by page: the sender's entry loses its write bit, its CPUs forget it, the
+ * receiver's entry is written. When everything has gone well, pages that move are dropped at the
+ * sender: nothing it has can be lost by an error on the way. Those that are the receiver's alone
+ * then get the write bit.
  *
  * Rights. What is not given is taken from the receiver's page as a process takes it from itself
- * (PTE_NO_WRITE); that memory is private, so it may be given back. A shared mapping without the right to
- * write is without VM_MAYWRITE, which no call gives back. Nothing of this makes executable memory: the
- * window is not, and a pager's range may be, by its own mapping, but then it is not writable, and as long
- * as the page is there no other entry that points at it is writable either.
+ * (PTE_NO_WRITE); that memory is private, so it may be given back. A shared mapping without the
+ * right to write is without VM_MAYWRITE, which no call gives back. Nothing of this makes executable
+ * memory: the window is not, and a pager's range may be, by its own mapping, but then it is not
+ * writable, and as long as the page is there no other entry that points at it is writable either.
  *
  * TLB. Each side's entries are changed while the CPU is in its address space, since flushes are
  * about the present one (arch/tlb.h). The receiver may be running on other CPUs.
@@ -39,8 +41,8 @@
 #include "../lib/assert.h"
 #include "../lib/string.h"
 
-#define WINDOW_FLAGS	(VM_PROT | VM_SHARED | VM_GROWSDOWN | VM_FIXED_KERNEL | VM_BRK | VM_PAGER | \
-			 VM_DONTFORK | VM_WIPEONFORK)
+#define WINDOW_FLAGS	(VM_PROT | VM_SHARED | VM_GROWSDOWN | VM_FIXED_KERNEL | VM_BRK | \
+			 VM_PAGER | VM_DONTFORK | VM_WIPEONFORK)
 
 static long error_of(enum fault_cause c)
 {
@@ -73,8 +75,8 @@ static long copy_of(u64 gpa, pte_t *out)
 }
 
 /*
- * The page at @addr of the present address space, to be pointed at by one entry more: its address in
- * *@out, and PTE_OWNED with a reference of its own.
+ * The page at @addr of the present address space, to be pointed at by one entry more: its address
+ * in *@out, and PTE_OWNED with a reference of its own.
  */
 static long page_give(struct mm *mm, u64 addr, bool write, bool copy, pte_t *out)
 {
@@ -149,7 +151,7 @@ static long page_take(struct mm *mm, const struct vma *v, u64 at, pte_t e, bool 
 
 /* --- a range ---------------------------------------------------------------------------------- */
 
-/* Whether the sender may give that, mapping by mapping; *@shared: the one that is shared, if it is. */
+/* Whether the sender may give that, mapping by mapping; *@shared: the one that is shared, if any. */
 static long check_sender(const struct pages_offer *o, struct vma **shared)
 {
 	u64 at = o->addr, end = o->addr + o->len;

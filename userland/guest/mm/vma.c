@@ -470,8 +470,8 @@ static long mmap_place(struct mm *mm, const struct mmap_req *r, u64 len)
 }
 
 /*
- * Two mappings of a file may lie at two places of the window: those who share memory by it (futexes)
- * go by the file itself.
+ * Two mappings of a file may lie at two places of the window: those who share memory by it
+ * (futexes) go by the file itself.
  */
 static struct file_map *shared_file(const struct mmap_req *r, u64 len, u32 flags)
 {
@@ -726,8 +726,8 @@ static bool grow_in_place(struct mm *mm, struct vma *v, u64 more)
 
 /*
  * The host maps no more of a file than was asked for: a larger piece of the window for [old, old +
- * len), which is to have @new_len bytes. The leaves that show the old piece show the new one. What a
- * private mapping has copied stays. When the mapping cannot be enlarged
+ * len), which is to have @new_len bytes. The leaves that show the old piece show the new one. What
+ * a private mapping has copied stays. When the mapping cannot be enlarged
  * after that, it has a piece that is larger than needed, which nobody notices.
  */
 static long grow_file(struct mm *mm, u64 old, u64 len, u64 new_len)
@@ -764,9 +764,9 @@ static long grow_file(struct mm *mm, u64 old, u64 len, u64 new_len)
 }
 
 /*
- * What mremap leaves a mapping at the old place of as well: a second VMA at @to for [old, old + len)
- * of one VMA. The pages that are there move to it (@move; MREMAP_DONTUNMAP), or both map the same
- * (shared memory, duplicated with an old length of 0).
+ * What mremap leaves a mapping at the old place of as well: a second VMA at @to for [old, old +
+ * len) of one VMA. The pages that are there move to it (@move; MREMAP_DONTUNMAP), or both map the
+ * same (shared memory, duplicated with an old length of 0).
  */
 static long double_vma(struct mm *mm, u64 old, u64 len, u64 to, bool move)
 {
@@ -924,8 +924,8 @@ long mm_mremap(struct mm *mm, u64 old, u64 old_len, u64 new_len, u32 flags, u64 
 /* --- objects (transfer.c) ---------------------------------------------------------------------- */
 
 /*
- * A mapping of what @like maps at @addr, in the present address space @mm at @at, where it replaces what
- * is there. @like may lie there itself.
+ * A mapping of what @like maps at @addr, in the present address space @mm at @at, where it replaces
+ * what is there. @like may lie there itself.
  */
 long mm_map_same(struct mm *mm, u64 at, u64 len, struct vma *like, u64 addr, u32 flags)
 {

@@ -2,11 +2,12 @@
 /*
  * handle.c - tables of handles, and the life of ports
  *
- * A port is counted by what it can be used for: everything that names it (refs), what can send, what can
- * receive. Each handle and each pager goes through ref_get() and ref_put(), so the counts are right by
- * construction. When the last that can receive has gone, all that wait there are let go (receivers, too: another
- * thread has closed their handle); when the last that can send has gone, whoever waits to receive. Then nobody is in a list of the port, and nobody can enter
- * one again, since handles come from handles: it is freed with the last of these.
+ * A port is counted by what it can be used for: everything that names it (refs), what can send,
+ * what can receive. Each handle and each pager goes through ref_get() and ref_put(), so the counts
+ * are right by construction. When the last that can receive has gone, all that wait there are let
+ * go (receivers, too: another thread has closed their handle); when the last that can send has
+ * gone, whoever waits to receive. Then nobody is in a list of the port, and nobody can enter one
+ * again, since handles come from handles: it is freed with the last of these.
  *
  * A number is the lowest that is free, as with descriptors. The table grows by doubling.
  */

@@ -2,37 +2,39 @@
 /*
  * ipc.c - the way of a message
  *
- * A message is never stored. Its words stay in the registers of the thread that sends them, that is in its
- * frame on its kernel stack, until there is a thread to have them: then they are copied from frame to frame.
- * What is not in registers (pages, a handle) is looked up in the sender's process at that moment.
+ * A message is never stored. Its words stay in the registers of the thread that sends them, that is
+ * in its frame on its kernel stack, until there is a thread to have them: then they are copied from
+ * frame to frame. What is not in registers (pages, a handle) is looked up in the sender's process
+ * at that moment.
  *
- *	call:	somebody receives:	words, pages, handle go over; the caller is in the list of
- *					calls that the receiver's process has to answer, and sleeps; the
- *					CPU goes on as the receiver
- *		nobody does:		the caller sleeps in the port's list of senders
- *	send:	the same, but that the sender does not sleep after the message is taken
- *	receive: somebody sends:	the same the other way round, without a switch
- *		nobody does:		sleeps in the port's list of receivers
- *	answer:	the caller is found by number, and must be in the list of this very process; words,
- *		pages, handle go over; it may run. If the one who answers is about to wait, the CPU goes on as
- *		the caller
+ *	call, and somebody receives: words, pages, handle go over; the caller is in the list of calls
+ *	that the receiver's process has to answer, and sleeps; the CPU goes on as the receiver
+ *	call, and nobody does: the caller sleeps in the port's list of senders
+ *	send: the same, but that the sender does not sleep after the message is taken
+ *	receive, and somebody sends: the same the other way round, without a switch
+ *	receive, and nobody does: sleeps in the port's list of receivers
+ *	answer: the caller is found by number, and must be in the list of this very process; words,
+ *	pages, handle go over; it may run. If the one who answers is about to wait, the CPU goes on
+ *	as the caller
  *
- * So a call and its answer cost two switches and no queue (thread_hand_over()). This is right because of what
- * sched.h says: between two sleeps nothing else happens, and a thread that sleeps is on no CPU. With one CPU and
- * words only there is a shorter way still: ipc_fast.c.
+ * So a call and its answer cost two switches and no queue (thread_hand_over()). This is right
+ * because of what sched.h says: between two sleeps nothing else happens, and a thread that sleeps
+ * is on no CPU. With one CPU and words only there is a shorter way still: ipc_fast.c.
  *
- * The number to answer by is the caller's tid and a count of all messages, so no number is ever used twice. It
- * is no secret and needs to be none: only the process that has taken the call can answer it.
+ * The number to answer by is the caller's tid and a count of all messages, so no number is ever
+ * used twice. It is no secret and needs to be none: only the process that has taken the call can
+ * answer it.
  *
- * A wait ends when the thread's state is IPC_IDLE again; result says how. Whoever ends it takes it out of its
- * list. A thread that stops waiting by itself (time, end, a signal handler) does so by
- * ipc_give_up(). One that a signal has woken may come back to wait (ipc_wait()) if no handler has run;
- * meanwhile it is in its list, its message may be taken and its call be answered. In ring 3 it comes by the
- * instruction that made the call only, but that is memory like any other: whatever begins a wait gives up first
- * what may be left of another one.
+ * A wait ends when the thread's state is IPC_IDLE again; result says how. Whoever ends it takes it
+ * out of its list. A thread that stops waiting by itself (time, end, a signal handler) does so by
+ * ipc_give_up(). One that a signal has woken may come back to wait (ipc_wait()) if no handler has
+ * run; meanwhile it is in its list, its message may be taken and its call be answered. In ring 3 it
+ * comes by the instruction that made the call only, but that is memory like any other: whatever
+ * begins a wait gives up first what may be left of another one.
  *
- * A message whose pages or handle cannot go over has not been sent: the sender gets the error, the receiver is
- * not told. Pages may have gone into the receiver's window by then, which says nothing about its contents.
+ * A message whose pages or handle cannot go over has not been sent: the sender gets the error, the
+ * receiver is not told. Pages may have gone into the receiver's window by then, which says nothing
+ * about its contents.
  */
 #include "ipc_way.h"
 #include "../lib/assert.h"
@@ -89,7 +91,7 @@ static void give_up(struct thread *t)
 		ipc_give_up(t);
 }
 
-/* The current thread, in a list, sleeps until it is in none. @next, not NULL, may run instead of it. */
+/* The current thread, in a list, sleeps until it is in none. @next, if any, may run instead. */
 static always_inline long wait(struct thread *t, struct thread *next, u64 deadline)
 {
 	long err;
@@ -209,9 +211,9 @@ static noinline void fault_goes(const struct ipc_more *from, struct rs_frame *to
 }
 
 /*
- * The message of @from, which is in no list, goes to @to, which is in none either from now on if it was in
- * one: what @to's wait results in, or -errno: nothing has changed then. If @from waits for an answer, it is in
- * the list of those who do.
+ * The message of @from, which is in no list, goes to @to, which is in none either from now on if it
+ * was in one: what @to's wait results in, or -errno: nothing has changed then. If @from waits for
+ * an answer, it is in the list of those who do.
  */
 static always_inline long message_goes(struct thread *from, struct thread *to)
 {
@@ -244,8 +246,8 @@ static always_inline long message_goes(struct thread *from, struct thread *to)
 /* --- sending ---------------------------------------------------------------------------------- */
 
 /* The current thread's message, whatever its kind; the sender waits for what it has to. */
-static always_inline long send(struct thread *t, struct port *port, u8 kind, u64 badge, u64 deadline,
-			       bool try)
+static always_inline long send(struct thread *t, struct port *port, u8 kind, u64 badge,
+			       u64 deadline, bool try)
 {
 	struct thread *r;
 	long what;
@@ -309,7 +311,7 @@ long ipc_fault(struct port *port, u64 badge, u64 deadline)
 
 /* --- receiving and answering ------------------------------------------------------------------ */
 
-/* The first message that waits at @port and can be taken by @t: as message_goes(); -EAGAIN: there is none. */
+/* The first message at @port that @t can take: as message_goes(); -EAGAIN: there is none. */
 static noinline long take(struct thread *t, struct port *port)
 {
 	while (!list_empty(&port->senders)) {

@@ -2,20 +2,21 @@
 /*
  * ipc.h - ports, handles, and messages from thread to thread
  *
- * What a process sees of it is in uapi/ringside_app.h. Here are the objects and their invariants; how a
- * message goes is at the head of ipc.c, what pagers are at that of pager.c.
+ * What a process sees of it is in uapi/ringside_app.h. Here are the objects and their invariants;
+ * how a message goes is at the head of ipc.c, what pagers are at that of pager.c.
  *
  * A port has two lists of threads that wait, and only one of them is not empty: those that would
- * receive, and those whose message nobody has taken yet. It is kept by what names it: handles, and the
- * pagers that send to it. Threads that wait there do not keep it, and need not: they are let go with an error
- * when the last handle that can receive goes (callers) or the last that can send (receivers). So who is in
- * a list has somebody with a handle to meet.
+ * receive, and those whose message nobody has taken yet. It is kept by what names it: handles, and
+ * the pagers that send to it. Threads that wait there do not keep it, and need not: they are let go
+ * with an error when the last handle that can receive goes (callers) or the last that can send
+ * (receivers). So who is in a list has somebody with a handle to meet.
  *
  * A call that was taken is on the list of the process that took it (ipc_process.open), until it is
  * answered or either side gives up. Nothing keeps a thread but itself: it leaves every list
  * before it runs a signal handler or ends.
  *
- * A process has a table of handles when it has had one. Threads of the process share it, fork copies it.
+ * A process has a table of handles when it has had one. Threads of the process share it, fork
+ * copies it.
  */
 #ifndef RS_PROC_IPC_H
 #define RS_PROC_IPC_H
@@ -99,7 +100,7 @@ struct ipc_thread {
 
 /** ipc_port_create() - a port and the current process's handle for it, or -errno */
 long ipc_port_create(u32 flags);
-/** ipc_handle() - entry @n of @ipc (may be NULL), if it has all of @rights; NULL: ipc_no_handle() */
+/** ipc_handle() - entry @n of @ipc (may be NULL) if it has all @rights; NULL: ipc_no_handle() */
 static inline struct handle *ipc_handle(struct ipc_process *ipc, u64 n, u32 rights)
 {
 	struct handle *h;
@@ -134,7 +135,8 @@ void ipc_process_end(struct process *p);
 /* --- ipc.c ------------------------------------------------------------------------------------ */
 
 /*
- * The four ways of a message. Its words are in @f->rsi, rdx, r10, r8, and what is received comes there.
+ * The four ways of a message. Its words are in @f->rsi, rdx, r10, r8, and what is received comes
+ * there.
  * @deadline: CLOCK_MONOTONIC, ns, or NO_DEADLINE; @try: nobody who waits already is -EAGAIN.
  * -EINTR: a signal is to be handled; what the thread waits for it still waits for, see ipc_wait().
  * -ETIMEDOUT: it has given up. A call sets @f->rdi: the message was taken, or not.
@@ -143,7 +145,8 @@ void ipc_process_end(struct process *p);
 long ipc_call(struct rs_frame *f, u64 handle, u64 deadline, bool try);
 long ipc_send(struct rs_frame *f, u64 handle, u64 deadline, bool try);
 /**
- * ipc_reply_wait() - answers @reply (0: nobody), then receives at @handle (0: does not); RS_IPC_*, with
+ * ipc_reply_wait() - answers @reply (0: nobody), then receives at @handle (0: does not); RS_IPC_*,
+ * with
  * @f->rdi the badge and @f->r9 the number to answer by
  * -EINTR: the answer is given, and the thread does not wait any more: again with @reply 0
  */
@@ -158,15 +161,15 @@ long ipc_wait(u64 deadline);
 struct ipc_more *ipc_more(void);
 /** ipc_clear() - the call that has used the current thread's more is over */
 void ipc_clear(struct thread *t);
-/** ipc_give_up() - @t, which is not IPC_IDLE, waits for nothing any more: a signal handler, its end */
+/** ipc_give_up() - @t, not IPC_IDLE, waits for nothing any more: a signal handler, its end */
 void ipc_give_up(struct thread *t);
 /** ipc_thread_free() - nobody uses @t any more */
 void ipc_thread_free(struct thread *t);
 /** ipc_let_go() - all in @list (receivers, senders or open) stop waiting: -EPIPE */
 void ipc_let_go(struct list *list);
 /**
- * ipc_fault() - the current thread, whose more has the fault, asks @port for it; 0, -EPIPE, -EFAULT (refused),
- * -ETIMEDOUT, -EINTR: does not wait any more after any of them
+ * ipc_fault() - the current thread, whose more has the fault, asks @port for it; 0, -EPIPE, -EFAULT
+ * (refused), -ETIMEDOUT, -EINTR: does not wait any more after any of them
  */
 long ipc_fault(struct port *port, u64 badge, u64 deadline);
 

@@ -2,13 +2,15 @@
 /*
  * ipc_fast.c - the short way of a call and its answer
  *
- * RS_SYS_IPC_CALL and RS_SYS_IPC_REPLY_WAIT come here first, from entry.S. When the other side waits already and
- * there is nothing but words to be handed over, one CPU, and nothing else to look at, all of it is done here and the
- * CPU goes to ring 3 as the other thread: the frames have the result, and who waits from now on is parked (park.h).
- * In any other case nothing has been changed, and the call is one as any (rs_syscall()).
+ * RS_SYS_IPC_CALL and RS_SYS_IPC_REPLY_WAIT come here first, from entry.S. When the other side
+ * waits already and there is nothing but words to be handed over, one CPU, and nothing else to look
+ * at, all of it is done here and the CPU goes to ring 3 as the other thread: the frames have the
+ * result, and who waits from now on is parked (park.h). In any other case nothing has been changed,
+ * and the call is one as any (rs_syscall()).
  *
- * What is done is what ipc.c does, and the invariants are those of ipc.h. The other side may have come to its wait by
- * the long way: then it goes on there, and finds the result where it looks for it.
+ * What is done is what ipc.c does, and the invariants are those of ipc.h. The other side may have
+ * come to its wait by the long way: then it goes on there, and finds the result where it looks for
+ * it.
  */
 #include "ipc_way.h"
 #include "park.h"
@@ -19,15 +21,15 @@ void rs_ipc_call(struct rs_frame *f);
 void rs_ipc_reply_wait(struct rs_frame *f);
 void rs_syscall(struct rs_frame *f);
 
-/* ipc_thread.all: of one who waits in @state, and the part that is 0 of one who does not, and carries words only */
+/* ipc_thread.all: of one who is parked; what is 0 of one who does not wait and has words only */
 #define PARKED(state, kind)	((state) | 1u << 16 | (u32)(kind) << 24)
 #define BUSY			0xffffffu
 _Static_assert(offsetof(struct ipc_thread, parked) - offsetof(struct ipc_thread, all) == 2 &&
 	       offsetof(struct ipc_thread, kind) - offsetof(struct ipc_thread, all) == 3, "PARKED");
 
 /*
- * @t, which is in a list, is let go with @result. A thread that is not parked looks for it elsewhere than in its
- * frame.
+ * @t, which is in a list, is let go with @result. A thread that is not parked looks for it
+ * elsewhere than in its frame.
  */
 static always_inline bool let_go(struct thread *t, struct rs_frame *f, s32 result)
 {

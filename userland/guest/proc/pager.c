@@ -2,19 +2,19 @@
 /*
  * pager.c - memory whose pages another process provides
  *
- * The range has a struct pager for an object (mm/transfer.h), which names the port and the badge of the handle
- * it was made with, and counts as a sender there, like the handle itself. Faults find it by the mapping; so it
- * follows the mapping wherever that goes, and goes with it.
+ * The range has a struct pager for an object (mm/transfer.h), which names the port and the badge of
+ * the handle it was made with, and counts as a sender there, like the handle itself. Faults find it
+ * by the mapping; so it follows the mapping wherever that goes, and goes with it.
  *
- * A fault is a call by a thread that has not made one: the message tells of the fault, the thread's registers
- * are not touched, and the answer brings pages to where they are missing, not to a window. Then the thread
- * tries the access again, and whatever it finds is found as by any access. So nothing hangs on the answer being
- * the right one, or on the mapping being the same as before: a page that is not there is asked for
- * again. That is what happens after a signal, too: the thread gives the request up, since the handler may do
- * anything.
+ * A fault is a call by a thread that has not made one: the message tells of the fault, the thread's
+ * registers are not touched, and the answer brings pages to where they are missing, not to a
+ * window. Then the thread tries the access again, and whatever it finds is found as by any access.
+ * So nothing hangs on the answer being the right one, or on the mapping being the same as before: a
+ * page that is not there is asked for again. That is what happens after a signal, too: the thread
+ * gives the request up, since the handler may do anything.
  *
- * Only ring 3's own accesses wait. A copy from or to the process in a system call cannot: the kernel may be
- * half through with something. It ends as with a bad address, EFAULT.
+ * Only ring 3's own accesses wait. A copy from or to the process in a system call cannot: the
+ * kernel may be half through with something. It ends as with a bad address, EFAULT.
  */
 #include "ipc.h"
 #include "pager.h"

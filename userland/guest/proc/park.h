@@ -2,13 +2,14 @@
 /*
  * park.h - a thread that waits without its kernel stack
  *
- * Who is parked sleeps in a SYSCALL and keeps nothing of what it has on its kernel stack: all it will do is to come
- * back to ring 3 behind the SYSCALL, with what its frame says by then. So whoever has put the result there can hand
- * the CPU over to it, and it is in ring 3 at once (thread_leave_to()). It may also be woken as any other thread, and
- * the scheduler may run it; then it goes on in rs_unparked() (syscall/ipc.c).
+ * Who is parked sleeps in a SYSCALL and keeps nothing of what it has on its kernel stack: all it
+ * will do is to come back to ring 3 behind the SYSCALL, with what its frame says by then. So
+ * whoever has put the result there can hand the CPU over to it, and it is in ring 3 at once
+ * (thread_leave_to()). It may also be woken as any other thread, and the scheduler may run it; then
+ * it goes on in rs_unparked() (syscall/ipc.c).
  *
- * Nothing of it is for several CPUs: what says where a thread runs is not touched, since it is right
- * from the first time on when there is only one.
+ * Nothing of it is for several CPUs: what says where a thread runs is not touched, since it is
+ * right from the first time on when there is only one.
  */
 #ifndef RS_PROC_PARK_H
 #define RS_PROC_PARK_H
@@ -24,11 +25,12 @@ extern struct list sched_timers;
 extern char rs_parked[];	/* arch/entry.S: calls rs_unparked() */
 
 /*
- * The frame is the last thing below the stack's end, and the word under it the address entry.S has called C code
- * from. There @t goes on, at rs_parked; the registers that rs_switch_stack() loads before that may be anything. As in
- * switch_to() for the rest.
+ * The frame is the last thing below the stack's end, and the word under it the address entry.S has
+ * called C code from. There @t goes on, at rs_parked; the registers that rs_switch_stack() loads
+ * before that may be anything. As in switch_to() for the rest.
  */
-static always_inline void __noreturn thread_leave(struct kstack *me, struct thread *next, bool parked)
+static always_inline void __noreturn thread_leave(struct kstack *me, struct thread *next,
+						  bool parked)
 {
 	u64 *sp = (u64 *)kstack_frame(me) - 1, now = rdtsc(), unused;
 	struct kstack *k = next->kstack;
@@ -72,10 +74,11 @@ static inline bool thread_can_park(void)
 void thread_leave_to_slow(struct kstack *me, struct thread *next, bool parked) __noreturn;
 
 /**
- * thread_leave_to() - the current thread, in a SYSCALL and on the stack @me, is parked, and @next, which sleeps, has the
- * CPU at once; @parked: so is @next. thread_can_park() must hold
+ * thread_leave_to() - the current thread, in a SYSCALL and on the stack @me, is parked, and @next,
+ * which sleeps, has the CPU at once; @parked: so is @next. thread_can_park() must hold
  */
-static always_inline void __noreturn thread_leave_to(struct kstack *me, struct thread *next, bool parked)
+static always_inline void __noreturn thread_leave_to(struct kstack *me, struct thread *next,
+						     bool parked)
 {
 	if (unlikely(next->proc->cpu_due || next->alarm || !list_empty(&sched_timers)))
 		thread_leave_to_slow(me, next, parked);

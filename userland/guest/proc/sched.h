@@ -98,8 +98,9 @@ struct sched_thread {
  */
 long thread_sleep(u64 deadline, u32 how);
 /**
- * thread_hand_over() - the current thread sleeps until it is woken, and @next, which sleeps, has the CPU at
- * once, without a queue. Signals do not keep the current thread from sleeping, so it must have no work.
+ * thread_hand_over() - the current thread sleeps until it is woken, and @next, which sleeps, has
+ * the CPU at once, without a queue. Signals do not keep the current thread from sleeping, so it
+ * must have no work.
  */
 void thread_hand_over(struct thread *next);
 /** thread_wake() - @t may run; does not sleep */

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * ipc.c - ports and pagers: arguments, results, and waits that signals cut short; proc/ipc.c does the work
+ * ipc.c - ports and pagers: arguments, results, and waits that signals cut short; proc/ipc.c does
+ * the work
  *
- * A wait that a signal has cut short goes on if no handler runs (restart_later()). A call or a message that is
- * sent still waits meanwhile: its message may be taken and answered, and coming back finds that. What waits
- * to receive has left, and enters again; it has given its answer before, so only the second half of
- * the call is made again.
+ * A wait that a signal has cut short goes on if no handler runs (restart_later()). A call or a
+ * message that is sent still waits meanwhile: its message may be taken and answered, and coming
+ * back finds that. What waits to receive has left, and enters again; it has given its answer
+ * before, so only the second half of the call is made again.
  *
- * A struct rs_ipc is read at the beginning and written at the end. Its words go through the registers, like
- * those of the other calls. What goes along and may come is the thread's as long as it waits (ipc_more()), and
- * cleared in every case when the call is over.
+ * A struct rs_ipc is read at the beginning and written at the end. Its words go through the
+ * registers, like those of the other calls. What goes along and may come is the thread's as long as
+ * it waits (ipc_more()), and cleared in every case when the call is over.
  */
 #include "ipc.h"
 #include "signal.h"
@@ -246,8 +247,8 @@ void rs_unparked(struct rs_frame *f)
 	t->in_syscall = 0;
 }
 
-static long ipc_receive(struct rs_frame *f, const struct rs_ipc *m, u64 reply, u64 deadline, bool try,
-			u64 user);
+static long ipc_receive(struct rs_frame *f, const struct rs_ipc *m, u64 reply, u64 deadline,
+			bool try, u64 user);
 
 /* The same from a struct rs_ipc, whose address has been kept; what it says is read once more. */
 static long ipc_receive_on(struct rs_frame *f)
@@ -259,8 +260,8 @@ static long ipc_receive_on(struct rs_frame *f)
 	return err ? err : ipc_receive(f, &m, 0, deadline, false, user);
 }
 
-static long ipc_receive(struct rs_frame *f, const struct rs_ipc *m, u64 reply, u64 deadline, bool try,
-			u64 user)
+static long ipc_receive(struct rs_frame *f, const struct rs_ipc *m, u64 reply, u64 deadline,
+			bool try, u64 user)
 {
 	long ret = ipc_reply_wait(f, m->port, reply, deadline, try);
 
