@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * rcu_test.c - ringside/rcu.h, natively and in the ring; and the guest kernel's own readers, in the ring
+ * rcu_test.c - ringside/rcu.h, natively and in the ring; and the guest kernel's own readers, in the
+ * ring
  *
- * The torture: readers walk a table all of whose entries are replaced all the time; what has waited for its grace period is poisoned and used again
- * at once, so that a reader that is still on it finds poison, another entry, or an entry that it has left. Each turn is counted, not timed. In
- * the middle of a walk readers give the CPU away now and then, since on one CPU nothing else would come between.
+ * The torture: readers walk a table all of whose entries are replaced all the time; what has waited
+ * for its grace period is poisoned and used again at once, so that a reader that is still on it
+ * finds poison, another entry, or an entry that it has left. Each turn is counted, not timed. In
+ * the middle of a walk readers give the CPU away now and then, since on one CPU nothing else would
+ * come between.
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -35,7 +38,7 @@ static void finish(pthread_t t)
 	must(pthread_join(t, NULL));
 }
 
-/* --- step by step ------------------------------------------------------------------------------------------------------------------------ */
+/* --- step by step ----------------------------------------------------------------------------- */
 
 struct item {
 	struct rs_rcu_list list;
@@ -152,7 +155,7 @@ static void begun(uint64_t period)
 		sched_yield();
 }
 
-/* One reader does @before, a grace period begins, none of @inner ends it (DO_END: no more), @last does. */
+/* One reader does @before, a grace period begins, none of @inner ends it, @last does. */
 static void grace(const int *before, const int *inner, int last)
 {
 	uint64_t period = rs_rcu_period_;
@@ -276,7 +279,7 @@ TEST(rcu_waiting_for_oneself_ends_the_program)
 		DIES(CHILD({ close(2); fn[i](); }), SIGABRT);
 }
 
-/* --- callbacks --------------------------------------------------------------------------------------------------------------------------- */
+/* --- callbacks -------------------------------------------------------------------------------- */
 
 static int order, wrong;	/* of callbacks that have run; out of order */
 
@@ -338,7 +341,7 @@ TEST(rcu_calls)
 	tell(&p, DO_END);
 }
 
-/* --- fork -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- fork ------------------------------------------------------------------------------------- */
 
 static struct gate forked;
 
@@ -352,7 +355,8 @@ static void fork_in_callback(struct rs_rcu_head *h)
 }
 
 /*
- * Others read, callbacks wait for them, and one of them is a reader that forks: in the child there are no others, and what waited is done.
+ * Others read, callbacks wait for them, and one of them is a reader that forks: in the child there
+ * are no others, and what waited is done.
  */
 TEST(rcu_fork)
 {
@@ -396,13 +400,16 @@ TEST(rcu_fork)
 	tell(&p, DO_END);
 }
 
-/* --- torture ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- torture ---------------------------------------------------------------------------------- */
 
 #define KEYS	64
 #define BUCKETS	8
 #define READERS	3
 #define WRITERS	2
-/* Of each writer; or as many as it gets done in that time, where a grace period takes turns of threads that Linux has to switch between */
+/*
+ * Of each writer; or as many as it gets done in that time, where a grace period takes turns of
+ * threads that Linux has to switch between.
+ */
 #define UPDATES	600
 #define LEAST	25
 #define SECONDS	1.5
@@ -456,7 +463,8 @@ static void look(unsigned int *dice)
 
 	rs_rcu_hlist_for_each(o, &table[key % BUCKETS], node) {
 		state = *(volatile uint32_t *)&o->state;
-		if (state != ALIVE || *(volatile uint32_t *)&o->value != *(volatile uint32_t *)&o->key * 7 || o->key % BUCKETS != key % BUCKETS) {
+		if (state != ALIVE || o->key % BUCKETS != key % BUCKETS ||
+		    *(volatile uint32_t *)&o->value != *(volatile uint32_t *)&o->key * 7) {
 			__atomic_add_fetch(&torn, 1, __ATOMIC_RELAXED);
 			return;
 		}
@@ -476,12 +484,14 @@ static void look(unsigned int *dice)
 
 static void on_signal(int sig)
 {
-	static unsigned int dice;
+	static __thread unsigned int dice;
+	int err = errno;
 
 	(void)sig;
 	rs_rcu_read_lock();
 	look(&dice);
 	rs_rcu_read_unlock();
+	errno = err;
 }
 
 static void *nested_reader(void *arg)

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * readers_test.c - what the guest kernel answers without its lock, while others change what is asked about
+ * readers_test.c - what the guest kernel answers without its lock, while others change what is
+ * asked about
  *
- * With several vCPUs a trap reaches its handler, and a process is looked up, without the kernel's lock. Whatever others do meanwhile, each answer must
- * be one that was right at some moment; and with --debug memory that is freed is poisoned, which a reader that is late would follow into nowhere.
+ * With several vCPUs a trap reaches its handler, and a process is looked up, without the kernel's
+ * lock. Whatever others do meanwhile, each answer must be one that was right at some moment; and
+ * with --debug memory that is freed is poisoned, which a reader that is late would follow into
+ * nowhere.
  */
 #include <pthread.h>
 #include "app.h"
@@ -23,12 +26,13 @@ static unsigned int roll(unsigned int *dice, unsigned int n)
 	return (*dice >> 16) % n;
 }
 
-/* --- traps ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- traps ------------------------------------------------------------------------------------ */
 
 /*
- * One stretch of memory. Of every 32 pages 4 are of a thread that traps there, and stay what they are; the rest is mapped, protected and unmapped
- * with the same rights as its neighbours or with others, so that the mappings that the threads' pages lie in are cut, joined and
- * replaced all the time.
+ * One stretch of memory. Of every 32 pages 4 are of a thread that traps there, and stay what they
+ * are; the rest is mapped, protected and unmapped with the same rights as its neighbours or with
+ * others, so that the mappings that the threads' pages lie in are cut, joined and replaced all the
+ * time.
  */
 #define TRAPPERS	3
 #define STRIDE		32
@@ -86,7 +90,8 @@ static void *trapper(void *arg)
 		before = seen.count;
 		seen.step = true;
 		STORE(p);
-		expect(seen.count == before + 1 && seen.addr == (uintptr_t)p && seen.cause == RS_CAUSE_WRITE && !*(volatile char *)p);
+		expect(seen.count == before + 1 && seen.addr == (uintptr_t)p);
+		expect(seen.cause == RS_CAUSE_WRITE && !*(volatile char *)p);
 		seen.step = false;
 		p = closed + roll(&dice, OWN * PAGE);
 		*p = 0;
@@ -175,7 +180,10 @@ TEST(traps_while_mappings_change)
 	EXPECT_EQ(bad, 0);
 }
 
-/* A child has the trap stack's pages, too: the first frame that is written copies them, and is about the trap and not about that. */
+/*
+ * A child has the trap stack's pages, too: the first frame that is written copies them, and is about
+ * the trap and not about that.
+ */
 TEST(trap_stack_that_a_child_has_too)
 {
 	struct gate g = gate_make();
@@ -200,7 +208,10 @@ TEST(trap_stack_that_a_child_has_too)
 	}
 }
 
-/* The process says what it takes while its threads trap: a trap finds the handler, or is a signal; and never something in between. */
+/*
+ * The process says what it takes while its threads trap: a trap finds the handler, or is a signal;
+ * and never something in between.
+ */
 static volatile sig_atomic_t signals;
 static volatile int trapping;	/* threads that still do */
 
@@ -254,7 +265,7 @@ TEST(traps_while_the_handler_changes)
 	EXPECT_EQ(*(volatile char *)p, 0);
 }
 
-/* --- processes --------------------------------------------------------------------------------------------------------------------------- */
+/* --- processes -------------------------------------------------------------------------------- */
 
 #define LOOKS		1500
 #define CHILDREN	25	/* of each maker */

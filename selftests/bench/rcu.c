@@ -2,10 +2,12 @@
 /*
  * rcu.c - the ledger's operations on read-copy-update: ringside/rcu.h in the ring, liburcu natively
  *
- * liburcu is what a Linux program would use: the flavour with membarrier (urcu-memb), whose readers execute no fence either, with its
- * short functions inlined, as ours are. Both walk a list of the same length by their own macros, and replace an element of it in the same
- * way. Another thread is registered as a reader on both sides, and sleeps: so a writer has somebody to look at and nobody to wait for. There
- * is one CPU, on which a membarrier is a call and no interrupts of others; nothing of either figure is waiting.
+ * liburcu is what a Linux program would use: the flavour with membarrier (urcu-memb), whose readers
+ * execute no fence either, with its short functions inlined, as ours are. Both walk a list of the
+ * same length by their own macros, and replace an element of it in the same way. Another thread is
+ * registered as a reader on both sides, and sleeps: so a writer has somebody to look at and nobody
+ * to wait for. There is one CPU, on which a membarrier is a call and no interrupts of others;
+ * nothing of either figure is waiting.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -160,7 +162,8 @@ static void prepare(void)
 		rs_rcu_list_add_tail(&ring_head, &elements[i]->ring);
 		native_add(elements[i]);
 	}
-	if (pipe(sleeper_is_there) || pthread_create(&t, NULL, sleeper, NULL) || read(sleeper_is_there[0], &c, 1) != 1)
+	if (pipe(sleeper_is_there) || pthread_create(&t, NULL, sleeper, NULL) ||
+	    read(sleeper_is_there[0], &c, 1) != 1)
 		die("a second reader");
 }
 

@@ -455,7 +455,7 @@ static void test_table(void)
 	     CPUS);
 }
 
-/* --- VMAs that are mapped, protected and taken away while others look them up ------------------ */
+/* --- VMAs that are mapped, protected and taken away while others look them up ----------------- */
 
 #ifndef __SANITIZE_THREAD__
 #define BASE	0x7f0000000000ul
@@ -534,7 +534,7 @@ static void test_mm(void)
 	     CPUS);
 }
 
-/* --- memory that waits is memory ---------------------------------------------------------------- */
+/* --- memory that waits is memory -------------------------------------------------------------- */
 
 static bool reclaim(void)
 {

@@ -2,10 +2,12 @@
 /*
  * rcu.c - grace periods of threads: see ringside/rcu.h
  *
- * Grace periods have numbers. rs_rcu_period_ holds that of the last one that has begun, in the upper 52 bits, and a depth of 1 below: what a thread
- * stores in its word (rs_rcu_thread.reads) when it begins to read. Nested sections count the depth up and down. So a word says: depth 0, the
- * thread does not read; otherwise, it reads since that period. A thread that is online has the depth 1, and rs_rcu_quiescent() takes it to the
- * present period. 0 as a whole: not registered, that is, in no list. It is one word, stored at once, so that a signal handler that reads comes
+ * Grace periods have numbers. rs_rcu_period_ holds that of the last one that has begun, in the
+ * upper 52 bits, and a depth of 1 below: what a thread stores in its word (rs_rcu_thread.reads)
+ * when it begins to read. Nested sections count the depth up and down. So a word says: depth 0, the
+ * thread does not read; otherwise, it reads since that period. A thread that is online has the
+ * depth 1, and rs_rcu_quiescent() takes it to the present period. 0 as a whole: not registered,
+ * that is, in no list. It is one word, stored at once, so that a signal handler that reads comes
  * before or after.
  *
  * rs_rcu_synchronize(), for one thread at a time:
@@ -14,24 +16,30 @@
  *	2. a barrier in all threads (membarrier)
  *	3. waits until each registered thread does not read, or reads since this period
  *
- * Why that is enough. Let a reader find something that was taken out before 1. Its word was stored before it looked; take the barrier
- * that 2 has made its CPU execute. If the store came before that, 3 sees the word, with an older number, and waits. If it came after, so did the
- * look, and the barrier is ordered behind what the writer did before 2: it would not have found it. A word with the new number belongs to a
- * reader that has seen the store of 1, and so everything that the writer did before it: the load of the number is an acquire. And when 3 sees the end
- * of a section, it sees a store with release, behind all that was read. (On x86 all of these are plain moves; what needs a barrier is
- * the order of the word's store and the loads behind it, nothing else.)
+ * Why that is enough. Let a reader find something that was taken out before 1. Its word was stored
+ * before it looked; take the barrier that 2 has made its CPU execute. If the store came before
+ * that, 3 sees the word, with an older number, and waits. If it came after, so did the look, and
+ * the barrier is ordered behind what the writer did before 2: it would not have found it. A word
+ * with the new number belongs to a reader that has seen the store of 1, and so everything that the
+ * writer did before it: the load of the number is an acquire. And when 3 sees the end of a section,
+ * it sees a store with release, behind all that was read. (On x86 all of these are plain moves;
+ * what needs a barrier is the order of the word's store and the loads behind it, nothing else.)
  *
- * Where there is no membarrier, each thread executes a fence behind its store (RS_RCU_FENCE_), and the writer one as 2.
+ * Where there is no membarrier, each thread executes a fence behind its store (RS_RCU_FENCE_), and
+ * the writer one as 2.
  *
- * Whoever waits for the lock of 1 to 3 and finds that a period has begun and ended since has nothing left to do: so many writers share periods.
+ * Whoever waits for the lock of 1 to 3 and finds that a period has begun and ended since has
+ * nothing left to do: so many writers share periods.
  *
- * Sleeping: a writer that has looked a few times marks the threads that it waits for (RS_RCU_AWAITED_), makes a barrier, looks once more and
- * sleeps on a futex; a marked thread that ends its section sees the mark, or the writer has seen the end. Threads that
- * nobody waits for are not disturbed.
+ * Sleeping: a writer that has looked a few times marks the threads that it waits for
+ * (RS_RCU_AWAITED_), makes a barrier, looks once more and sleeps on a futex; a marked thread that
+ * ends its section sees the mark, or the writer has seen the end. Threads that nobody waits for are
+ * not disturbed.
  *
- * Locks: period_lock (one period at a time; held while waiting for readers, taken by nobody who reads), then list_lock (the registered threads;
- * held for short), and calls.lock by itself. fork() holds the latter two, so that the child finds both lists whole; in the child nobody else is
- * left, and period_lock is made anew.
+ * Locks: period_lock (one period at a time; held while waiting for readers, taken by nobody who
+ * reads), then list_lock (the registered threads; held for short), and calls.lock by itself. fork()
+ * holds the latter two, so that the child finds both lists whole; in the child nobody else is left,
+ * and period_lock is made anew.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -56,7 +64,8 @@ uint64_t rs_rcu_period_ = PERIOD + 1;
 /* Before the first use: as if there were no membarrier. For tests. */
 HIDDEN int rs_rcu_without_membarrier;
 
-static pthread_mutex_t period_lock = PTHREAD_MUTEX_INITIALIZER, list_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t period_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct rs_rcu_thread *threads;	/* list_lock */
 static uint64_t over;			/* the last period that has ended; written with period_lock */
 static uint32_t ends;			/* counts sections that somebody has waited for; the futex */
@@ -72,8 +81,13 @@ static struct {
 	struct rs_rcu_head *taken, *first, **end;
 	uint64_t queued, done;		/* so many in all */
 	bool running, worker;		/* somebody runs callbacks; there is a thread for it */
-	uint32_t forks;			/* that this process has come from since the library was loaded */
-} calls = { .lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER, .less = PTHREAD_COND_INITIALIZER, .end = &calls.first };
+	uint32_t forks;			/* between the loading of the library and now */
+} calls = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.more = PTHREAD_COND_INITIALIZER,
+	.less = PTHREAD_COND_INITIALIZER,
+	.end = &calls.first,
+};
 
 static void __attribute__((noreturn)) fatal(const char *text)
 {
@@ -105,14 +119,15 @@ static void barrier_everywhere(void)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (fences || !membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
 		return;
-	/* It was there at the beginning: a filter for system calls has come, or a kernel forgets at fork. */
-	if ((membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) || membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) &&
+	/* It was there before: a filter for system calls has come, or a kernel forgets at fork. */
+	if ((membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) ||
+	     membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) &&
 	    membarrier(MEMBARRIER_CMD_GLOBAL))
 		fatal("librsapp: membarrier is not allowed any more, and readers rely on it\n");
 	errno = err;
 }
 
-/* --- threads ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 static void unlink_thread(struct rs_rcu_thread *t)
 {
@@ -190,7 +205,8 @@ static void start(void)
 	unusable = pthread_key_create(&key, thread_ends);
 	if (!unusable)
 		unusable = pthread_atfork(before_fork, after_fork, in_child);
-	fences = known < 0 || !(known & MEMBARRIER_CMD_PRIVATE_EXPEDITED) || membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+	fences = known < 0 || !(known & MEMBARRIER_CMD_PRIVATE_EXPEDITED) ||
+		 membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 }
 
 int rs_rcu_register(void)
@@ -231,7 +247,7 @@ int rs_rcu_unregister(void)
 	return 0;
 }
 
-/* --- the readers' slow halves ------------------------------------------------------------------------------------------------------------ */
+/* --- the readers' slow halves ----------------------------------------------------------------- */
 
 void rs_rcu_first_(void)
 {
@@ -242,7 +258,7 @@ void rs_rcu_first_(void)
 /* Behind the store that begins a section. */
 void rs_rcu_began_(void)
 {
-	if (rs_rcu_self_.flags & RS_RCU_FENCE_)
+	if (__atomic_load_n(&rs_rcu_self_.flags, __ATOMIC_RELAXED) & RS_RCU_FENCE_)
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -251,12 +267,13 @@ void rs_rcu_ended_(void)
 {
 	struct rs_rcu_thread *t = &rs_rcu_self_;
 
-	if (t->flags & RS_RCU_FENCE_)
+	if (__atomic_load_n(&t->flags, __ATOMIC_RELAXED) & RS_RCU_FENCE_)
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!(__atomic_load_n(&t->flags, __ATOMIC_RELAXED) & RS_RCU_AWAITED_))
 		return;
 	/* An inner section, or one of a thread that is online: it still reads since then. */
-	if (t->reads & RS_RCU_DEPTH_ && t->reads < __atomic_load_n(&rs_rcu_period_, __ATOMIC_RELAXED))
+	if (t->reads & RS_RCU_DEPTH_ &&
+	    t->reads < __atomic_load_n(&rs_rcu_period_, __ATOMIC_RELAXED))
 		return;
 	__atomic_and_fetch(&t->flags, ~RS_RCU_AWAITED_, __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&ends, 1, __ATOMIC_SEQ_CST);
@@ -287,7 +304,7 @@ void rs_rcu_offline(void)
 	rs_rcu_read_unlock();
 }
 
-/* --- writers ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- writers ---------------------------------------------------------------------------------- */
 
 /* The caller does not read while it waits; true: it was online. */
 static bool leave(const char *in_section)
@@ -370,7 +387,7 @@ void rs_rcu_synchronize(void)
 		rs_rcu_online();
 }
 
-/* --- callbacks --------------------------------------------------------------------------------------------------------------------------- */
+/* --- callbacks -------------------------------------------------------------------------------- */
 
 /* calls.lock is held, nobody else runs callbacks, and there are some: all there are now. */
 static void run_calls(void)

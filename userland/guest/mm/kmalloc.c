@@ -83,7 +83,7 @@ static struct slab *slab_new(unsigned int class)
 	return s;
 }
 
-static void *slab_alloc(unsigned int class)
+static always_inline void *slab_alloc(unsigned int class)
 {
 	struct slab *s;
 	void *obj;
