@@ -17,7 +17,8 @@ static unsigned int next(unsigned int *seed)
 static void mortal_server(int at, unsigned int seed)
 {
 	char *p = private_pages(2);
-	struct rs_ipc m = { .port = at, .limit = RS_IPC_FOREVER, .window = (uint64_t)p, .window_len = PAGE };
+	struct rs_ipc m = { .port = at, .limit = RS_IPC_FOREVER, .window = (uint64_t)p,
+			    .window_len = PAGE };
 
 	for (;;) {
 		long what = rs_ipc(RS_SYS_IPC_REPLY_WAIT, &m);
@@ -58,7 +59,8 @@ static void mortal_client(const int *server_of, unsigned int seed)
 		ret = rs_ipc(RS_SYS_IPC_CALL, &m);
 		dead += ret == -EPIPE;
 		if (!ret)
-			ASSERT_EQ(m.word[1], i * 3 + (m.word[0] == i && *(uint64_t *)p == i ? i : 0));
+			ASSERT_EQ(m.word[1],
+				  i * 3 + (m.word[0] == i && *(uint64_t *)p == i ? i : 0));
 		else
 			ASSERT(ret == -EPIPE || ret == -ETIMEDOUT);
 		*(uint64_t *)p = 0;
@@ -113,7 +115,7 @@ TEST_FOR(many_processes_with_random_deaths, 120)
 	EXPECT(ends[0] > 0 && ends[1] + ends[2] > 0);
 }
 
-/* --- words only, and signals ------------------------------------------------------------------- */
+/* --- words only, and signals ----------------------------------------------------------------- */
 
 static void on_signal(int sig)
 {
@@ -211,7 +213,10 @@ TEST_FOR(words_with_signals_and_random_deaths, 120)
 	}
 }
 
-/* Random arguments to every call, by threads of processes that share handles and memory; they may die of it. */
+/*
+ * Random arguments to every call, by threads of processes that share handles and memory; they may
+ * die of it.
+ */
 #define ROUNDS	8
 static int fuzz_ports[4];
 
@@ -220,8 +225,9 @@ static void *fuzz(void *arg)
 	char *p = private_pages(8), *s = shared_pages(8);
 	unsigned int seed = (uintptr_t)arg;
 	const uint64_t value[] = {
-		0, 1, 2, 3, 4, 5, 7, 8, PAGE, 2 * PAGE, -1ul, -PAGE, 1ul << 47, (1ul << 47) - PAGE, 1ul << 63, 513 * PAGE,
-		(uint64_t)p, (uint64_t)s, (uint64_t)p + 3 * PAGE, (uint64_t)s + 3 * PAGE, (uint64_t)p + 8, RS_PT_BASE, 1 << 16, 20000,
+		0, 1, 2, 3, 4, 5, 7, 8, PAGE, 2 * PAGE, -1ul, -PAGE, 1ul << 47, (1ul << 47) - PAGE,
+		1ul << 63, 513 * PAGE, (uint64_t)p, (uint64_t)s, (uint64_t)p + 3 * PAGE,
+		(uint64_t)s + 3 * PAGE, (uint64_t)p + 8, RS_PT_BASE, 1 << 16, 20000,
 	};
 	const int n = sizeof(value) / sizeof(value[0]);
 #define ANY	value[next(&seed) % n]
@@ -234,10 +240,13 @@ static void *fuzz(void *arg)
 
 		if (m == (void *)p)
 			*m = (struct rs_ipc){
-				.word = { ANY }, .limit = next(&seed) % 20000, .reply = next(&seed) % 2 ? from.reply : 0,
-				.addr = ANY, .len = next(&seed) % 4 ? FEW % 4 * PAGE : ANY, .window = ANY,
-				.window_len = FEW % 4 * PAGE, .port = FEW, .flags = next(&seed) % 2 ? RS_IPC_HANDLE : FEW,
-				.rights = FEW % 4, .handle = FEW, .handle_rights = FEW % 8, .zero = next(&seed) % 64 == 0,
+				.word = { ANY }, .limit = next(&seed) % 20000,
+				.reply = next(&seed) % 2 ? from.reply : 0,
+				.addr = ANY, .len = next(&seed) % 4 ? FEW % 4 * PAGE : ANY,
+				.window = ANY, .window_len = FEW % 4 * PAGE, .port = FEW,
+				.flags = next(&seed) % 2 ? RS_IPC_HANDLE : FEW,
+				.rights = FEW % 4, .handle = FEW, .handle_rights = FEW % 8,
+				.zero = next(&seed) % 64 == 0,
 			};
 		switch (next(&seed) % 12) {
 		case 0: rs_app_call(RS_SYS_PORT, FEW ? 0 : ANY, 0, 0, 0); break;
@@ -270,9 +279,10 @@ TEST_FOR(random_ipc_calls, 200)
 			pid[i] = CHILD({
 				pthread_t t[2];
 
-				/* a fault in what has become somebody else's window is a fair end */
+				/* to fault in what has become a window is a fair end */
 				for (unsigned int k = 0; k < 2; k++)
-					pthread_create(&t[k], NULL, fuzz, (void *)(uintptr_t)(round * 100 + i * 10 + k + 1));
+					pthread_create(&t[k], NULL, fuzz, (void *)(uintptr_t)
+						       (round * 100 + i * 10 + k + 1));
 				fuzz((void *)(uintptr_t)(round * 100 + i * 10 + 9));
 				_exit(0);
 			});

@@ -48,8 +48,8 @@ static void serve_pages(void)
 
 static long ask(int op, void *p, size_t n, unsigned int rights, uint64_t *found, uint64_t *second)
 {
-	struct rs_ipc m = { .port = to, .limit = RS_IPC_FOREVER, .word = { op }, .addr = (uint64_t)p,
-			    .len = n * PAGE, .rights = rights };
+	struct rs_ipc m = { .port = to, .limit = RS_IPC_FOREVER, .word = { op },
+			    .addr = (uint64_t)p, .len = n * PAGE, .rights = rights };
 	long ret = rs_ipc(RS_SYS_IPC_CALL, &m);
 
 	if (found)
@@ -78,7 +78,7 @@ TEST(private_pages_are_copied)
 	p[8] = 'E';
 	EXPECT_EQ(ask(LOOK, NULL, 0, 0, &found, NULL), 0);
 	EXPECT_EQ(found, 'S');
-	/* untouched memory is zero there, several pages come in order, and the rest of the window stays */
+	/* untouched memory is zero there, and several pages come in order */
 	EXPECT_EQ(ask(LOOK, p + 4 * PAGE, 2, RS_PAGE_WRITE, &found, NULL), 0);
 	EXPECT_EQ(found, 0);
 	/* read only: there it is as if the receiver had closed it */
@@ -192,7 +192,8 @@ TEST(rights_of_pages_and_files)
 	EXPECT_EQ(found, 'S');
 	EXPECT_EQ(f[9], '9');
 	/* code that is not writable stays so, and is no code there */
-	EXPECT_EQ(ask(LOOK, (void *)((uintptr_t)serve_pages & -PAGE), 1, RS_PAGE_WRITE, NULL, NULL), -EACCES);
+	f = (char *)((uintptr_t)serve_pages & -PAGE);
+	EXPECT_EQ(ask(LOOK, f, 1, RS_PAGE_WRITE, NULL, NULL), -EACCES);
 	EXPECT_EQ(ask(EXEC_WINDOW, p + 2 * PAGE, 1, RS_PAGE_WRITE, NULL, NULL), 0);
 	EXPECT_EQ(ask(WRITE_DIES, p + 2 * PAGE, 1, RS_PAGE_WRITE, NULL, &second), 0);
 	EXPECT_EQ(second, 0);

@@ -3,8 +3,8 @@
  * ipc_test.c - ports, handles, calls and answers, time and signals
  *
  * Pages are in ipc_pages_test.c, pagers in pager_test.c, many processes in ipc_many_test.c. Rules
- * that need no second address space are in selftests/hosted/ipc_test.c as well, where time and order
- * are the test's.
+ * that need no second address space are in selftests/hosted/ipc_test.c as well, where time and
+ * order are the test's.
  */
 #include <pthread.h>
 #include <sys/time.h>
@@ -69,8 +69,8 @@ static void serve_with_other_registers(void)
 
 	rs_handle_close(to);
 	while (rs_ipc_reply_wait(port, w, &from) == RS_IPC_CALL) {
-		asm volatile("pcmpeqd %%xmm0, %%xmm0\n\tmovdqa %%xmm0, %%xmm7\n\tmovdqa %%xmm0, %%xmm15\n\t"
-			     "fldpi\n\tfldz\n\tfldz"
+		asm volatile("pcmpeqd %%xmm0, %%xmm0\n\tmovdqa %%xmm0, %%xmm7\n\t"
+			     "movdqa %%xmm0, %%xmm15\n\tfldpi\n\tfldz\n\tfldz"
 			     : : : "xmm0", "xmm7", "xmm15");
 		asm volatile("fninit");
 	}
@@ -87,21 +87,30 @@ TEST(other_registers_are_kept)
 	open_port();
 	pid = server(serve_with_other_registers);
 	for (int i = 0; i < 100; i++) {
-		register uint64_t r10 asm("r10") = 7, r8 asm("r8") = 8, r9 asm("r9") = RS_IPC_FOREVER;
+		register uint64_t r10 asm("r10") = 7, r8 asm("r8") = 8;
+		register uint64_t r9 asm("r9") = RS_IPC_FOREVER;
 		uint64_t rdi = to, rsi = 5, rdx = 6;
 
-		asm volatile("push	%%rbx; push %%rbp; push %%r12; push %%r13; push %%r14; push %%r15\n\t"
-			     "movdqu	(%[in]), %%xmm7\n\tmovdqu 16(%[in]), %%xmm15\n\tfldl (%[x])\n\t"
+		asm volatile("push %%rbx; push %%rbp; push %%r12; push %%r13\n\t"
+			     "push %%r14; push %%r15\n\t"
+			     "movdqu (%[in]), %%xmm7\n\tmovdqu 16(%[in]), %%xmm15\n\t"
+			     "fldl (%[x])\n\t"
 			     "push	%[in]; push %[out]; push %[kept]; push %[x]; push %[y]\n\t"
-			     "mov	$11, %%ebx; mov $12, %%ebp; mov $13, %%r12d; mov $14, %%r13d\n\t"
+			     "mov $11, %%ebx; mov $12, %%ebp; mov $13, %%r12d\n\t"
+			     "mov $14, %%r13d\n\t"
 			     "mov	$15, %%r14d; mov $16, %%r15d\n\t"
 			     "syscall\n\t"
 			     "pop	%%rcx; fstpl (%%rcx); pop %%rcx; pop %%rcx\n\t"
-			     "mov	%%rbx, (%%rcx); mov %%rbp, 8(%%rcx); mov %%r12, 16(%%rcx)\n\t"
-			     "mov	%%r13, 24(%%rcx); mov %%r14, 32(%%rcx); mov %%r15, 40(%%rcx)\n\t"
-			     "pop	%%rcx; movdqu %%xmm7, (%%rcx); movdqu %%xmm15, 16(%%rcx); pop %%rcx\n\t"
-			     "pop	%%r15; pop %%r14; pop %%r13; pop %%r12; pop %%rbp; pop %%rbx\n\t"
-			     : "=a"(ret), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+r"(r10), "+r"(r8), "+r"(r9)
+			     "mov %%rbx, (%%rcx); mov %%rbp, 8(%%rcx)\n\t"
+			     "mov %%r12, 16(%%rcx)\n\t"
+			     "mov %%r13, 24(%%rcx); mov %%r14, 32(%%rcx)\n\t"
+			     "mov %%r15, 40(%%rcx)\n\t"
+			     "pop %%rcx; movdqu %%xmm7, (%%rcx)\n\t"
+			     "movdqu %%xmm15, 16(%%rcx); pop %%rcx\n\t"
+			     "pop %%r15; pop %%r14; pop %%r13; pop %%r12\n\t"
+			     "pop %%rbp; pop %%rbx\n\t"
+			     : "=a"(ret), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+r"(r10),
+			       "+r"(r8), "+r"(r9)
 			     : "0"(RS_SYS_IPC_CALL), [in] "r"(in), [out] "r"(out), [kept] "r"(kept),
 			       [x] "r"(&x), [y] "r"(&y)
 			     : "rcx", "r11", "memory", "xmm7", "xmm15");
@@ -140,7 +149,7 @@ TEST(a_message_is_tried)
 	EXPECT_EQ(rs_ipc_send(to, w, 0), -EBADF);
 }
 
-/* --- handles ----------------------------------------------------------------------------------- */
+/* --- handles --------------------------------------------------------------------------------- */
 
 /* Takes one handle; nothing works before it has come, and it does no more than it may. */
 static void wants_a_handle(void)
@@ -165,7 +174,8 @@ static void wants_a_handle(void)
 	EXPECT_EQ(rs_ipc_call(m.got_handle, w, RS_IPC_FOREVER), 0);
 	EXPECT_EQ(w[3], 5);
 	/* it may not be handed on */
-	m = (struct rs_ipc){ .reply = m.reply, .handle = m.got_handle, .handle_rights = RS_RIGHT_SEND };
+	m = (struct rs_ipc){ .reply = m.reply, .handle = m.got_handle,
+			     .handle_rights = RS_RIGHT_SEND };
 	EXPECT_EQ(rs_ipc(RS_SYS_IPC_REPLY_WAIT, &m), -EACCES);
 	m.handle = 0;
 	EXPECT_EQ(rs_ipc(RS_SYS_IPC_REPLY_WAIT, &m), 0);
@@ -221,7 +231,7 @@ TEST(exec_keeps_handles)
 	status_of(pid);
 }
 
-/* --- time, signals, ends ----------------------------------------------------------------------- */
+/* --- time, signals, ends --------------------------------------------------------------------- */
 
 static void on_alarm(int sig)
 {
@@ -243,7 +253,8 @@ TEST(limits_and_signals)
 	EXPECT_EQ(rs_ipc_call(to, w, 1000000), -ETIMEDOUT);
 	EXPECT_EQ(w[0], 0);
 	SYS(clock_gettime(CLOCK_MONOTONIC, &t));
-	EXPECT_EQ(rs_ipc_call(to, w, RS_IPC_ABSOLUTE | (t.tv_sec * 1000000000ul + t.tv_nsec + 1000000)), -ETIMEDOUT);
+	EXPECT_EQ(rs_ipc_call(to, w, RS_IPC_ABSOLUTE |
+			      (t.tv_sec * 1000000000ul + t.tv_nsec + 1000000)), -ETIMEDOUT);
 	SYS(setitimer(ITIMER_REAL, &soon, NULL));
 	EXPECT_EQ(rs_ipc_call(to, w, RS_IPC_FOREVER), -EINTR);
 	EXPECT_EQ(w[0], 0);

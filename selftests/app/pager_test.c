@@ -84,7 +84,8 @@ TEST(pages_come_when_they_are_touched)
 {
 	static const struct {
 		unsigned int ahead, rights;
-	} ways[] = { { 0, RS_PAGE_WRITE }, { 0, RS_PAGE_WRITE | RS_PAGES_MOVE }, { 3, RS_PAGE_WRITE }, { 7, RS_PAGE_WRITE | RS_PAGES_MOVE } };
+	} ways[] = { { 0, RS_PAGE_WRITE }, { 0, RS_PAGE_WRITE | RS_PAGES_MOVE },
+		     { 3, RS_PAGE_WRITE }, { 7, RS_PAGE_WRITE | RS_PAGES_MOVE } };
 
 	NEEDS(RS_APP_IPC);
 	for (unsigned int k = 0; k < 4; k++) {
@@ -101,7 +102,7 @@ TEST(pages_come_when_they_are_touched)
 			*(volatile uint64_t *)(range + i * PAGE) = i;
 		for (int i = 0; i < N; i++)
 			EXPECT_EQ(word(i), i);
-		/* what is dropped comes again; so it does after a move, and behind a copy by fork */
+		/* what is dropped comes again; so it does in a child */
 		SYS(madvise(range + PAGE, 2 * PAGE, MADV_DONTNEED));
 		EXPECT_EQ(word(1), number(1));
 		pid_t child = CHILD({ EXPECT_EQ(word(2), number(2)); EXPECT_EQ(word(3), 3); });
@@ -133,7 +134,8 @@ TEST(other_rights_and_no_pager)
 	EXPECT_EQ(rs_page_protect((void *)(p + 6 * PAGE), PAGE, RS_PAGE_READ), -EFAULT);
 	EXPECT_ERRNO(madvise((void *)(p + 7 * PAGE), PAGE, MADV_POPULATE_READ), EFAULT);
 	/* the page that is not there is no page to send */
-	struct rs_ipc m = { .port = to, .limit = 1000000, .addr = (uint64_t)p + 8 * PAGE, .len = PAGE, .rights = RS_PAGE_READ };
+	struct rs_ipc m = { .port = to, .limit = 1000000, .addr = (uint64_t)p + 8 * PAGE,
+			    .len = PAGE, .rights = RS_PAGE_READ };
 	EXPECT(rs_ipc(RS_SYS_IPC_CALL, &m) < 0);
 	EXPECT_EQ(rs_pager((void *)(p + 8 * PAGE), PAGE, 0, 0), 0);
 	EXPECT_EQ(p[8 * PAGE], 0);
@@ -170,7 +172,7 @@ TEST(what_cannot_have_a_pager)
 	EXPECT_EQ(p[0], 1);
 }
 
-/* --- refusals, ends, limits -------------------------------------------------------------------- */
+/* --- refusals, ends, limits ------------------------------------------------------------------ */
 
 static struct rs_trap_frame seen;
 
@@ -264,7 +266,7 @@ TEST(a_pager_that_ends_in_the_middle)
 	}
 }
 
-/* --- signals ----------------------------------------------------------------------------------- */
+/* --- signals --------------------------------------------------------------------------------- */
 
 static volatile int handled;
 
@@ -274,7 +276,7 @@ static void on_signal(int sig)
 	handled++;
 }
 
-/* Who waits for a page can be killed, stopped, and interrupted; then the page is asked for again. */
+/* Who waits for a page can be killed, stopped, interrupted; then the page is asked for again. */
 TEST(signals_while_a_page_is_waited_for)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
@@ -331,7 +333,8 @@ static void *provide_later(void *arg)
 
 	EXPECT_EQ(rs_ipc_receive(port, w, &from), RS_IPC_FAULT);
 	/* other memory is there now: it is not the pager's, and stays as it is */
-	ASSERT_EQ(mmap(range, N * PAGE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), range);
+	ASSERT_EQ(mmap(range, N * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), range);
 	EXPECT_EQ(rs_pager_provide(from.reply, page, PAGE, RS_PAGE_WRITE), 0);
 	return NULL;
 }
@@ -391,7 +394,7 @@ TEST(many_threads_in_one_range)
 	EXITS(pid, 0);
 }
 
-/* --- deaths: programs, and what the report of their end says ----------------------------------- */
+/* --- deaths: programs, and what the report of their end says --------------------------------- */
 
 static void touch_range(unsigned long limit)
 {

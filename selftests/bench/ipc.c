@@ -53,7 +53,7 @@ static void touch(char *p, size_t n)
 		p[i * PAGE] = 1;
 }
 
-/* --- the other process ------------------------------------------------------------------------- */
+/* --- the other process ----------------------------------------------------------------------- */
 
 /* What leads to the other process: a handle, or pipes. Closing it is its end. */
 static struct peer {
@@ -148,7 +148,7 @@ static void rounds(struct sample *s, uint64_t n, void (*round)(char *), char *p)
 	span_end(s);
 }
 
-/* --- words ------------------------------------------------------------------------------------- */
+/* --- words ----------------------------------------------------------------------------------- */
 
 static void answer_words(void)
 {
@@ -201,13 +201,14 @@ static void batch_call_reply(struct sample *s, unsigned int param)
 	peer_end();
 }
 
-/* --- a page ------------------------------------------------------------------------------------ */
+/* --- a page ---------------------------------------------------------------------------------- */
 
 static void answer_page(void)
 {
 	char *p = some_pages(1);
-	struct rs_ipc m = { .port = peer.port, .limit = RS_IPC_FOREVER, .window = (uint64_t)p, .window_len = PAGE,
-			    .addr = (uint64_t)p, .len = PAGE, .rights = RS_PAGE_WRITE | RS_PAGES_MOVE };
+	struct rs_ipc m = { .port = peer.port, .limit = RS_IPC_FOREVER, .window = (uint64_t)p,
+			    .window_len = PAGE, .addr = (uint64_t)p, .len = PAGE,
+			    .rights = RS_PAGE_WRITE | RS_PAGES_MOVE };
 
 	while (rs_ipc(RS_SYS_IPC_REPLY_WAIT, &m) >= 0)
 		m.word[0] = *(volatile char *)p;
@@ -223,8 +224,9 @@ static void answer_bytes(void)
 static void call_page(char *p)
 {
 	static char n;
-	struct rs_ipc m = { .port = peer.to, .limit = RS_IPC_FOREVER, .window = (uint64_t)p, .window_len = PAGE,
-			    .addr = (uint64_t)p, .len = PAGE, .rights = RS_PAGE_WRITE | RS_PAGES_MOVE };
+	struct rs_ipc m = { .port = peer.to, .limit = RS_IPC_FOREVER, .window = (uint64_t)p,
+			    .window_len = PAGE, .addr = (uint64_t)p, .len = PAGE,
+			    .rights = RS_PAGE_WRITE | RS_PAGES_MOVE };
 	long ret;
 
 	n = (n + 1) & 63;
@@ -252,15 +254,15 @@ static void batch_page(struct sample *s, unsigned int param)
 	munmap(p, PAGE);
 }
 
-/* --- a page that is missing -------------------------------------------------------------------- */
+/* --- a page that is missing ------------------------------------------------------------------ */
 
 #define FAULTS	16U
 
 static void provide_pages(void)
 {
 	char *p = some_pages(FAULTS + 1);
-	struct rs_ipc m = { .port = peer.port, .limit = RS_IPC_FOREVER, .addr = (uint64_t)p, .len = PAGE,
-			    .rights = RS_PAGE_WRITE | RS_PAGES_MOVE };
+	struct rs_ipc m = { .port = peer.port, .limit = RS_IPC_FOREVER, .addr = (uint64_t)p,
+			    .len = PAGE, .rights = RS_PAGE_WRITE | RS_PAGES_MOVE };
 
 	touch(p, FAULTS + 1);
 	while (rs_ipc(RS_SYS_IPC_REPLY_WAIT, &m) >= 0)
@@ -294,7 +296,8 @@ static void *copy_pages(void *range)
 	for (unsigned int i = 0; i <= FAULTS; i++) {
 		struct uffdio_copy c = { .len = PAGE };
 
-		if (read(uffd, &msg, sizeof(msg)) != sizeof(msg) || msg.event != UFFD_EVENT_PAGEFAULT)
+		if (read(uffd, &msg, sizeof(msg)) != sizeof(msg) ||
+		    msg.event != UFFD_EVENT_PAGEFAULT)
 			return NULL;
 		c.dst = msg.arg.pagefault.address & -PAGE;
 		c.src = (uint64_t)ready + (c.dst - (uint64_t)range);
@@ -307,7 +310,8 @@ static void *copy_pages(void *range)
 static void batch_pager_native(struct sample *s)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .range.len = (FAULTS + 1) * PAGE, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_register reg = { .range.len = (FAULTS + 1) * PAGE,
+				       .mode = UFFDIO_REGISTER_MODE_MISSING };
 	char *p = some_pages(FAULTS + 1);
 	void *all;
 	pthread_t t;

@@ -2,8 +2,8 @@
 /*
  * ipc_world.h - ring 3 and the host for the tests of ports and messages
  *
- * Programs are C functions and all processes have the same memory, as in process_test.c; time stands
- * still but when everybody sleeps, and a sleep that nothing could end is a failure. To be included
+ * Programs are C functions and all processes have the same memory, as in process_test.c; time
+ * stands still but when everybody sleeps, and a sleep that nothing could end is a failure. To be included
  * once, by a test that has all_tests().
  */
 #ifndef HOSTED_IPC_WORLD_H
@@ -63,7 +63,7 @@ static u64 below(u64 n)
 	return rnd() % n;
 }
 
-/* --- ring 3 ----------------------------------------------------------------------------------- */
+/* --- ring 3 ---------------------------------------------------------------------------------- */
 
 #define AFTER_SYSCALL	0x401002ull
 
@@ -85,7 +85,7 @@ static void maybe_work(struct thread *t)
 		rs_return_to_user(t->frame);
 }
 
-/* A call with all its registers, in @r, which has those it comes back with; handlers run on the way. */
+/* A call with all its registers, @r, which has those it comes back with; handlers run, too. */
 static long call_regs(struct rs_frame *r)
 {
 	struct thread *t = current();
@@ -204,7 +204,7 @@ static long tell(u64 handle, u64 word, u64 limit)
 	return send_regs(RS_SYS_IPC_SEND, handle, &m, limit);
 }
 
-/* --- the host --------------------------------------------------------------------------------- */
+/* --- the host -------------------------------------------------------------------------------- */
 
 static u64 now = 1000 * SEC;
 static struct rs_vcpu_shared slots[1];
@@ -262,7 +262,7 @@ long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args 
 	return 0;
 }
 
-/* --- a port, and handlers ----------------------------------------------------------------------- */
+/* --- a port, and handlers -------------------------------------------------------------------- */
 
 static u64 port, to;		/* all rights; to send only */
 static long seen[16];

@@ -151,7 +151,7 @@ static long page_take(struct mm *mm, const struct vma *v, u64 at, pte_t e, bool 
 
 /* --- a range ---------------------------------------------------------------------------------- */
 
-/* Whether the sender may give that, mapping by mapping; *@shared: the one that is shared, if any. */
+/* Whether the sender may give that; *@shared: the mapping that is shared, if there is one. */
 static long check_sender(const struct pages_offer *o, struct vma **shared)
 {
 	u64 at = o->addr, end = o->addr + o->len;

@@ -54,8 +54,8 @@ static inline struct pager *mm_pager(const struct vma *v)
 
 /**
  * mm_set_pager() - @p (one reference, taken over also by an error) provides [@addr, @addr + @len)
- * of @mm; NULL: nobody does. -EINVAL: not whole pages, none, or other memory than private anonymous;
- * -ENOMEM: not mapped throughout, or no memory
+ * of @mm; NULL: nobody does. -EINVAL: not whole pages, none, or other memory than private
+ * anonymous; -ENOMEM: not mapped throughout, or no memory
  */
 long mm_set_pager(struct mm *mm, u64 addr, u64 len, struct pager *p);
 

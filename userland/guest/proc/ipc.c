@@ -7,8 +7,9 @@
  * frame to frame. What is not in registers (pages, a handle) is looked up in the sender's process
  * at that moment.
  *
- *	call, and somebody receives: words, pages, handle go over; the caller is in the list of calls
- *	that the receiver's process has to answer, and sleeps; the CPU goes on as the receiver
+ *	call, and somebody receives: words, pages, handle go over; the caller is in the list of
+ *	calls that the receiver's process has to answer, and sleeps; the CPU goes on as the
+ *	receiver
  *	call, and nobody does: the caller sleeps in the port's list of senders
  *	send: the same, but that the sender does not sleep after the message is taken
  *	receive, and somebody sends: the same the other way round, without a switch
