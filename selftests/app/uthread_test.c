@@ -179,6 +179,10 @@ TEST(on_the_callers_memory)
 		}
 		for (int i = 0; i < 3; i++)
 			EXPECT_EQ(join(u[i]), 0);
+		/* what is over is over */
+		EXPECT_EQ(rs_uthread_join(u[round], NULL), -EINVAL);
+		EXPECT_EQ(rs_uthread_switch(u[round], NULL), -EINVAL);
+		EXPECT_EQ(rs_uthread_ready(u[round]), -EINVAL);
 	}
 }
 

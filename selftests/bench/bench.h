@@ -53,6 +53,8 @@ extern const struct op ipc_ops[];
 extern const size_t nr_ipc_ops;
 extern const struct op pages_ops[];
 extern const size_t nr_pages_ops;
+extern const struct op dirty_ops[];
+extern const size_t nr_dirty_ops;
 extern const struct op uthread_ops[];
 extern const size_t nr_uthread_ops;
 extern const struct op rcu_ops[];

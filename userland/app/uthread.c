@@ -342,17 +342,19 @@ int rs_uthread_join(struct rs_uthread *u, void **result)
 		if (u->state != UT_ENDED)
 			err = -EDEADLK;
 	}
-	release(self);
-	if (err)
-		return err;
-	if (result)
-		*result = u->result;
-	if (u->memory) {
-		err = errno;
-		munmap(u->memory, u->size);
-		errno = err;
+	if (!err) {
+		if (result)
+			*result = u->result;
+		u->home = NULL;
+		if (u->memory) {
+			int saved = errno;
+
+			munmap(u->memory, u->size);
+			errno = saved;
+		}
 	}
-	return 0;
+	release(self);
+	return err;
 }
 
 /* --- preemption ------------------------------------------------------------------------------ */
