@@ -113,6 +113,104 @@ TEST_FOR(many_processes_with_random_deaths, 120)
 	EXPECT(ends[0] > 0 && ends[1] + ends[2] > 0);
 }
 
+/* --- words only, and signals ------------------------------------------------------------------- */
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+/* Until nobody can send any more, or it has had enough. */
+static void word_server(int at, unsigned int seed)
+{
+	struct rs_from from = { 0 };
+	uint64_t w[4];
+	long what;
+
+	for (;;) {
+		what = rs_ipc_reply_wait(at, w, &from);
+		if (what == -EPIPE)
+			return;
+		if (next(&seed) % 60000 == 0)
+			_exit(42);
+		for (int i = 0; i < 4 && what == RS_IPC_CALL; i++)
+			w[i] = w[i] * 3 + i;
+		ASSERT(what == RS_IPC_CALL || what == -EINTR);
+	}
+}
+
+static _Atomic bool *enough;	/* all of them share it */
+
+static void word_client(const int *server_of, unsigned int seed)
+{
+	unsigned int dead = 0;
+
+	for (uint64_t i = 0; !*enough && dead != 15; i++) {
+		uint64_t w[4] = { i, i + 1, i << 32, -i };
+		unsigned int n = next(&seed) % 4;
+		long ret;
+
+		while (dead >> n & 1)
+			n = (n + 1) % 4;
+		ret = rs_ipc_call(server_of[n], w, RS_IPC_FOREVER);
+		if (!ret)
+			ASSERT(w[0] == i * 3 && w[1] == i * 3 + 4 && w[2] == (i << 32) * 3 + 2 &&
+			       w[3] == -i * 3 + 3);
+		else
+			ASSERT(ret == -EPIPE || ret == -EINTR);
+		dead |= (ret == -EPIPE) << n;
+	}
+}
+
+/* Calls that take the short way, and threads that are interrupted, stopped and killed in it. */
+TEST_FOR(words_with_signals_and_random_deaths, 120)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	int receive_at[4], send_to[4];
+	unsigned int seed = 5;
+	pid_t pid[4 + 16];
+
+	NEEDS(RS_APP_IPC);
+	enough = shared_pages(1);
+	SYS(sigaction(SIGUSR1, &sa, NULL));
+	for (int i = 0; i < 4; i++) {
+		open_port();
+		receive_at[i] = port;
+		send_to[i] = to;
+	}
+	for (int i = 0; i < 4; i++)
+		pid[i] = CHILD({
+			for (int k = 0; k < 4; k++) {
+				rs_handle_close(send_to[k]);
+				if (k != i)
+					rs_handle_close(receive_at[k]);
+			}
+			word_server(receive_at[i], i * 31 + 7);
+		});
+	for (int i = 0; i < 4; i++)
+		rs_handle_close(receive_at[i]);
+	for (int i = 4; i < 20; i++)
+		pid[i] = CHILD({ word_client(send_to, i * 37 + 11); });
+	for (int i = 0; i < 4; i++)
+		rs_handle_close(send_to[i]);
+	for (int i = 0; i < 60; i++) {
+		static const int some[] = { SIGUSR1, SIGUSR1, SIGSTOP, SIGCONT, SIGCONT };
+		pid_t victim = pid[next(&seed) % 20];
+
+		usleep(next(&seed) % 300);
+		kill(victim, i % 12 == 11 ? SIGKILL : some[next(&seed) % 5]);
+	}
+	*enough = true;
+	for (int i = 0; i < 20; i++)
+		kill(pid[i], SIGCONT);
+	for (int i = 0; i < 20; i++) {
+		int status = status_of(pid[i]);
+
+		if (status && status != 42 << 8 && status != SIGKILL)
+			FAIL("process %d: wait status %#x", i, status);
+	}
+}
+
 /* Random arguments to every call, by threads of processes that share handles and memory; they may die of it. */
 #define ROUNDS	8
 static int fuzz_ports[4];

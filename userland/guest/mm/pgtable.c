@@ -97,6 +97,13 @@ static u64 leaf_pages(int level)
 	return 1ull << (9 * (level - 1));
 }
 
+/* The arrays are not touched: they are longer than all the rest of most calls. */
+static always_inline void gather_init(struct gather *g)
+{
+	g->n = g->nva = 0;
+	g->all = false;
+}
+
 static void gather_flush(struct gather *g)
 {
 	u32 i;
@@ -534,6 +541,24 @@ void pgtable_set(struct pgtable *pt, u64 va, pte_t *slot, pte_t pte)
 		page_put(gpa_page(old & PTE_ADDR));
 }
 
+void pgtable_empty(struct pgtable *pt, u64 va, pte_t *slot)
+{
+	struct page *table = table_page(slot);
+	pte_t old = *slot;
+
+	if (table->priv == 1) {
+		pgtable_unmap(pt, va, va + PAGE_SIZE);	/* the table goes, too */
+		return;
+	}
+	*slot = 0;
+	table->priv--;
+	pt->mapped--;
+	if (old & PTE_P)
+		tlb_flush_page(va);
+	if (old & PTE_OWNED)
+		page_put(gpa_page(old & PTE_ADDR));
+}
+
 /* --- iterator --------------------------------------------------------------------------------- */
 
 /* From it->level down to the leaf or hole (or shared table) that holds it->va. */
@@ -781,12 +806,13 @@ static bool unmap_shared(struct pt_iter *it, u64 start, u64 end, struct gather *
 
 void pgtable_unmap(struct pgtable *pt, u64 start, u64 end)
 {
-	struct gather g = { .n = 0 };
+	struct gather g;
 	struct pt_iter it;
 	int level;
 
 	if (start >= end)
 		return;
+	gather_init(&g);
 	pt_iter_start_own(&it, pt, start, end);
 	while (pt_iter_valid(&it)) {
 		pte_t e = *it.pte;
@@ -822,11 +848,12 @@ void pgtable_unmap(struct pgtable *pt, u64 start, u64 end)
 
 bool pgtable_move_window(struct pgtable *pt, u64 start, u64 end, u64 by)
 {
-	struct gather g = { .n = 0 };
+	struct gather g;
 	struct pt_iter it;
 
 	if (!split_at(pt, start) || !split_at(pt, end) || !own_range(pt, start, end, ~0ull, 0))
 		return false;
+	gather_init(&g);
 	pt_iter_start_own(&it, pt, start, end);
 	for (; pt_iter_valid(&it); pt_iter_next(&it)) {
 		pte_t e = *it.pte;
@@ -844,13 +871,14 @@ bool pgtable_move_window(struct pgtable *pt, u64 start, u64 end, u64 by)
 
 bool pgtable_protect(struct pgtable *pt, u64 start, u64 end, pte_t clear, pte_t set)
 {
-	struct gather g = { .n = 0 };
+	struct gather g;
 	struct pt_iter it;
 
 	if (start >= end)
 		return true;
 	if (!split_at(pt, start) || !split_at(pt, end) || !own_range(pt, start, end, clear, set))
 		return false;
+	gather_init(&g);
 	pt_iter_start_own(&it, pt, start, end);
 	for (; pt_iter_valid(&it); pt_iter_next(&it)) {
 		pte_t e = *it.pte, n = (e & ~clear) | set;
@@ -1034,11 +1062,12 @@ bool pgtable_move_prepare(struct pgtable *pt, u64 from, u64 to, u64 len)
 
 bool pgtable_move(struct pgtable *pt, u64 from, u64 to, u64 len)
 {
-	struct gather g = { .n = 0 };
+	struct gather g;
 	struct pt_iter it;
 
 	if (!pgtable_move_prepare(pt, from, to, len))
 		return false;
+	gather_init(&g);
 	pt_iter_start_own(&it, pt, from, from + len);
 	for (; pt_iter_valid(&it); pt_iter_next(&it)) {
 		u64 va = it.va - from + to;

@@ -113,6 +113,8 @@ bool pgtable_map(struct pgtable *pt, u64 va, pte_t pte, int level);
  * what was there
  */
 void pgtable_set(struct pgtable *pt, u64 va, pte_t *slot, pte_t pte);
+/** pgtable_empty() - empties a leaf of level 1 that is not empty, got from pgtable_leaf() */
+void pgtable_empty(struct pgtable *pt, u64 va, pte_t *slot);
 /**
  * pgtable_unmap() - empties [start, end): page references and empty tables are dropped, the TLB
  * flushed first. A shared table that lies in the range altogether goes as it is.

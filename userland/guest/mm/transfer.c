@@ -205,6 +205,20 @@ static void write_bits(struct mm *mm, u64 at, u64 len)
 	}
 }
 
+/* What was given to be moved: each page has an entry in a table of the sender's own by now. */
+static void drop_range(struct mm *mm, u64 addr, u64 len)
+{
+	u64 end = addr + len;
+
+	enter(mm);
+	for (; addr < end; addr += PAGE_SIZE) {
+		pte_t *slot = pgtable_leaf(&mm->pt, addr);
+
+		if (slot && *slot)
+			pgtable_empty(&mm->pt, addr, slot);
+	}
+}
+
 /* Page by page from @o to @at; both ranges are as they have to be. */
 static long go(const struct pages_offer *o, struct mm *to, u64 at, u64 len, bool copy,
 	       bool only_missing)
@@ -223,12 +237,8 @@ static long go(const struct pages_offer *o, struct mm *to, u64 at, u64 len, bool
 		if (err)
 			return err;
 	}
-	if (o->move) {
-		enter(o->mm);
-		if (!pgtable_unmap_prepare(&o->mm->pt, o->addr, o->addr + o->len))
-			return -ENOMEM;
-		pgtable_unmap(&o->mm->pt, o->addr, o->addr + o->len);
-	}
+	if (o->move)
+		drop_range(o->mm, o->addr, o->len);
 	if (o->write && (o->move || copy)) {
 		enter(to);
 		write_bits(to, at, len);
