@@ -249,12 +249,13 @@ int main(int argc, char **argv)
 	run_ops(ipc_ops, nr_ipc_ops, where, word, &found, &failed);
 	run_ops(uthread_ops, nr_uthread_ops, where, word, &found, &failed);
 	run_ops(pages_ops, nr_pages_ops, where, word, &found, &failed);
-	run_ops(rcu_ops, nr_rcu_ops, where, word, &found, &failed);
 	/* while the process is small: those that come last leave a GiB */
 	run_ops(user_fork_ops, nr_user_fork_ops, where, word, &found, &failed);
 	run_ops(process_ops, nr_process_ops, where, word, &found, &failed);
 	/* the GiB that is touched then is there already */
 	run_ops(dirty_ops, nr_dirty_ops, where, word, &found, &failed);
+	/* last: leaves a thread, and forks do more from then on */
+	run_ops(rcu_ops, nr_rcu_ops, where, word, &found, &failed);
 	if (!found)
 		fprintf(stderr, "rs-bench: no such operation here\n");
 	return !found || failed;

@@ -31,7 +31,8 @@
  * fork: the child has the thread that forked, with its state as a reader, and what waited for a
  * grace period in the parent waits in the child, too: rs_rcu_barrier() or the next rs_rcu_call()
  * there gets it done. The one callback that was running at that moment in another thread is not run
- * in the child. Children made by vfork, or by clone by hand, do not use this.
+ * in the child. Children that handlers of pthread_atfork() know nothing of (vfork, clone by hand,
+ * ringside/fork.h) do not use this.
  *
  * Not in signal handlers: everything but rs_rcu_read_lock() and rs_rcu_read_unlock(), and these
  * only in threads that have read before, or called rs_rcu_register().
