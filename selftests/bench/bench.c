@@ -249,7 +249,6 @@ int main(int argc, char **argv)
 	run_ops(ipc_ops, nr_ipc_ops, where, word, &found, &failed);
 	run_ops(uthread_ops, nr_uthread_ops, where, word, &found, &failed);
 	run_ops(pages_ops, nr_pages_ops, where, word, &found, &failed);
-	/* while the process is small: those that come last leave a GiB */
 	run_ops(user_fork_ops, nr_user_fork_ops, where, word, &found, &failed);
 	run_ops(process_ops, nr_process_ops, where, word, &found, &failed);
 	/* the GiB that is touched then is there already */

@@ -65,6 +65,6 @@ static void batch_user_fork(struct sample *s, unsigned int mib)
 }
 
 const struct op user_fork_ops[] = {
-	{ "process", "user_fork", 1, NATIVE | RING, 20, batch_user_fork },
+	{ "fork", "user_fork", 1, NATIVE | RING, 20, batch_user_fork },
 };
 const size_t nr_user_fork_ops = sizeof(user_fork_ops) / sizeof(user_fork_ops[0]);
