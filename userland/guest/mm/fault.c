@@ -168,12 +168,8 @@ static void map_around(struct mm *mm, const struct vma *v, u64 addr, pte_t *slot
 /* The page of @v's object for @addr; the object is made on first touch. */
 static noinline struct page *object_page(struct vma *v, u64 addr)
 {
-	if (!v->shm) {
-		v->shm = shm_create();
-		if (!v->shm)
-			return NULL;
-		v->file_off = 0;
-	}
+	if (!vma_object(v))
+		return NULL;
 	return shm_page(v->shm, (v->file_off + (addr - v->start)) >> PAGE_SHIFT);
 }
 

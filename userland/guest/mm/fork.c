@@ -46,13 +46,9 @@ static bool fork_vma(struct mm *child, struct vma *v)
 
 	if (!n)
 		return false;
-	if (v->flags & VM_SHARED && !v->file && !v->shm) {
-		v->shm = shm_create();
-		if (!v->shm) {
-			kfree(n);
-			return false;
-		}
-		v->file_off = 0;
+	if (!vma_object(v)) {
+		kfree(n);
+		return false;
 	}
 	*n = *v;
 	v->copy = n;
@@ -107,17 +103,11 @@ static noinline bool leave_out(struct mm *child)
 
 struct mm *mm_fork(struct mm *parent)
 {
-	struct mm *mm = kmalloc(sizeof(*mm));
+	struct mm *mm = mm_alloc_like(parent);
 	struct vma *v;
 
 	if (!mm)
 		return NULL;
-	*mm = *parent;
-	spin_init(&mm->lock, "mm", LOCK_RANK_MM);
-	list_init(&mm->vma_list);
-	mm->tree = (struct avl_tree){ 0 };
-	mm->cache = NULL;
-	mm->refs = 1;
 	list_for_each(v, &parent->vma_list, list)
 		if (!fork_vma(mm, v))
 			goto no_memory;

@@ -29,24 +29,15 @@
 
 struct mm *mm_create_like(const struct mm *old)
 {
-	struct mm *mm = mm_create();
+	struct mm *mm = mm_alloc_like(old);
 
 	if (!mm)
 		return NULL;
-	mm->mmap_base = old->mmap_base;
-	mm->brk_start = old->brk_start;
-	mm->brk = old->brk;
-	mm->stack_top = old->stack_top;
-	mm->limit_as = old->limit_as;
-	mm->limit_stack = old->limit_stack;
-	mm->limit_data = old->limit_data;
-	mm->arg_start = old->arg_start;
-	mm->arg_end = old->arg_end;
-	mm->env_start = old->env_start;
-	mm->env_end = old->env_end;
-	mm->vdso = old->vdso;
-	mm->barriers = old->barriers;
-	mm->fork_marks = old->fork_marks;
+	mm->total = 0;
+	if (!pgtable_create(&mm->pt)) {
+		kfree(mm);
+		return NULL;
+	}
 	return mm;
 }
 
@@ -143,13 +134,7 @@ static bool give_mapping(struct gift *g, struct vma *v, u64 at, u64 end)
 {
 	if (g->mm->tree.count >= MAX_VMAS)
 		return false;
-	if (v->flags & VM_SHARED && !v->file && !v->shm) {
-		v->shm = shm_create();
-		if (!v->shm)
-			return false;
-		v->file_off = 0;
-	}
-	if (!vma_add_part(g->mm, v, at, end, at + g->by))
+	if (!vma_object(v) || !vma_add_part(g->mm, v, at, end, at + g->by))
 		return false;
 	return v->flags & VM_WIPEONFORK || give_pages(g, v, at, end);
 }

@@ -21,6 +21,14 @@ void vma_resize(struct mm *mm, struct vma *v, u64 start, u64 end);
  */
 struct vma *vma_add(struct mm *mm, u64 start, u64 end, u32 flags, struct file_map *file,
 		    u64 file_off);
+/** vma_object() - shared memory without a file has its object from now on; false without memory */
+bool vma_object_make(struct vma *v);
+static inline bool vma_object(struct vma *v)
+{
+	return likely(!(v->flags & VM_SHARED) || v->file || v->shm) || vma_object_make(v);
+}
+/** mm_alloc_like() - all of @old but memory: no VMAs, no page table; NULL without memory */
+struct mm *mm_alloc_like(const struct mm *old);
 /**
  * vma_add_part() - what @v, which may be another address space's, has of [@start, @end), in @mm at
  * @to, where that is free: a VMA without pages, joined with nobody yet. At another address it is no

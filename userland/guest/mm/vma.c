@@ -259,12 +259,18 @@ struct vma *vma_add(struct mm *mm, u64 start, u64 end, u32 flags, struct file_ma
 	return vma_join(mm, v);
 }
 
-struct vma *vma_add_part(struct mm *mm, const struct vma *v, u64 start, u64 end, u64 to)
+bool vma_object_make(struct vma *v)
 {
-	struct vma *n = kmalloc(sizeof(*n));
+	v->shm = shm_create();
+	if (!v->shm)
+		return false;
+	v->file_off = 0;
+	return true;
+}
 
-	if (!n)
-		return NULL;
+/* @n becomes what vma_add_part() adds. */
+static void link_part(struct mm *mm, struct vma *n, const struct vma *v, u64 start, u64 end, u64 to)
+{
 	*n = *v;
 	if (n->file || n->shm)
 		n->file_off += start - v->start;
@@ -277,6 +283,14 @@ struct vma *vma_add_part(struct mm *mm, const struct vma *v, u64 start, u64 end,
 	if (n->shm)
 		shm_get(n->shm);
 	vma_link(mm, n, vma_of(avl_floor(&mm->tree, to)));
+}
+
+struct vma *vma_add_part(struct mm *mm, const struct vma *v, u64 start, u64 end, u64 to)
+{
+	struct vma *n = kmalloc(sizeof(*n));
+
+	if (n)
+		link_part(mm, n, v, start, end, to);
 	return n;
 }
 
@@ -774,13 +788,7 @@ static long double_vma(struct mm *mm, u64 old, u64 len, u64 to, bool move)
 
 	if (mm->tree.count + 3 > MAX_VMAS || len > mm->limit_as - min(mm->limit_as, mm->total))
 		return -ENOMEM;
-	if (v->flags & VM_SHARED && !v->file && !v->shm) {
-		v->shm = shm_create();
-		if (!v->shm)
-			return -ENOMEM;
-		v->file_off = 0;
-	}
-	n = kmalloc(sizeof(*n));
+	n = vma_object(v) ? kmalloc(sizeof(*n)) : NULL;
 	if (!n)
 		return -ENOMEM;
 	if (move && !pgtable_move_prepare(&mm->pt, old, to, len)) {
@@ -788,17 +796,7 @@ static long double_vma(struct mm *mm, u64 old, u64 len, u64 to, bool move)
 		kfree(n);
 		return -ENOMEM;
 	}
-	*n = *v;
-	if (n->file || n->shm)
-		n->file_off += old - v->start;
-	n->start = to;
-	n->end = to + len;
-	n->flags &= ~(VM_BRK | VM_GROWSDOWN);
-	if (n->file)
-		file_map_get(n->file);
-	if (n->shm)
-		shm_get(n->shm);
-	vma_link(mm, n, vma_of(avl_floor(&mm->tree, to)));
+	link_part(mm, n, v, old, old + len, to);
 	if (move)
 		ASSERT(pgtable_move(&mm->pt, old, to, len));
 	vma_join(mm, n);
@@ -934,11 +932,9 @@ long mm_map_same(struct mm *mm, u64 at, u64 len, struct vma *like, u64 addr, u32
 
 	if (!v)
 		return -ENOMEM;
-	if (!like->file && !like->shm) {
-		like->shm = shm_create();
-		if (!like->shm)
-			goto no_vma;
-		like->file_off = 0;
+	if (!vma_object(like)) {
+		kfree(v);
+		return -ENOMEM;
 	}
 	*v = (struct vma){
 		.start = at, .end = at + len, .flags = flags, .file = like->file,
@@ -962,9 +958,6 @@ long mm_map_same(struct mm *mm, u64 at, u64 len, struct vma *like, u64 addr, u32
 
 no_window:
 	vma_free(v);
-	return err;
-no_vma:
-	kfree(v);
 	return err;
 }
 
@@ -1238,6 +1231,21 @@ struct mm *mm_create(void)
 	mm->mmap_base = USER_TOP - (128ul << 20);
 	mm->limit_as = mm->limit_data = ~0ull;
 	mm->limit_stack = 8ul << 20;
+	return mm;
+}
+
+struct mm *mm_alloc_like(const struct mm *old)
+{
+	struct mm *mm = kmalloc(sizeof(*mm));
+
+	if (!mm)
+		return NULL;
+	*mm = *old;
+	spin_init(&mm->lock, "mm", LOCK_RANK_MM);
+	list_init(&mm->vma_list);
+	mm->tree = (struct avl_tree){ 0 };
+	mm->cache = NULL;
+	mm->refs = 1;
 	return mm;
 }
 
