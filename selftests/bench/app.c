@@ -141,5 +141,5 @@ const struct op app_ops[] = {
 	{ "basic", "trap_upcall", 0, NATIVE | RING, BATCHES, batch_trap },
 	{ "basic", "prot1_trap_unprot", 0, NATIVE | RING, BATCHES, batch_prot1 },
 	{ "basic", "protn_trap_unprot", 0, NATIVE | RING, BATCHES, batch_protn },
+	{ 0 }
 };
-const size_t nr_app_ops = sizeof(app_ops) / sizeof(app_ops[0]);

@@ -205,6 +205,7 @@ static const struct op basic_ops[] = {
 	{ "basic", "page_alloc_free", 0, RING, BATCHES, batch_page_alloc },
 	{ "basic", "run_true", 0, NATIVE, BATCHES, batch_true_native },
 	{ "basic", "run_true", 0, OUTSIDE, BATCHES, batch_true_ring },
+	{ 0 }
 };
 
 /* Returns 0, or 1 when the operation left by die(). */
@@ -218,13 +219,13 @@ static int try_op(const struct op *op)
 }
 
 /* Runs those of @ops that are for @where and have @word as name or group; counts them, and those that failed. */
-static void run_ops(const struct op *ops, size_t n, unsigned int where, const char *word, int *found, int *failed)
+static void run_ops(const struct op *ops, unsigned int where, const char *word, int *found, int *failed)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (!(ops[i].where & where) || (word && strcmp(word, ops[i].name) && strcmp(word, ops[i].group)))
+	for (; ops->name; ops++) {
+		if (!(ops->where & where) || (word && strcmp(word, ops->name) && strcmp(word, ops->group)))
 			continue;
 		++*found;
-		*failed += try_op(&ops[i]);
+		*failed += try_op(ops);
 	}
 }
 
@@ -244,17 +245,17 @@ int main(int argc, char **argv)
 	}
 	self = (const char *)getauxval(AT_EXECFN);
 	in_ring = where == RING;
-	run_ops(basic_ops, sizeof(basic_ops) / sizeof(basic_ops[0]), where, word, &found, &failed);
-	run_ops(app_ops, nr_app_ops, where, word, &found, &failed);
-	run_ops(ipc_ops, nr_ipc_ops, where, word, &found, &failed);
-	run_ops(uthread_ops, nr_uthread_ops, where, word, &found, &failed);
-	run_ops(pages_ops, nr_pages_ops, where, word, &found, &failed);
-	run_ops(user_fork_ops, nr_user_fork_ops, where, word, &found, &failed);
-	run_ops(process_ops, nr_process_ops, where, word, &found, &failed);
+	run_ops(basic_ops, where, word, &found, &failed);
+	run_ops(app_ops, where, word, &found, &failed);
+	run_ops(ipc_ops, where, word, &found, &failed);
+	run_ops(uthread_ops, where, word, &found, &failed);
+	run_ops(pages_ops, where, word, &found, &failed);
+	run_ops(user_fork_ops, where, word, &found, &failed);
+	run_ops(process_ops, where, word, &found, &failed);
 	/* the GiB that is touched then is there already */
-	run_ops(dirty_ops, nr_dirty_ops, where, word, &found, &failed);
+	run_ops(dirty_ops, where, word, &found, &failed);
 	/* last: leaves a thread, and forks do more from then on */
-	run_ops(rcu_ops, nr_rcu_ops, where, word, &found, &failed);
+	run_ops(rcu_ops, where, word, &found, &failed);
 	if (!found)
 		fprintf(stderr, "rs-bench: no such operation here\n");
 	return !found || failed;

@@ -45,22 +45,8 @@ struct op {
 
 #define BATCHES 40
 
-extern const struct op process_ops[];
-extern const size_t nr_process_ops;
-extern const struct op app_ops[];
-extern const size_t nr_app_ops;
-extern const struct op ipc_ops[];
-extern const size_t nr_ipc_ops;
-extern const struct op pages_ops[];
-extern const size_t nr_pages_ops;
-extern const struct op dirty_ops[];
-extern const size_t nr_dirty_ops;
-extern const struct op uthread_ops[];
-extern const size_t nr_uthread_ops;
-extern const struct op rcu_ops[];
-extern const size_t nr_rcu_ops;
-extern const struct op user_fork_ops[];
-extern const size_t nr_user_fork_ops;
+/* Each ends with one that is zero. */
+extern const struct op process_ops[], app_ops[], ipc_ops[], pages_ops[], dirty_ops[], uthread_ops[], rcu_ops[], user_fork_ops[];
 extern const char *self;	/* the path of this program */
 
 void die(const char *what) __attribute__((noreturn));

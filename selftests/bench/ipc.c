@@ -350,5 +350,5 @@ const struct op ipc_ops[] = {
 	{ "basic", "ipc_call_reply", 0, NATIVE | RING, BATCHES, batch_call_reply },
 	{ "basic", "ipc_page", 0, NATIVE | RING, BATCHES, batch_page },
 	{ "basic", "pager_fault", 0, NATIVE | RING, BATCHES, batch_pager },
+	{ 0 }
 };
-const size_t nr_ipc_ops = sizeof(ipc_ops) / sizeof(ipc_ops[0]);

@@ -159,10 +159,10 @@ static void batch_map2_native(struct sample *s, unsigned int param)
 const struct op pages_ops[] = {
 	{ "basic", "map2", 0, NATIVE, BATCHES, batch_map2_native },
 	{ "basic", "map2", 0, RING, BATCHES, batch_map2 },
+	{ 0 }
 };
-const size_t nr_pages_ops = sizeof(pages_ops) / sizeof(pages_ops[0]);
 
 const struct op dirty_ops[] = {
 	{ "process", "dirty_scan", 1024, NATIVE | RING, 1, batch_dirty_scan },
+	{ 0 }
 };
-const size_t nr_dirty_ops = sizeof(dirty_ops) / sizeof(dirty_ops[0]);

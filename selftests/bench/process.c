@@ -504,5 +504,5 @@ const struct op process_ops[] = {
 	{ "process", "cow_all", 256, BOTH, 1, batch_cow_all },
 	{ "process", "fork_call", 1024, BOTH, 5, batch_fork_call },
 	{ "process", "fork_exit_wait", 1024, BOTH, 2, batch_fork_exit_wait },
+	{ 0 }
 };
-const size_t nr_process_ops = sizeof(process_ops) / sizeof(process_ops[0]);

@@ -209,5 +209,5 @@ static void batch_update(struct sample *s, unsigned int param)
 const struct op rcu_ops[] = {
 	{ "basic", "rcu_read", 0, NATIVE | RING, BATCHES, batch_read },
 	{ "basic", "rcu_update", 0, NATIVE | RING, BATCHES, batch_update },
+	{ 0 }
 };
-const size_t nr_rcu_ops = sizeof(rcu_ops) / sizeof(rcu_ops[0]);

@@ -66,5 +66,5 @@ static void batch_user_fork(struct sample *s, unsigned int mib)
 
 const struct op user_fork_ops[] = {
 	{ "fork", "user_fork", 1, NATIVE | RING, 20, batch_user_fork },
+	{ 0 }
 };
-const size_t nr_user_fork_ops = sizeof(user_fork_ops) / sizeof(user_fork_ops[0]);

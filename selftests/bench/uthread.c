@@ -73,5 +73,5 @@ static void batch_switch_native(struct sample *s, unsigned int param)
 const struct op uthread_ops[] = {
 	{ "basic", "uthread_switch", 0, NATIVE, BATCHES, batch_switch_native },
 	{ "basic", "uthread_switch", 0, RING, BATCHES, batch_switch },
+	{ 0 }
 };
-const size_t nr_uthread_ops = sizeof(uthread_ops) / sizeof(uthread_ops[0]);

@@ -287,22 +287,6 @@ static long host(u64 nr, const u64 a[6], long *ret)
 
 /* --- not part of this ------------------------------------------------------------------------- */
 
-void exec_args_init(struct exec_args *a)
-{
-	memset(a, 0, sizeof(*a));
-}
-
-void exec_args_free(struct exec_args *a)
-{
-	(void)a;
-}
-
-long exec_args_copyin(struct exec_args *a, u64 argv, u64 envp)
-{
-	(void)a, (void)argv, (void)envp;
-	return 0;
-}
-
 long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args *args,
 	       struct rs_frame *f)
 {

@@ -319,22 +319,6 @@ static void burn(u64 ns)
 
 /* --- exec ------------------------------------------------------------------------------------- */
 
-void exec_args_init(struct exec_args *a)
-{
-	memset(a, 0, sizeof(*a));
-}
-
-void exec_args_free(struct exec_args *a)
-{
-	(void)a;
-}
-
-long exec_args_copyin(struct exec_args *a, u64 argv, u64 envp)
-{
-	(void)a, (void)argv, (void)envp;
-	return 0;
-}
-
 /* The order of proc/exec.c: what may fail, the other threads, the memory, the rest. */
 long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args *args,
 	       struct rs_frame *f)

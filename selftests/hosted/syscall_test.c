@@ -73,22 +73,6 @@ long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args 
 	return -ENOENT;
 }
 
-void exec_args_init(struct exec_args *a)
-{
-	memset(a, 0, sizeof(*a));
-}
-
-void exec_args_free(struct exec_args *a)
-{
-	(void)a;
-}
-
-long exec_args_copyin(struct exec_args *a, u64 argv, u64 envp)
-{
-	(void)a, (void)argv, (void)envp;
-	return 0;
-}
-
 /* --- the tests' words ------------------------------------------------------------------------- */
 
 static int failed, number;
