@@ -35,6 +35,16 @@
 #define RS_HC_NULL		0	/* returns 0 */
 #define RS_HC_EXIT_COUNT	1	/* exits of this vCPU so far, without external interrupts and NMIs, this one included */
 #define RS_HC_FAULT_INFO	2	/* RDI 0: GPA, 1: GVA, 2: RS_FAULT_* of the last RS_VECTOR_NESTED_FAULT of this vCPU */
+/*
+ * The virtual NIC, an e1000 (82540EM) whose other end is a Linux network interface (ringside_netlink.h). Its registers can be reached in two
+ * ways, by memory (IFLA_RINGSIDE_REGS_GPA) and by these calls: they are the same registers. What is used for every packet is in a page that both
+ * sides read and write, struct rs_nic_page, once its address is in register RS_NIC_REG_PAGE.
+ * NIC, offset of the register (a multiple of 4 below RS_NIC_REGS_SIZE; registers that do not exist read as 0), value. RS_HC_ENODEV: no such NIC.
+ */
+#define RS_HC_NIC_DOORBELL	3	/* RDI NIC: look at the queue page. 0 */
+#define RS_HC_NIC_READ		4	/* RDI NIC, RSI offset: the value, 32 bits */
+#define RS_HC_NIC_WRITE		5	/* RDI NIC, RSI offset, RDX value. 0 */
+#define RS_HC_ENODEV		(-19)
 /* Numbers from here on end RS_RUN with RS_EXIT_HYPERCALL; below it, unknown ones return RS_HC_ENOSYS. */
 #define RS_HC_USER		0x100
 #define RS_HC_ENOSYS		(-38)
@@ -109,6 +119,7 @@
 #define RS_EVENT_TIMER		2	/* the time of RS_CALL_TIMER has come */
 #define RS_EVENT_TICK		4
 #define RS_EVENT_KICK		8	/* another vCPU wants something */
+#define RS_EVENT_NIC		16	/* the NIC's interrupt; on vCPU 0 */
 
 #define RS_SLOT_FREE		0	/* the guest's */
 #define RS_SLOT_SUBMITTED	1	/* the guest's until RS_CALL_SUBMIT, then the host's */
@@ -133,6 +144,7 @@
 #define RS_BOOT_NET_HOST	(1 << 5)	/* sockets may be forwarded */
 #define RS_BOOT_WX		(1 << 6)	/* memory may be writable and executable at once: --allow-wx */
 #define RS_BOOT_NO_ASLR		(1 << 7)	/* addresses are the same in every run (measurements; norandmaps, personality) */
+#define RS_BOOT_NET_NIC		(1 << 8)	/* sockets are the guest's own, over NIC 0: rs_boot.net */
 
 #ifndef __ASSEMBLY__
 #include <linux/types.h>
@@ -214,6 +226,60 @@ struct rs_guest_stats {
 	__u64 reserved[19];
 };
 
+/*
+ * Registers of the NIC that an 82540EM does not have, in a part of its registers that is reserved there.
+ * RS_NIC_REG_PAGE_LOW, _HIGH: GPA of struct rs_nic_page (a multiple of 4096; _LOW bit 0: use it). Writing _LOW takes effect, with the _HIGH that
+ * was written before. The rings must be set up before (TDBAL ... RDLEN, TCTL, RCTL); while the page is used, TDH, TDT, RDH, RDT, IMS, IMC and ICR
+ * are not: their places are in the page.
+ */
+#define RS_NIC_REG_PAGE_LOW	0x1ff00
+#define RS_NIC_REG_PAGE_HIGH	0x1ff04
+
+/* rs_nic_page.doorbell */
+#define RS_NIC_WANT_TX		1	/* the module sleeps: a doorbell is wanted after tx_tail was moved */
+#define RS_NIC_WANT_RX		2	/* a frame waits for room: a doorbell is wanted after rx_tail was moved */
+
+/**
+ * struct rs_nic_page - the part of the e1000 that every packet needs, in memory
+ *
+ * Heads and tails are indices of descriptors, as in the registers. Each field has one writer, except @cause. What either side reads is hostile:
+ * an index outside its ring stops that ring until the page is set up anew.
+ *
+ * Guest to module: write descriptors; store the tail; full barrier; if @doorbell has the bit for it, RS_HC_NIC_DOORBELL.
+ * The module sleeps: set the bit in @doorbell; full barrier; read the tail again; only if nothing is there, sleep. It clears the bits
+ * when it wakes.
+ * Module to guest: write back descriptors; store the head; OR the cause into @cause; full barrier; if @cause & @mask, signal. A cause that is
+ * set already was signalled, or the guest has not had it in @mask: in both cases the guest finds it when it looks.
+ * The guest sleeps: exchange @cause with 0; set @mask; full barrier; look at the rings and at @cause again; only if nothing is there, sleep.
+ */
+struct rs_nic_page {
+	/* the guest's */
+	__u32 tx_tail;
+	__u32 rx_tail;
+	__u32 mask;		/* causes that are to be signalled: bits of IMS */
+	__u32 reserved0[13];
+	/* the module's */
+	__u32 tx_head;		/* descriptors before it are the guest's again */
+	__u32 rx_head;		/* descriptors before it have frames */
+	__u32 doorbell;		/* RS_NIC_WANT_* */
+	__u32 stopped;		/* not 0: a ring was found to be wrong; bit 0: transmit, bit 1: receive */
+	__u32 reserved1[12];
+	/* both: atomic operations only */
+	__u32 cause;		/* bits of ICR */
+	__u32 reserved2[15];
+};
+
+/** struct rs_boot_net - what the first interface of the sandbox is to be (RS_BOOT_NET_NIC); addresses in network byte order */
+struct rs_boot_net {
+	__u32 address;
+	__u32 netmask;
+	__u32 gateway;		/* 0: none */
+	__u16 mtu;
+	__u16 reserved0;
+	__u8  mac[6];		/* as in the NIC's EEPROM */
+	__u8  reserved1[2];
+};
+
 /** struct rs_boot - one page, written by the host process before the first instruction, except @stats */
 struct rs_boot {
 	__u64 magic;		/* RS_BOOT_MAGIC */
@@ -254,7 +320,8 @@ struct rs_boot {
 	__u32 ticking;		/* see RS_CALL_TICK */
 	__u32 max_pids;		/* --pids: processes and threads at once */
 	__u32 reserved1;
-	__u64 reserved[29];
+	struct rs_boot_net net;
+	__u64 reserved[26];
 	struct rs_guest_stats stats;	/* written by the guest kernel */
 };
 #endif /* __ASSEMBLY__ */
