@@ -28,7 +28,7 @@ help:
 	@echo '  make run           install what is missing, build, boot the test VM and run programs in the ring'
 	@echo '  make check         every test, on both machines; the last line is "N passed, N failed"'
 	@echo '  make check-fast    the tests that need no second kernel and no slow emulator'
-	@echo '  make bench         the cost ledger as a table and as build/bench.csv'
+	@echo '  make bench         the cost ledger as a table, as build/bench.csv and build/bench.svg'
 	@echo '  make compat        command lines run natively and in the ring, compared'
 	@echo
 	@echo '  make all           module for KERNEL=lean, userland and selftests'
