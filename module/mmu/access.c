@@ -72,12 +72,35 @@ int rs_mmu_access_at(struct rs_mmu_access *a, u64 gpa, bool write, void __user *
 	return 0;
 }
 
+/* A word that the guest may be writing, or waiting for, is read and written at once. */
+static bool is_word(u64 gpa, u64 len)
+{
+	return len == sizeof(u32) && !(gpa & (sizeof(u32) - 1));
+}
+
+static int copy_in(void *buf, void __user *at, u64 n, bool word)
+{
+	if (word)
+		return get_user(*(u32 *)buf, (u32 __user *)at);
+	return copy_from_user(buf, at, n) ? -EFAULT : 0;
+}
+
+static int copy_out(void __user *at, const void *buf, u64 n, bool word)
+{
+	if (word)
+		return put_user(*(const u32 *)buf, (u32 __user *)at);
+	return copy_to_user(at, buf, n) ? -EFAULT : 0;
+}
+
 /**
  * rs_mmu_read() - copy @len bytes of the guest at @gpa, which may lie in several regions
- * In a round; may sleep. -EFAULT: some byte is not to be had.
+ * In a round; may sleep. 4 bytes at a multiple of 4 are read at once; @buf is aligned then. -EFAULT: some
+ * byte is not to be had.
  */
 int rs_mmu_read(struct rs_mmu_access *a, u64 gpa, void *buf, u64 len)
 {
+	const bool word = is_word(gpa, len);
+
 	while (len) {
 		void __user *at;
 		u64 n;
@@ -85,7 +108,7 @@ int rs_mmu_read(struct rs_mmu_access *a, u64 gpa, void *buf, u64 len)
 		if (rs_mmu_access_at(a, gpa, false, &at, &n))
 			return -EFAULT;
 		n = min(n, len);
-		if (copy_from_user(buf, at, n))
+		if (copy_in(buf, at, n, word))
 			return -EFAULT;
 		buf += n;
 		gpa += n;
@@ -97,6 +120,8 @@ int rs_mmu_read(struct rs_mmu_access *a, u64 gpa, void *buf, u64 len)
 /** rs_mmu_write() - the other direction; bytes before the one that is not to be had are written */
 int rs_mmu_write(struct rs_mmu_access *a, u64 gpa, const void *buf, u64 len)
 {
+	const bool word = is_word(gpa, len);
+
 	while (len) {
 		void __user *at;
 		u64 n;
@@ -104,7 +129,7 @@ int rs_mmu_write(struct rs_mmu_access *a, u64 gpa, const void *buf, u64 len)
 		if (rs_mmu_access_at(a, gpa, true, &at, &n))
 			return -EFAULT;
 		n = min(n, len);
-		if (copy_to_user(at, buf, n))
+		if (copy_out(at, buf, n, word))
 			return -EFAULT;
 		buf += n;
 		gpa += n;

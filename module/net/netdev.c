@@ -278,7 +278,7 @@ static const struct {
 	size_t offset;
 } model_stats[] = {
 	RS_STAT(tx_packets), RS_STAT(tx_bytes), RS_STAT(rx_packets), RS_STAT(rx_bytes),
-	RS_STAT(tx_bad), RS_STAT(rx_filtered), RS_STAT(rx_no_room), RS_STAT(interrupts),
+	RS_STAT(tx_bad), RS_STAT(rx_bad), RS_STAT(rx_filtered), RS_STAT(rx_no_room), RS_STAT(interrupts),
 	RS_STAT(register_reads), RS_STAT(register_writes),
 };
 #undef RS_STAT
@@ -451,7 +451,9 @@ static int make_link(struct net_device *dev, struct rs_vm *vm, const struct rs_n
 	}
 	kref_get(&nic->ref);		/* the VM's; the first one is the interface's */
 	dev->priv_destructor = net_free;
+	spin_lock_bh(&nic->port.lock);
 	nic->port.dev = dev;
+	spin_unlock_bh(&nic->port.lock);
 	smp_store_release(&vm->nics[p->index], nic);	/* to vCPUs: rs_nic_of */
 	return 0;
 }

@@ -109,6 +109,7 @@ void rs_nic_end(struct rs_nic *nic, u32 what)
 		rs_port_carrier(nic, rs_e1000_receives(nic->model));
 	spin_lock_bh(&nic->port.lock);
 	nic->port.model = *rs_e1000_stats(nic->model);
+	nic->port.model.rx_filtered += nic->filtered;
 	spin_unlock_bh(&nic->port.lock);
 	rs_mmu_access_end(&nic->access);
 	mutex_unlock(&nic->lock);
@@ -228,6 +229,9 @@ static bool move_frames(struct rs_nic *nic, u32 *what)
 
 	follow_link(nic, what);
 	n = rs_e1000_tx(nic->model, BUDGET, &w);
+	/* descriptors that were no frame, and more behind them */
+	if (w & RS_E1000_WORK)
+		n++;
 	*what |= w;
 	if (!skb_queue_empty(&nic->batch))
 		rs_port_give(nic, &nic->batch);
@@ -294,7 +298,6 @@ static u64 work_until_idle(struct rs_nic *nic)
 				rs_nic_end(nic, what);
 				return due;
 			}
-			rs_e1000_awake(nic->model);
 		}
 		due = next_look(nic);
 		rs_nic_end(nic, what);

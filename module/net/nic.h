@@ -81,6 +81,7 @@ struct rs_nic {
 	struct sk_buff_head waiting;	/* frames for the guest, taken from the port at @waiting_epoch */
 	u32 waiting_epoch;
 	u64 no_room_since;		/* ns; 0: the guest had room for the last frame */
+	u64 filtered;			/* frames that were not for this receiver */
 
 	/* written under lock (doorbells: by any vCPU), read by any thread */
 	u64 wakeups, interrupts;
@@ -125,7 +126,7 @@ void rs_nic_settle(struct rs_nic *nic, u32 what);
 
 /** rs_frame_to_skb() - rs_e1000_ops.transmit: into @batch, or counted as bad. 0, -EAGAIN */
 int rs_nic_transmit(void *ctx, const struct rs_e1000_frame *f);
-/** rs_skb_to_guest() - into the receive ring; as rs_e1000_rx(), and -ENOENT: the guest does not want it */
+/** rs_skb_to_guest() - into the receive ring; as rs_e1000_rx(). 0 also when the filters do not want it */
 int rs_skb_to_guest(struct rs_nic *nic, struct sk_buff *skb, u32 *what);
 
 /* --- netdev.c: the port; port.lock is taken inside, any context but interrupts off --- */

@@ -119,16 +119,20 @@ static int fill_ip_sum(struct sk_buff *skb, const struct rs_e1000_frame *f)
  */
 static int check_gso(struct sk_buff *skb, const struct rs_e1000_frame *f)
 {
-	void *l3 = skb->data + f->ip_start;
-	u32 l4_len = skb->len - f->l4_start;
+	u32 l4_len = skb->len - f->l4_start, l3_at;
 	struct tcphdr *tcp;
 	__be16 type;
+	void *l3;
 
 	if (!f->tcp || !f->l4_sum || f->mss < MIN_MSS || f->hdr_len > skb_headlen(skb) ||
-	    f->hdr_len >= skb->len || f->ip_start < ETH_HLEN || f->l4_start <= f->ip_start ||
-	    f->l4_start + sizeof(*tcp) > f->hdr_len ||
+	    f->hdr_len >= skb->len || f->l4_start + sizeof(*tcp) > f->hdr_len ||
 	    f->l4_sum_at != f->l4_start + offsetof(struct tcphdr, check))
 		return -EINVAL;
+	/* nothing says where an IPv6 header begins, and it has one size */
+	l3_at = f->ipv6 ? f->l4_start - (u32)sizeof(struct ipv6hdr) : f->ip_start;
+	if (l3_at < ETH_HLEN || l3_at >= f->l4_start)
+		return -EINVAL;
+	l3 = skb->data + l3_at;
 	memcpy(&type, l3 - sizeof(type), sizeof(type));
 	tcp = (void *)(skb->data + f->l4_start);
 	if (tcp->doff < 5 || f->l4_start + tcp->doff * 4 != f->hdr_len)
@@ -136,18 +140,17 @@ static int check_gso(struct sk_buff *skb, const struct rs_e1000_frame *f)
 	if (!f->ipv6) {
 		struct iphdr *ip = l3;
 
-		if (type != htons(ETH_P_IP) || f->l4_start < f->ip_start + sizeof(*ip) ||
-		    ip->version != 4 || f->ip_start + ip->ihl * 4 != f->l4_start ||
+		if (type != htons(ETH_P_IP) || f->l4_start < l3_at + sizeof(*ip) ||
+		    ip->version != 4 || l3_at + ip->ihl * 4 != f->l4_start ||
 		    ip->protocol != IPPROTO_TCP || ip_is_fragment(ip))
 			return -EINVAL;
-		ip->tot_len = htons(skb->len - f->ip_start);
+		ip->tot_len = htons(skb->len - l3_at);
 		ip_send_check(ip);
 		tcp->check = ~csum_tcpudp_magic(ip->saddr, ip->daddr, l4_len, IPPROTO_TCP, 0);
 	} else {
 		struct ipv6hdr *ip = l3;
 
-		if (type != htons(ETH_P_IPV6) || f->ip_start + sizeof(*ip) != f->l4_start ||
-		    ip->version != 6 || ip->nexthdr != IPPROTO_TCP)
+		if (type != htons(ETH_P_IPV6) || ip->version != 6 || ip->nexthdr != IPPROTO_TCP)
 			return -EINVAL;
 		ip->payload_len = htons(l4_len);
 		tcp->check = ~csum_ipv6_magic(&ip->saddr, &ip->daddr, l4_len, IPPROTO_TCP, 0);
@@ -272,8 +275,12 @@ int rs_skb_to_guest(struct rs_nic *nic, struct sk_buff *skb, u32 *what)
 
 	if (!pskb_may_pull(skb, ETH_HLEN))
 		return -EINVAL;
-	if (!rs_e1000_rx_wants(nic->model, skb->data, tci < 0 ? -1 : tci & VLAN_VID_MASK))
-		return -ENOENT;
+	if (!nic->link || !rs_e1000_receives(nic->model))
+		return -ENETDOWN;
+	if (!rs_e1000_rx_wants(nic->model, skb->data, tci < 0 ? -1 : tci & VLAN_VID_MASK)) {
+		nic->filtered++;
+		return 0;
+	}
 	/* Its checksum field is filled in; a second try of the same frame finds it so. */
 	if (skb->ip_summed == CHECKSUM_PARTIAL) {
 		if (skb_checksum_help(skb))
