@@ -21,7 +21,7 @@
 #include <asm/futex.h>
 #include "internal.h"
 
-/**
+/*
  * rs_mmu_access_begin() - begin a round of accesses
  * Process context that uses the VM's mm until the end of the round; may sleep. -EINTR: a fatal
  * signal is pending, and no round has begun.
@@ -48,7 +48,7 @@ void rs_mmu_access_wait(struct rs_mmu *mmu)
 		up_write(&mmu->access_sem);
 }
 
-/**
+/*
  * rs_mmu_access_at() - where the process has the guest's byte at @gpa
  * @at: gets its address; *@left the number of bytes from there to the end of its region
  * -EFAULT: there is no memory, or @write and the region is read-only.
@@ -92,7 +92,7 @@ static int copy_out(void __user *at, const void *buf, u64 n, bool word)
 	return copy_to_user(at, buf, n) ? -EFAULT : 0;
 }
 
-/**
+/*
  * rs_mmu_read() - copy @len bytes of the guest at @gpa, which may lie in several regions
  * In a round; may sleep. 4 bytes at a multiple of 4 are read at once; @buf is aligned then. -EFAULT: some
  * byte is not to be had.
@@ -117,7 +117,7 @@ int rs_mmu_read(struct rs_mmu_access *a, u64 gpa, void *buf, u64 len)
 	return 0;
 }
 
-/** rs_mmu_write() - the other direction; bytes before the one that is not to be had are written */
+/* rs_mmu_write() - the other direction; bytes before the one that is not to be had are written */
 int rs_mmu_write(struct rs_mmu_access *a, u64 gpa, const void *buf, u64 len)
 {
 	const bool word = is_word(gpa, len);
@@ -138,7 +138,7 @@ int rs_mmu_write(struct rs_mmu_access *a, u64 gpa, const void *buf, u64 len)
 	return 0;
 }
 
-/**
+/*
  * rs_mmu_or32() - OR @bits into the word at @gpa, a multiple of 4, in one atomic operation
  * In a round; may sleep. What was there, or -EFAULT.
  */

@@ -21,6 +21,7 @@
  * The mm is used only while the worker is busy. When it cannot be had any more, the guest will not run
  * again either: the carrier goes, frames for the guest are dropped.
  */
+#include <linux/etherdevice.h>
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
