@@ -227,6 +227,15 @@ void nic_close(struct nic *n)
 
 /* --- the guest's side --- */
 
+/* After a tail was stored: the doorbell, if it is wanted, once. */
+static void ring(struct nic *n, uint32_t want)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if ((__atomic_load_n(&n->page->doorbell, __ATOMIC_RELAXED) & want) &&
+	    (__atomic_fetch_and(&n->page->doorbell, ~want, __ATOMIC_SEQ_CST) & want))
+		EXPECT_EQ(nic_doorbell(n), 0);
+}
+
 bool guest_send(struct nic *n, const void *frame, unsigned int len)
 {
 	struct tx_desc *d = (struct tx_desc *)(n->vm->mem + NIC_TX_RING) + n->tx;
@@ -240,9 +249,7 @@ bool guest_send(struct nic *n, const void *frame, unsigned int len)
 	*d = (struct tx_desc){ .address = buf, .command = len | 1u << 24 | 8u << 24 };	/* EOP, RS */
 	n->tx = next;
 	__atomic_store_n(&n->page->tx_tail, next, __ATOMIC_RELEASE);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&n->page->doorbell, __ATOMIC_RELAXED) & RS_NIC_WANT_TX)
-		EXPECT_EQ(nic_doorbell(n), 0);
+	ring(n, RS_NIC_WANT_TX);
 	return true;
 }
 
@@ -264,9 +271,7 @@ int guest_recv(struct nic *n, void *buf, unsigned int size)
 		n->rx = (n->rx + 1) % RING;
 	} while (!(d->status & 2));
 	__atomic_store_n(&n->page->rx_tail, (n->rx + RING - 1) % RING, __ATOMIC_RELEASE);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&n->page->doorbell, __ATOMIC_RELAXED) & RS_NIC_WANT_RX)
-		EXPECT_EQ(nic_doorbell(n), 0);
+	ring(n, RS_NIC_WANT_RX);
 	return len;
 }
 
