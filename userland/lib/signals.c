@@ -33,6 +33,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "events.h"
 #include "raw.h"
 #include "threads.h"
 
@@ -119,8 +120,10 @@ static void on_kick(int sig, siginfo_t *info, void *context)
 {
 	(void)sig;
 	(void)info;
-	if (rs_this_vcpu)
+	if (rs_this_vcpu) {
 		rs_this_vcpu->engine.run->irq_vector = RS_VECTOR_NOTIFY;
+		rs_sample_here(rs_this_vcpu);
+	}
 	leave_critical_section(context);
 }
 
