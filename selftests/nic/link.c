@@ -228,7 +228,7 @@ void nic_close(struct nic *n)
 /* --- the guest's side --- */
 
 /* After a tail was stored: the doorbell, if it is wanted, once. */
-static void ring(struct nic *n, uint32_t want)
+static void ring_bell(struct nic *n, uint32_t want)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if ((__atomic_load_n(&n->page->doorbell, __ATOMIC_RELAXED) & want) &&
@@ -249,7 +249,7 @@ bool guest_send(struct nic *n, const void *frame, unsigned int len)
 	*d = (struct tx_desc){ .address = buf, .command = len | 1u << 24 | 8u << 24 };	/* EOP, RS */
 	n->tx = next;
 	__atomic_store_n(&n->page->tx_tail, next, __ATOMIC_RELEASE);
-	ring(n, RS_NIC_WANT_TX);
+	ring_bell(n, RS_NIC_WANT_TX);
 	return true;
 }
 
@@ -271,7 +271,7 @@ int guest_recv(struct nic *n, void *buf, unsigned int size)
 		n->rx = (n->rx + 1) % RING;
 	} while (!(d->status & 2));
 	__atomic_store_n(&n->page->rx_tail, (n->rx + RING - 1) % RING, __ATOMIC_RELEASE);
-	ring(n, RS_NIC_WANT_RX);
+	ring_bell(n, RS_NIC_WANT_RX);
 	return len;
 }
 
