@@ -106,6 +106,7 @@ struct rs_vcpu {
 	struct rs_vm *vm;
 	struct page *run_page;
 	u32 id;
+	u32 vm_id;				/* of the VM; for tracepoints */
 	/* the backend has no state that get_state could show */
 	bool state_lost;
 	atomic64_t kicks;			/* any thread: IPIs sent by RS_KICK */

@@ -13,6 +13,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
+#include "trace.h"
 #include "virt.h"
 #include "vm.h"
 
@@ -49,10 +50,17 @@ static void vm_kick_all(struct rs_mmu *mmu)
 	/* A vCPU that moved to another CPU meanwhile entered there with the new generation. */
 	smp_call_function_many(vm->kick_mask, kick_ipi, NULL, true);
 	WRITE_ONCE(vm->kicks, vm->kicks + n);
+	trace_rs_kick_all(vm->id, n);
+}
+
+static void vm_invalidated(struct rs_mmu *mmu, u64 start, u64 end, u64 zapped, bool flush)
+{
+	trace_rs_invalidate(container_of(mmu, struct rs_vm, mmu)->id, start, end, zapped, flush);
 }
 
 static const struct rs_mmu_ops vm_mmu_ops = {
 	.kick_all = vm_kick_all,
+	.invalidated = vm_invalidated,
 };
 
 struct rs_vm *rs_vm_create(struct mm_struct *mm, u32 flags)
@@ -85,6 +93,7 @@ struct rs_vm *rs_vm_create(struct mm_struct *mm, u32 flags)
 	if (ret)
 		goto err_mmu;
 	rs_debugfs_add_vm(vm);
+	trace_rs_vm_created(vm->id);
 	return vm;
 
 err_mmu:
@@ -102,6 +111,7 @@ static void vm_free(struct kref *ref)
 {
 	struct rs_vm *vm = container_of(ref, struct rs_vm, ref);
 
+	trace_rs_vm_ended(vm->id);
 	rs_debugfs_remove_vm(vm);
 	rs_mmu_destroy(&vm->mmu);
 	rs_virt_put();
@@ -131,6 +141,7 @@ struct rs_vcpu *rs_vm_add_vcpu(struct rs_vm *vm, u32 id)
 	vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
 	if (!vcpu)
 		return ERR_PTR(-ENOMEM);
+	vcpu->vm_id = vm->id;
 	mutex_lock(&vm->lock);
 	ret = -EEXIST;
 	if (vm->vcpus[id])
@@ -144,6 +155,7 @@ struct rs_vcpu *rs_vm_add_vcpu(struct rs_vm *vm, u32 id)
 	__set_bit(id, vm->vcpu_ids);
 	spin_unlock(&vm->mmu.lock);
 	mutex_unlock(&vm->lock);
+	trace_rs_vcpu_created(vcpu);
 	return vcpu;
 
 err:
@@ -156,6 +168,7 @@ void rs_vm_remove_vcpu(struct rs_vcpu *vcpu)
 {
 	struct rs_vm *vm = vcpu->vm;
 
+	trace_rs_vcpu_ended(vcpu);
 	mutex_lock(&vm->lock);
 	spin_lock(&vm->mmu.lock);
 	__clear_bit(vcpu->id, vm->vcpu_ids);
