@@ -90,8 +90,9 @@ def known_faults(tap, p):
     tap.same('nothing is lost', f['lost'], 0)
     by_count = [r['count'] for r in f['faults']]
     tap.check('the table begins with what is most', by_count == sorted(by_count, reverse=True), by_count)
-    tap.check('the table as text has the same rows', re.search(r'^ +96 +96 +0 +zero fill +zero_fills\+0x', p['known.table'], re.M) and
-              re.search(r'^ +\d+ +\d+ +\d+  all$', p['known.table'], re.M), p['known.table'][-800:])
+    if 'known.table' in p:
+        tap.check('the table as text has the same rows', re.search(r'^ +96 +96 +0 +zero fill +zero_fills\+0x', p['known.table'], re.M) and
+                      re.search(r'^ +\d+ +\d+ +\d+  all$', p['known.table'], re.M), p['known.table'][-800:])
 
 
 def flame(tap, name, text, what):
