@@ -111,6 +111,7 @@ static void vm_free(struct kref *ref)
 {
 	struct rs_vm *vm = container_of(ref, struct rs_vm, ref);
 
+	rs_nics_end(vm);
 	trace_rs_vm_ended(vm->id);
 	rs_debugfs_remove_vm(vm);
 	rs_mmu_destroy(&vm->mmu);
