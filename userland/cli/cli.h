@@ -10,5 +10,6 @@
 
 int rs_cli_run(int argc, char **argv);
 int rs_cli_doctor(int argc, char **argv);
+int rs_cli_ps(int argc, char **argv);
 
 #endif /* RS_CLI_H */

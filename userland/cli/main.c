@@ -14,6 +14,7 @@ static const struct {
 	const char *text;
 } commands[] = {
 	{ "run",	rs_cli_run,	"run a program in a guest ring" },
+	{ "ps",		rs_cli_ps,	"list the VMs that run" },
 	{ "doctor",	rs_cli_doctor,	"say what this machine offers and what is missing" },
 };
 
