@@ -51,6 +51,7 @@
 
 /* --- hypercalls the host process answers ---------------------------------------------------------------------------------- */
 #define RS_HC_CALL		0x100	/* do the call described in this vCPU's struct rs_call; result there */
+#define RS_HC_TRACE		0x101	/* take what is in this vCPU's struct rs_trace_ring. 0, also when there was nothing */
 
 /*
  * Numbers of struct rs_call below RS_CALL_BASE are Linux x86-64 system calls (those that userland/include/rs_calls.def lists as forwarded);
@@ -280,6 +281,87 @@ struct rs_boot_net {
 	__u8  reserved1[2];
 };
 
+/*
+ * Events: what the guest kernel can tell about what it does, when the host process has loaded its second image, which has the same code and hooks
+ * around it (userland/guest/events); the first one has none. A ring per vCPU: the guest writes, and when there is no room asks the host process
+ * to take what is there (RS_HC_TRACE); if there is none even then, the event is counted in @lost and nothing is overwritten.
+ *
+ * An event is a struct rs_trace_event and @more slots of 64 bytes behind it (the ring is a circle of slots), by type.
+ * A place is where code is, in 64 bits: above 2^63 the address in the guest kernel; bits 48-62 not 0: the number of a file (RS_TRACE_NAME) and in
+ * the lower bits the offset in it; else the address in the process, which is no file's.
+ */
+#define RS_TRACE_FAULT		1	/* a page fault. @cause RS_HOW_*, @addr, @extra: see struct rs_trace_event. More: the places of who called */
+#define RS_TRACE_FILL		2	/* memory was made present by a call, without a page fault; likewise */
+#define RS_TRACE_TRAP		3	/* another exception of ring 3: @vector, @cause RS_HOW_UPCALL, _SIGNAL or _KILL. More: likewise */
+#define RS_TRACE_FORK		4	/* @extra: the new process or thread (its tid); @cause 1: a thread of the same process */
+#define RS_TRACE_EXEC		5	/* the process has a new program; @place: file and offset of its first instruction; @extra: number of its name */
+#define RS_TRACE_EXIT		6	/* the process has ended; @extra: wait status */
+#define RS_TRACE_SWITCH		7	/* the vCPU goes on with another thread: tid in @extra, 0: none; @cause 1: that one is in another process */
+#define RS_TRACE_CALL		8	/* a call to the host process begins: @extra its number; @cause 1: by a helper thread */
+#define RS_TRACE_CALL_END	9	/* it is back: @extra the result; @cause likewise */
+#define RS_TRACE_UPCALL		10	/* an exception was delivered to ring 3: @vector, @addr, @extra: address of the upcall */
+#define RS_TRACE_SIGNAL		11	/* a signal was delivered to a handler: @extra the signal, @addr the handler */
+#define RS_TRACE_SAMPLE		12	/* the host process has asked where the vCPU is. More: the places of who called */
+#define RS_TRACE_NAME		13	/* @extra: number of a file; @addr: length of its name. More: the name */
+#define RS_TRACE_TYPES		14
+
+#define RS_TRACE_SLOT		64	/* bytes */
+#define RS_TRACE_MORE_MAX	64
+#define RS_TRACE_NAMES		0x4000	/* numbers of files are below; 0 is none */
+
+/* How a fault was resolved, and what it was. Several bits may be set. */
+#define RS_HOW_ZERO		(1 << 0)	/* a page of zeros was allocated */
+#define RS_HOW_COW		(1 << 1)	/* a shared page was copied */
+#define RS_HOW_FILE_COPY	(1 << 2)	/* a page of a file was copied that was not mapped before */
+#define RS_HOW_TABLE		(1 << 3)	/* shared page tables were copied */
+#define RS_HOW_FILE		(1 << 4)	/* pages of a file were mapped */
+#define RS_HOW_LAZY		(1 << 5)	/* the shared page of zeros was mapped, for reading */
+#define RS_HOW_RIGHTS		(1 << 6)	/* a right was given that the entry did not have; nothing was copied */
+#define RS_HOW_SHARED		(1 << 7)	/* a page of shared memory was mapped */
+#define RS_HOW_PAGER		(1 << 8)	/* the memory's pager was asked */
+#define RS_HOW_UPCALL		(1 << 9)	/* it was delivered to the process */
+#define RS_HOW_SIGNAL		(1 << 10)	/* it became a signal that has a handler */
+#define RS_HOW_KILL		(1 << 11)	/* it ended the process */
+#define RS_HOW_EFAULT		(1 << 12)	/* the guest kernel's access failed, and it goes on without */
+#define RS_HOW_KERNEL		(1 << 16)	/* the access was the guest kernel's, for a call */
+#define RS_HOW_WRITE		(1 << 17)
+#define RS_HOW_EXEC		(1 << 18)
+
+/**
+ * struct rs_trace_event - one slot
+ * @rip, @place: of the instruction that trapped or called; 0 where there is none
+ * @extra: of RS_TRACE_FAULT and _FILL: bits 0-15 pages made present or copied, 16-31 page tables copied, 32-63 why it could not be resolved
+ *	   (RS_CAUSE_* of ringside_app.h, and others that only reports know), 0 when it was
+ */
+struct rs_trace_event {
+	__u64 tsc;
+	__u8  type;		/* RS_TRACE_* */
+	__u8  more;		/* slots that follow */
+	__u8  vector;
+	__u8  places;		/* callers' places in them */
+	__u32 cause;
+	__u32 pid, tid;		/* 0: none, the vCPU is idle or starting */
+	__u64 addr;
+	__u64 rip;
+	__u64 place;
+	__u64 extra;
+	__u64 vcpu;
+};
+
+/** struct rs_trace_ring - 4096 bytes, then rs_boot.trace_slots slots */
+struct rs_trace_ring {
+	/* the guest's */
+	__u64 head;		/* slots written since the beginning */
+	__u64 lost;		/* events that found no room */
+	__u64 reserved0[6];
+	/* the host's */
+	__u64 tail;		/* slots read since the beginning */
+	__u32 sample;		/* not 0: RS_TRACE_SAMPLE is wanted with the next RS_VECTOR_NOTIFY in ring 3; the guest clears it */
+	__u32 closed;		/* not 0: nothing will be read any more: RS_HC_TRACE is of no use */
+	__u32 reserved1[12];
+	__u64 reserved2[496];
+};
+
 /** struct rs_boot - one page, written by the host process before the first instruction, except @stats */
 struct rs_boot {
 	__u64 magic;		/* RS_BOOT_MAGIC */
@@ -321,7 +403,11 @@ struct rs_boot {
 	__u32 max_pids;		/* --pids: processes and threads at once */
 	__u32 reserved1;
 	struct rs_boot_net net;
-	__u64 reserved[26];
+	__u64 trace_gpa;	/* struct rs_trace_ring and its slots, one after the other for each vCPU; 0: no events are wanted */
+	__u64 trace_events;	/* bit N: events of type N are wanted. Names always are */
+	__u32 trace_slots;	/* in each ring, a power of two */
+	__u32 trace_depth;	/* most places of callers in an event */
+	__u64 reserved[23];
 	struct rs_guest_stats stats;	/* written by the guest kernel */
 };
 #endif /* __ASSEMBLY__ */

@@ -31,8 +31,10 @@
  * @len bytes in @nsegs pieces. @vlan_tci when @has_vlan. Checksums that are to be filled in: the IP
  * header's at @ip_sum_at over [@ip_start, @ip_end), the transport's (sum of [@l4_start, end of frame),
  * stored at @l4_sum_at, where the guest has put the sum of the pseudo header) when the flags say so.
- * @mss not 0: to be cut into segments of @mss bytes behind @hdr_len bytes of headers.
- * All offsets were checked to lie in the frame.
+ * @mss not 0: to be cut into segments of @mss bytes of payload behind @hdr_len bytes of headers (TCP over
+ * IPv4, or @ipv6). @l4_sum is set then, @ip_sum for IPv4; the driver's pseudo header is without the length.
+ * All offsets were checked: both bytes of a sum lie in what it is of, and that in the frame, which has
+ * at least an Ethernet header. The addresses were not: pieces may lie anywhere, but for wrapping round.
  */
 struct rs_e1000_frame {
 	u32 len;
@@ -48,14 +50,18 @@ struct rs_e1000_frame {
 };
 
 struct rs_e1000_ops {
-	/* guest memory; may sleep. 0, -EFAULT: nowhere, or not to be had (some of it may have been written) */
+	/*
+	 * Guest memory; may sleep. 0, -EFAULT: nowhere, or not to be had (some of it may have been written).
+	 * 4 bytes at a multiple of 4 are one access (get_user(), put_user()): the queue page needs that.
+	 */
 	int (*read)(void *ctx, u64 gpa, void *buf, u32 len);
 	int (*write)(void *ctx, u64 gpa, const void *buf, u32 len);
 	/* OR into a word of guest memory that the guest changes too; what was there, or -EFAULT */
 	s64 (*or32)(void *ctx, u64 gpa, u32 bits);
 	/*
 	 * A frame to be sent; 0 when it was taken or is to be dropped (ops counts why), -EAGAIN: no room,
-	 * the descriptors stay the device's and the worker comes again.
+	 * the descriptors stay the device's and the worker comes again: until it has called rs_e1000_tx() once
+	 * more, rs_e1000_sleep() does not take what waits in the ring for work.
 	 */
 	int (*transmit)(void *ctx, const struct rs_e1000_frame *f);
 	void (*barrier)(void);	/* full, between CPUs */
@@ -66,8 +72,9 @@ struct rs_e1000_stats {
 	u64 tx_packets, tx_bytes, rx_packets, rx_bytes;
 	u64 tx_bad;		/* frames and descriptors that were refused */
 	u64 rx_filtered;	/* not for this receiver */
-	u64 rx_no_room;		/* found no descriptor */
-	u64 interrupts, doorbells, register_reads, register_writes;
+	u64 rx_no_room;		/* found no descriptor, and had to wait */
+	u64 interrupts, register_reads, register_writes;
+	u64 rx_bad;		/* lost, since a descriptor pointed nowhere */
 };
 
 struct rs_e1000;
@@ -91,6 +98,8 @@ u32 rs_e1000_reg_write(struct rs_e1000 *dev, u32 offset, u32 value);
  * Writes descriptors back. Returns how many frames; *@what gets RS_E1000_*.
  */
 u32 rs_e1000_tx(struct rs_e1000 *dev, u32 budget, u32 *what);
+/** rs_e1000_receives() - has the driver switched the receiver on? (whatever the link) */
+bool rs_e1000_receives(const struct rs_e1000 *dev);
 /** rs_e1000_rx_wants() - would the receiver (on, link, filters) take a frame to @dst? @vlan: -1 or its id */
 bool rs_e1000_rx_wants(struct rs_e1000 *dev, const u8 dst[6], int vlan);
 /**
@@ -98,15 +107,24 @@ bool rs_e1000_rx_wants(struct rs_e1000 *dev, const u8 dst[6], int vlan);
  * @copy puts bytes [offset, offset + n) of it at @gpa: 0, -EFAULT. @tci: -1, or the VLAN tag, which is
  * in the descriptor or in the frame as the driver has asked. @sum_ok: the transport checksum is known
  * to be right. 0; -ENOBUFS: no descriptors, nothing has happened; -EMSGSIZE: longer than the receiver
- * takes, or than its whole ring has room for; -ENETDOWN: off; -EFAULT: the ring is not to be had. *@what gets RS_E1000_*.
+ * takes, or than its whole ring has room for; -ENETDOWN: off, or stopped; -EFAULT: the ring is not to be
+ * had. *@what gets RS_E1000_*. Only -ENOBUFS is worth another try with the same frame.
+ * A frame whose descriptors point nowhere, or whose tag the driver does not want, is dropped and counted: 0.
+ * Checksums and FCS: TCPCS when @sum_ok and the driver has switched that on, otherwise IXSM; a driver that
+ * wants the FCS gets zeros, as it gets them behind a frame that is too short for Ethernet.
  */
 int rs_e1000_rx(struct rs_e1000 *dev, u32 len, int tci, bool sum_ok,
 		int (*copy)(void *frame, u32 offset, u64 gpa, u32 n), void *frame, u32 *what);
-/** rs_e1000_publish() - after a round of tx and rx: heads and causes to the queue page; returns RS_E1000_* */
+/**
+ * rs_e1000_publish() - after a round of tx and rx: heads to the queue page, causes to it or to ICR
+ * Returns RS_E1000_*. Causes of rounds come here and nowhere else, so every round ends with it.
+ */
 u32 rs_e1000_publish(struct rs_e1000 *dev);
 /**
  * rs_e1000_sleep() - the worker is about to sleep (@rx_waits: frames wait for room): ask for doorbells
  * true: there is work after all, and nothing was asked for. Without a queue page: is there work?
+ * Work is what could be done now: not half a frame, not a frame for which transmit() had no room, and for
+ * @rx_waits as many descriptors as the frame needs to which rs_e1000_rx() said -ENOBUFS.
  */
 bool rs_e1000_sleep(struct rs_e1000 *dev, bool rx_waits);
 /** rs_e1000_awake() - the worker is awake: take the wish for doorbells back */

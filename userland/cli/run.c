@@ -18,12 +18,14 @@
 
 extern char **environ;
 
-static const char help[] =
+static const char usage[] =
 	"usage: ringside run [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
 	"\n"
 	"Runs PROGRAM in the ring 3 of a guest of its own. PROGRAM without a slash is looked up in "
 	"PATH.\n"
-	"\n"
+	"\n";
+
+static const char help[] =
 	"What it may reach (nothing else; its own file, its interpreter and the libraries in /lib "
 	"and /usr/lib are readable anyway):\n"
 	"  --ro PATH            may be read\n"
@@ -51,6 +53,8 @@ static const char help[] =
 	"not be set up; 126 when PROGRAM cannot be\n"
 	"executed; 127 when there is no such program.\n";
 
+static const char *command = "run";	/* the word the user has given */
+
 /* A growing NULL-terminated list of strings. */
 struct list {
 	const char **items;
@@ -70,14 +74,13 @@ static void add(struct list *l, const char *item)
 
 static int bad(const char *fmt, const char *a, const char *b)
 {
-	fprintf(stderr, "ringside run: ");
+	fprintf(stderr, "ringside %s: ", command);
 	fprintf(stderr, fmt, a, b);
-	fprintf(stderr, "\n(ringside run --help says more)\n");
+	fprintf(stderr, "\n(ringside %s --help says more)\n", command);
 	return RS_STATUS_SETUP;
 }
 
-/* Bytes with an optional suffix; 0 when it is no size. */
-static uint64_t parse_size(const char *s)
+uint64_t rs_cli_size(const char *s)
 {
 	unsigned long long n;
 	int shift = 0;
@@ -131,11 +134,7 @@ static void set_env(struct list *env, const char *item)
 	add(env, item);
 }
 
-/*
- * Is argv[*i] option @name? Its value is in @value: behind "=", or, with @needs, the next word.
- * Returns 1, 0 when it is another one, -1 when the value is missing.
- */
-static int option(char **argv, int *i, const char *name, int needs, const char **value)
+int rs_cli_option(char **argv, int *i, const char *name, int needs, const char **value)
 {
 	size_t n = strlen(name);
 
@@ -169,6 +168,11 @@ static const struct {
 
 int rs_cli_run(int argc, char **argv)
 {
+	return rs_cli_run_more(argc, argv, NULL);
+}
+
+int rs_cli_run_more(int argc, char **argv, const struct rs_cli_more *more)
+{
 	struct rs_config c = RS_CONFIG_INIT;
 	struct list ro = { 0 }, rw = { 0 }, env = { 0 }, args = { 0 };
 	enum rs_stats_format stats = RS_STATS_OFF;
@@ -179,6 +183,8 @@ int rs_cli_run(int argc, char **argv)
 	size_t k;
 	int i, failed;
 
+	if (more)
+		command = more->name;
 	for (i = 0; environ[i]; i++)
 		add(&env, environ[i]);
 	for (i = 1; i < argc; i++) {
@@ -191,12 +197,18 @@ int rs_cli_run(int argc, char **argv)
 		if (argv[i][0] != '-' || !argv[i][1])
 			break;
 		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+			fputs(more ? more->help : usage, stdout);
 			fputs(help, stdout);
 			return 0;
 		}
+		found = more ? more->option(argv, &i) : 0;
+		if (found < 0)
+			return RS_STATUS_SETUP;
+		if (found)
+			continue;
 		for (k = 0; k < NR_OPTIONS && !found; k++) {
-			found = option(argv, &i, options[k].name, options[k].value == NEEDED,
-				       &value);
+			found = rs_cli_option(argv, &i, options[k].name,
+					      options[k].value == NEEDED, &value);
 			if (found < 0)
 				return bad("%s needs a value%s", options[k].name, "");
 			if (found && options[k].value == NONE && value)
@@ -209,7 +221,7 @@ int rs_cli_run(int argc, char **argv)
 			return bad("there is no option \"%s\"%s", argv[i], "");
 		switch (options[k].id) {
 		case MEMORY:
-			c.memory = parse_size(value);
+			c.memory = rs_cli_size(value);
 			if (!c.memory)
 				return bad("--memory: \"%s\" is no size%s", value, "");
 			break;
@@ -285,12 +297,17 @@ int rs_cli_run(int argc, char **argv)
 	c.ro = ro.items;
 	c.rw = rw.items;
 
+	failed = more ? more->setup(&c) : 0;
+	if (failed)
+		return failed;
 	failed = rs_run(&c, &r);
 	messages = fdopen(r.message_fd, "w");
 	if (!messages)
 		return r.status;
 	if (failed)
 		fprintf(messages, "ringside: %s\n", r.error);
+	if (more && r.counts.entries)
+		more->end(messages, &r);
 	if (r.counts.entries)
 		rs_print_counts(messages, &r.counts, stats);
 	fflush(messages);

@@ -8,7 +8,7 @@
  * (extended acknowledgements) where there are any.
  *
  * What the kernel sends is read as carefully as if it were not the kernel: attributes of a length that
- * is not theirs are left out. Events have a socket of their own, see events.c.
+ * is not theirs are left out. Events have a socket of their own, see watch.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * control.h - what the two files behind ringside/control.h share: control.c requests, events.c events
+ * control.h - what the two files behind ringside/control.h share: control.c requests, watch.c events
  */
 #ifndef RS_CONTROL_PRIVATE_H
 #define RS_CONTROL_PRIVATE_H
@@ -20,7 +20,7 @@ struct rs_control {
 	char error[256];
 	char buf[32768];		/* as much as the kernel puts into one answer */
 
-	/* events.c */
+	/* watch.c */
 	struct mnl_socket *events;
 	uint64_t last;			/* event that was told or counted as dropped last */
 	bool known;			/* one that came before the first event cannot be missing */

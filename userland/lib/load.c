@@ -36,7 +36,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "load.h"
+#include "events.h"
 #include "raw.h"
 #include "threads.h"
 
@@ -579,6 +579,13 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 	boot->slots_gpa = SLOTS_GPA;
 	boot->nslots = RS_SLOTS;
 	boot->max_pids = start->pids;
+	if (start->trace_events) {
+		boot->trace_gpa = place(&p, sb->ncpus * rs_events_ring_size(), RS_PAGE);
+		boot->trace_events = start->trace_events;
+		boot->trace_slots = RS_TRACE_SLOTS;
+		boot->trace_depth = start->trace_depth;
+		sb->trace_gpa = boot->trace_gpa;
+	}
 	describe_process(boot, m, start);
 	ret = place_args(&p, start, boot, why);
 	if (ret)

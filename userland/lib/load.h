@@ -26,6 +26,8 @@ struct rs_start {
 	int stdio[3];
 	int cwd_fd;
 	uint32_t pids;			/* rs_boot.max_pids */
+	uint64_t trace_events;		/* rs_boot.trace_events; 0: no rings */
+	uint32_t trace_depth;
 };
 
 /**

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "events.h"
 #include "explain.h"
 #include "raw.h"
 #include "threads.h"
@@ -263,6 +264,11 @@ long rs_exit_slow(void *arg)
 	}
 	switch (run->exit_reason) {
 	case RS_EXIT_HYPERCALL:
+		if (run->hypercall.nr == RS_HC_TRACE && sb->trace_gpa) {
+			rs_events_take(v);
+			run->hypercall.ret = 0;
+			return 0;
+		}
 		run->hypercall.ret = (uint64_t)RS_HC_ENOSYS;
 		return 0;
 	case RS_EXIT_KICK:

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "confine.h"
-#include "load.h"
+#include "events.h"
 #include "program.h"
 #include "threads.h"
 
@@ -53,6 +53,10 @@ static const char *bad_config(const struct rs_config *c)
 		return "cpus must be between 1 and 16";
 	if (c->pids == 0 || c->pids > RS_MAX_PIDS)
 		return "pids must be between 1 and 30000";
+	if (c->sample_hz > RS_MAX_SAMPLE_HZ || (c->sample_hz && !c->events))
+		return "samples: 1 to 10000 a second, and only with events";
+	if (c->events && (c->event_memory < 1 << 20 || c->event_memory > 1ull << 40))
+		return "memory for events must be between 1M and 1024G";
 	if (c->net != RS_NET_NONE && c->net != RS_NET_HOST)
 		return "this kind of network is not available in this version";
 	return NULL;
@@ -68,6 +72,25 @@ static void note_stdio(int stdio[3])
 
 	for (i = 0; i < 3; i++)
 		stdio[i] = fcntl(i, F_GETFD) < 0 ? -1 : i;
+}
+
+/* Files that the caller will write to when it is confined, too. */
+static int open_outputs(const struct rs_config *c, struct rs_result *r, char *why)
+{
+	unsigned int i;
+
+	for (i = 0; i < RS_OUTPUTS; i++) {
+		if (!c->outputs[i])
+			continue;
+		r->output_fds[i] = open(c->outputs[i], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
+					O_NOCTTY, 0666);
+		if (r->output_fds[i] < 0) {
+			snprintf(why, RS_WHY, "cannot write to %s: %s", c->outputs[i],
+				 strerror(errno));
+			return -1;
+		}
+	}
+	return 0;
 }
 
 static int open_own(struct rs_sandbox *sb, int *cwd, char *why)
@@ -213,8 +236,10 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 {
 	static struct rs_sandbox sandbox = { .message_fd = 2, .proc_fd = -1 };
 	static bool used;
-	const struct rs_image image = { rs_guest_image_start,
+	const struct rs_image plain = { rs_guest_image_start,
 					(size_t)(rs_guest_image_end - rs_guest_image_start) };
+	const struct rs_image traced = { rs_traced_image_start,
+					 (size_t)(rs_traced_image_end - rs_traced_image_start) };
 	struct rs_sandbox *sb = &sandbox;
 	struct rs_program program;
 	struct rs_start start;
@@ -224,6 +249,8 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 
 	memset(result, 0, sizeof(*result));
 	result->message_fd = 2;
+	for (i = 0; i < RS_OUTPUTS; i++)
+		result->output_fds[i] = -1;
 	rs_table_init();
 	if (used)
 		return setup_failed(result, RS_STATUS_SETUP,
@@ -248,7 +275,7 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 	sb->verbose = config->verbose;
 	sb->program = program.path;
 	if (rs_confine_roots(sb, config->ro, config->rw, &program, why) ||
-	    open_own(sb, &start.cwd_fd, why))
+	    open_own(sb, &start.cwd_fd, why) || open_outputs(config, result, why))
 		return setup_failed(result, RS_STATUS_SETUP, why);
 	result->message_fd = sb->message_fd;
 
@@ -275,7 +302,10 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 	start.boot_flags = boot_flags(config);
 	start.trace_mask = config->trace_mask;
 	start.pids = config->pids;
-	if (make_vcpus(sb, &image, &start, why))
+	start.trace_events = config->events;
+	start.trace_depth = config->event_depth;
+	if (make_vcpus(sb, config->events ? &traced : &plain, &start, why) ||
+	    (config->events && rs_events_create(sb, config->event_memory, why)))
 		return setup_failed(result, RS_STATUS_SETUP, why);
 	for (i = 0; i < 3; i++)
 		if (start.stdio[i] >= 0)
@@ -289,10 +319,14 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 	if (rs_confine(sb, why))
 		return setup_failed(result, RS_STATUS_SETUP, why);
 
+	if (config->sample_hz && rs_sample_start(sb, config->sample_hz))
+		return setup_failed(result, RS_STATUS_SETUP, "cannot make a thread for samples");
 	rs_vcpu_begin(sb->vcpus[0]);
 	rs_vcpu_loop(sb->vcpus[0]);
 	rs_vcpu_end(sb->vcpus[0]);
 
+	if (config->events)
+		rs_events_finish(sb);
 	collect(sb, &result->counts);
 	result->status = sb->status;
 	snprintf(result->error, sizeof(result->error), "%s", sb->error);

@@ -130,6 +130,7 @@ struct rs_vcpu {
 	int run_result;			/* of the last RS_RUN, for rs_exit_slow() */
 	int tid;
 	bool started, left;		/* its thread was made; has left the loop. Atomic */
+	int sample_due;			/* sample.c; atomic */
 	struct rs_vcpu_shared *shared;	/* guest memory */
 	struct rs_caller caller;
 };
@@ -146,6 +147,7 @@ struct rs_sandbox {
 	unsigned int ncpus;
 	struct rs_boot *boot;		/* guest memory */
 	struct rs_moment start;		/* when rs_run() began */
+	uint64_t trace_gpa;		/* rings of events in the arena; 0: none */
 
 	/* policy */
 	bool net_host, explain, verbose;

@@ -34,6 +34,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "events.h"
 #include "raw.h"
 #include "threads.h"
 
@@ -120,10 +121,13 @@ static void on_grace(int sig, siginfo_t *info, void *context)
 static void on_kick(int sig, siginfo_t *info, void *context)
 {
 	(void)sig;
-	if (info->si_code == SI_KERNEL && rs_this_vcpu)
-		__atomic_fetch_or(&rs_this_vcpu->shared->pending, RS_PENDING_EVENTS, __ATOMIC_SEQ_CST);
-	if (rs_this_vcpu)
+	if (rs_this_vcpu) {
+		if (info->si_code == SI_KERNEL)
+			__atomic_fetch_or(&rs_this_vcpu->shared->pending, RS_PENDING_EVENTS,
+					  __ATOMIC_SEQ_CST);
 		rs_this_vcpu->engine.run->irq_vector = RS_VECTOR_NOTIFY;
+		rs_sample_here(rs_this_vcpu);
+	}
 	leave_critical_section(context);
 }
 

@@ -136,6 +136,11 @@ void rs_table_several(void)
 			rs_call_plain[i] |= RS_ROW_SEVERAL;
 }
 
+const char *rs_call_name(uint64_t nr)
+{
+	return nr < RS_TABLE_SIZE ? rs_call_table[nr].name : NULL;
+}
+
 int rs_call_number(const char *name)
 {
 	unsigned int i;

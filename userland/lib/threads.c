@@ -158,8 +158,7 @@ int rs_thread_own_directory(void)
 
 /* --- notifications --------------------------------------------------------------------------- */
 
-/* Make the vCPU's thread run its handler, out of whatever sleeps. */
-static void interrupt(struct rs_vcpu *v)
+void rs_vcpu_interrupt(struct rs_vcpu *v)
 {
 	int tid = __atomic_load_n(&v->tid, __ATOMIC_SEQ_CST);
 
@@ -175,7 +174,7 @@ void rs_vcpu_notify(struct rs_vcpu *v, uint64_t event)
 	if (__atomic_fetch_or(&shared->pending, RS_PENDING_EVENTS, __ATOMIC_SEQ_CST) &
 	    RS_PENDING_EVENTS)
 		return;
-	interrupt(v);
+	rs_vcpu_interrupt(v);
 }
 
 /* --- vCPUs ----------------------------------------------------------------------------------- */
@@ -225,7 +224,7 @@ void rs_vcpu_end(struct rs_vcpu *v)
 				continue;
 			inside++;
 			sb->engine.ops->kick(&other->engine);
-			interrupt(other);
+			rs_vcpu_interrupt(other);
 		}
 		if (!inside)
 			return;

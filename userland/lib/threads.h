@@ -29,6 +29,9 @@ int rs_thread_own_directory(void);
  */
 void rs_vcpu_notify(struct rs_vcpu *v, uint64_t event);
 
+/** rs_vcpu_interrupt() - make the vCPU's thread run its handler, out of whatever sleeps */
+void rs_vcpu_interrupt(struct rs_vcpu *v);
+
 /** rs_vcpu_begin() - this thread is the vCPU's from now on; before rs_vcpu_loop() */
 void rs_vcpu_begin(struct rs_vcpu *v);
 

@@ -11,6 +11,12 @@
 #define STACK_GAP	(1ul << 20)	/* nothing is placed so near below a stack that grows */
 #define MAX_VMAS	65530		/* per address space (vm.max_map_count) */
 
+/** vma_of() - the VMA of a node of mm->tree; NULL of NULL */
+static inline struct vma *vma_of(struct avl_node *n)
+{
+	return n ? container_of(n, struct vma, node) : NULL;
+}
+
 struct vma *vma_next(struct mm *mm, const struct vma *v);
 struct vma *vma_prev(struct mm *mm, const struct vma *v);
 /** vma_resize() - moves @v's ends; nobody else's memory lies in between */
@@ -27,6 +33,26 @@ static inline bool vma_object(struct vma *v)
 {
 	return likely(!(v->flags & VM_SHARED) || v->file || v->shm) || vma_object_make(v);
 }
+/** vma_link(), vma_unlink() - puts @v behind @prev (NULL: first), takes it out, in list and tree */
+void vma_link(struct mm *mm, struct vma *v, struct vma *prev);
+void vma_unlink(struct mm *mm, struct vma *v);
+/** vma_link_part() - @n, which the caller has allocated, as vma_add_part() */
+void vma_link_part(struct mm *mm, struct vma *n, const struct vma *v, u64 start, u64 end, u64 to);
+void vma_set_flags(struct mm *mm, struct vma *v, u32 flags);
+/** vma_join() - joins @v with its neighbours where they are alike; what it has become part of */
+struct vma *vma_join(struct mm *mm, struct vma *v);
+/**
+ * vma_cut_borders() - @start and @end are borders between VMAs; false without memory, then nothing
+ * has changed
+ */
+bool vma_cut_borders(struct mm *mm, u64 start, u64 end);
+/**
+ * vma_remove_range() - empties [@start, @end), whose borders are VMA borders; nothing can fail after
+ * pgtable_unmap_prepare()
+ */
+void vma_remove_range(struct mm *mm, u64 start, u64 end);
+/** vma_range_has() - some VMA there has one of @flags */
+bool vma_range_has(struct mm *mm, u64 start, u64 end, u32 flags);
 /** mm_alloc_like() - all of @old but memory: no VMAs, no page table; NULL without memory */
 struct mm *mm_alloc_like(const struct mm *old);
 /**
@@ -45,6 +71,8 @@ void vma_drop(struct mm *mm, struct vma *v);
 void mm_free_vmas(struct mm *mm);
 /** find_free() - a place for @len bytes, 0 when there is none */
 u64 find_free(struct mm *mm, u64 len);
+/** find_free_32bit() - for MAP_32BIT: the lowest place in the second GiB, as Linux has it; 0: none */
+u64 find_free_32bit(struct mm *mm, u64 len);
 bool range_free(struct mm *mm, u64 start, u64 end);
 void mm_populate(struct mm *mm, u64 start, u64 end);
 /**

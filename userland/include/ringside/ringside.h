@@ -43,6 +43,9 @@ extern "C" {
 #define RS_MAX_CPUS		16
 #define RS_DEFAULT_PIDS		4096
 #define RS_MAX_PIDS		30000
+#define RS_OUTPUTS		2
+#define RS_DEFAULT_EVENTS	(256ull << 20)
+#define RS_MAX_SAMPLE_HZ	10000
 
 enum rs_net {
 	RS_NET_NONE,		/* no sockets but socketpair(2) */
@@ -71,6 +74,13 @@ enum rs_stats_format { RS_STATS_OFF, RS_STATS_TABLE, RS_STATS_JSON };
  * @verbose: print the guest kernel's messages
  * @allow_wx: memory may be writable and executable at once, as just-in-time compilers want it
  * @bench:   the guest answers the measuring calls of ringside_app.h
+ * @events:  bit N: events of type N (RS_TRACE_*, uapi/ringside_guest.h) are gathered; afterwards
+ *	     ringside/events.h has them. 0: none, and the guest kernel is one without them
+ * @event_depth: with each, so many callers at most, found by frame pointers
+ * @event_memory: bytes kept for them per vCPU; what comes when they are full is counted
+ * @sample_hz: so many times a second, events of type RS_TRACE_SAMPLE; needs @events
+ * @outputs: files to be written to when rs_run() has returned, made or emptied before the confinement;
+ *	     NULL: none
  */
 struct rs_config {
 	size_t size;
@@ -90,12 +100,17 @@ struct rs_config {
 	int debug;
 	int allow_wx;
 	uint64_t trace_mask[8];
+	uint64_t events;
+	unsigned int event_depth;
+	uint64_t event_memory;
+	unsigned int sample_hz;
+	const char *outputs[RS_OUTPUTS];
 };
 
 #define RS_CONFIG_INIT                                                                   \
 	{                                                                                \
 		.size = sizeof(struct rs_config), .memory = RS_DEFAULT_MEMORY,           \
-		.cpus = 1, .pids = RS_DEFAULT_PIDS                                       \
+		.cpus = 1, .pids = RS_DEFAULT_PIDS, .event_memory = RS_DEFAULT_EVENTS    \
 	}
 
 /**
@@ -119,10 +134,12 @@ struct rs_counts {
  * @message_fd: a duplicate of standard error to write the rest of the story to: the program may
  *              have closed number 2, or opened a
  *	    file of its own there
+ * @output_fds: of rs_config.outputs; -1 where there is none
  */
 struct rs_result {
 	int status;
 	int message_fd;
+	int output_fds[RS_OUTPUTS];
 	char error[512];
 	struct rs_counts counts;
 };
@@ -148,6 +165,9 @@ void rs_print_counts(FILE *out, const struct rs_counts *counts, enum rs_stats_fo
  * that is not known in @bad (at least @len bytes).
  */
 int rs_trace_set(const char *words, uint64_t mask[8], char *bad, size_t len);
+
+/** rs_call_name() - the name of system call @nr, NULL when it is not known */
+const char *rs_call_name(uint64_t nr);
 
 /**
  * rs_doctor() - print what this machine offers and what to do about what is missing; returns 0 when
