@@ -244,7 +244,7 @@ static enum rs_next dispatch(struct rs_vcpu *vcpu)
 /* --- one round --- */
 
 /*
- * Somebody wants something of this vCPU: may it enter all the same? Only if all that it is is a limit
+ * Somebody wants something of this vCPU: may it enter all the same? Only if it is no more than a limit
  * of exits with something left; what is taken off here is used, since nothing after this keeps the
  * vCPU from entering. I.
  */
