@@ -3,8 +3,8 @@
  * main.c - loading and unloading
  *
  * Construction: the backend (chosen, not turned on), debugfs, network namespaces and the netlink
- * family, which VMs tell their events to; last the device, because VMs can come from then on.
- * Unloading is the reverse; the descriptors' .owner keeps it from being
+ * family, which VMs tell their events to, the kind of network interface, last the device, because VMs
+ * can come from then on. Unloading is the reverse; the descriptors' .owner keeps it from being
  * tried while anything is open.
  *
  * Preempt notifiers are on as long as the module is loaded. Turning them on and off patches the code
@@ -19,6 +19,7 @@
 #include "debugfs.h"
 #include "dev.h"
 #include "net/genl.h"
+#include "net/nic.h"
 #include "virt.h"
 
 #define CREATE_TRACE_POINTS
@@ -39,12 +40,17 @@ static int __init ringside_init(void)
 	ret = rs_genl_init();
 	if (ret)
 		goto err_genl;
+	ret = rs_net_init();
+	if (ret)
+		goto err_net;
 	ret = rs_dev_init();
 	if (ret)
 		goto err_dev;
 	return 0;
 
 err_dev:
+	rs_net_exit();
+err_net:
 	rs_genl_exit();
 err_genl:
 	rs_netns_exit();
@@ -58,6 +64,7 @@ err_netns:
 static void __exit ringside_exit(void)
 {
 	rs_dev_exit();
+	rs_net_exit();
 	rs_genl_exit();
 	rs_netns_exit();
 	rs_debugfs_exit();

@@ -204,6 +204,7 @@ static void vm_free(struct kref *ref)
 	struct rs_vm *vm = container_of(ref, struct rs_vm, ref);
 
 	registry_remove(vm);
+	rs_nics_end(vm);
 	rs_event_ended(vm);
 	rs_debugfs_remove_vm(vm);
 	rs_vm_control_exit(vm);

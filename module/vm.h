@@ -22,6 +22,7 @@
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <linux/workqueue.h>
+#include <uapi/ringside_netlink.h>
 #include "vcpu.h"
 
 struct cred;
@@ -35,6 +36,7 @@ struct rs_limits {
 	u64 exits;
 	u32 vcpus;
 };
+struct rs_nic;
 
 struct rs_vm {
 	struct kref ref;
@@ -64,6 +66,11 @@ struct rs_vm {
 	u64 kicks;
 	cpumask_var_t kick_mask;		/* scratch of vm_kick; mmu.lock */
 	struct dentry *debugfs;
+	/*
+	 * Set once each, under rtnl, while the VM's descriptor is held; read by vCPUs without a
+	 * lock (rs_nic_of). The VM's reference.
+	 */
+	struct rs_nic *nics[RS_MAX_NICS];
 };
 
 /** struct rs_vm_request - what RS_CREATE_VM was asked for, checked */
@@ -79,7 +86,7 @@ struct rs_vm_request {
  */
 struct rs_vm *rs_vm_create(const struct rs_vm_request *req);
 void rs_vm_get(struct rs_vm *vm);
-void rs_vm_put(struct rs_vm *vm);		/* P, no lock held */
+void rs_vm_put(struct rs_vm *vm);		/* P, takes rtnl: with no lock held */
 
 /**
  * rs_vm_find - the VM with number @id; rs_vm_next - the one with the lowest number from *@id on, which is
@@ -130,6 +137,9 @@ void rs_vm_control_exit(struct rs_vm *vm);
  * has either looked at the gate's flags as they are now or will before it enters.
  */
 void rs_vm_shut_gate(struct rs_vm *vm);
+
+/* net/netdev.c; P, takes rtnl. The VM ends: its interfaces go, then its NICs. */
+void rs_nics_end(struct rs_vm *vm);
 
 /* debugfs.c; P. When remove returns nobody reads the files of @vm any more. */
 void rs_debugfs_add_vm(struct rs_vm *vm);

@@ -94,11 +94,22 @@ static int put_running(struct sk_buff *skb, struct rs_vm *vm)
 	return put_limits(skb, &limits);
 }
 
+static u32 count_nics(const struct rs_vm *vm)
+{
+	u32 n = 0;
+	int i;
+
+	for (i = 0; i < RS_MAX_NICS; i++)
+		n += !!READ_ONCE(vm->nics[i]);
+	return n;
+}
+
 int rs_put_vm(struct sk_buff *skb, struct rs_vm *vm, const struct rs_reader *reader)
 {
 	if (rs_put_who(skb, vm, reader) || put_comm(skb, vm) ||
 	    rs_put_u64(skb, RS_A_NETNS, rs_netns_cookie(vm->netns)) ||
 	    rs_put_u64(skb, RS_A_AGE, ktime_get_boottime_ns() - vm->created) ||
+	    nla_put_u32(skb, RS_A_NICS, count_nics(vm)) ||
 	    put_running(skb, vm) || put_memory(skb, vm))
 		return -EMSGSIZE;
 	return 0;
