@@ -58,7 +58,7 @@ u32 net_poll(void);
 u64 net_now(void);
 /** net_tick_wanted() - somebody has a reason for the stack's clock to run (NET_TICK_MS) */
 void net_tick_wanted(void);
-#define NET_TICK_MS	250u
+#define NET_TICK_MS	100u	/* lwipopts.h knows it, too */
 
 /**
  * net_transmit() - a packet with its Ethernet header, to the NIC; it is taken in any case

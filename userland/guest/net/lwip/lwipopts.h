@@ -60,6 +60,7 @@ void rs_tcp_free(void *p);
 #define LWIP_TCP_KEEPALIVE		1
 #define TCP_LISTEN_BACKLOG		1
 #define TCP_DEFAULT_LISTEN_BACKLOG	128
+#define TCP_TMR_INTERVAL		100	/* ms; acknowledgements wait as long at most */
 #define TCP_MSL				30000UL
 #define TCP_SYNMAXRTX			6
 #define SO_REUSE			1
