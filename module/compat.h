@@ -9,6 +9,7 @@
 #ifndef RS_COMPAT_H
 #define RS_COMPAT_H
 
+#include <linux/eventfd.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
@@ -95,6 +96,16 @@ static inline void rs_compat_vm_flags_clear(struct vm_area_struct *vma, unsigned
 	vm_flags_clear(vma, flags);
 #else
 	vma->vm_flags &= ~flags;
+#endif
+}
+
+/* 6.8: signals once, nothing else was ever asked for. */
+static inline void rs_compat_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(ctx);
+#else
+	eventfd_signal(ctx, 1);
 #endif
 }
 

@@ -324,6 +324,24 @@ static const struct file_operations vcpu_fops = {
 	.llseek = noop_llseek,
 };
 
+struct file *rs_vm_file_get(int fd, struct rs_vm **vm)
+{
+	struct file *file = fget(fd);
+	int ret = -EBADF;
+
+	if (!file)
+		return ERR_PTR(ret);
+	*vm = file->private_data;
+	if (file->f_op != &vm_fops)
+		ret = -ENODEV;
+	else if (current->mm != (*vm)->mm)
+		ret = -EPERM;
+	else
+		return file;
+	fput(file);
+	return ERR_PTR(ret);
+}
+
 static struct miscdevice rs_misc = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "ringside",

@@ -3,7 +3,7 @@
  * hypercall.c - hypercalls: the few the module answers, and passing on the others
  *
  * The number and every argument are the guest's: nothing here trusts them, and nothing here reads
- * guest memory.
+ * guest memory. Registers of the NIC are reached in a context that may sleep (RS_NEXT_NIC).
  */
 #include <asm/trapnr.h>
 #include "trace.h"
@@ -57,11 +57,16 @@ enum rs_next rs_hypercall(struct rs_vcpu *vcpu)
 		rs_inject_fault(vcpu, X86_TRAP_UD);
 		return RS_NEXT_ENTER;
 	}
-	static_call(rs_skip_insn)(vcpu);
 	if (trace_rs_hypercall_enabled())
 		trace_rs_hypercall(vcpu->id, vcpu->exit.cpl, nr, r->rdi, r->rsi, r->rdx, r->r10);
-	if (nr >= RS_HC_USER)
+	if (nr >= RS_HC_USER) {
+		static_call(rs_skip_insn)(vcpu);
 		return to_user(vcpu);
+	}
+	/* A signal may come before it is done; then the guest makes the call once more. */
+	if (nr == RS_HC_NIC_READ || nr == RS_HC_NIC_WRITE)
+		return RS_NEXT_NIC;
+	static_call(rs_skip_insn)(vcpu);
 	switch (nr) {
 	case RS_HC_NULL:
 		r->rax = 0;
@@ -71,6 +76,9 @@ enum rs_next rs_hypercall(struct rs_vcpu *vcpu)
 		break;
 	case RS_HC_FAULT_INFO:
 		r->rax = fault_info(vcpu, r->rdi);
+		break;
+	case RS_HC_NIC_DOORBELL:
+		r->rax = rs_nic_doorbell(vcpu, r->rdi);
 		break;
 	default:
 		r->rax = RS_HC_ENOSYS;

@@ -2,8 +2,8 @@
 /*
  * main.c - loading and unloading
  *
- * Construction: the backend (chosen, not turned on), debugfs, last the device, because user space
- * can come in from then on. Unloading is the reverse; the descriptors' .owner keeps it from being
+ * Construction: the backend (chosen, not turned on), debugfs, the kind of network interface, last the
+ * device, because user space can come in from then on (an interface needs a VM). Unloading is the reverse; the descriptors' .owner keeps it from being
  * tried while anything is open.
  *
  * Preempt notifiers are on as long as the module is loaded. Turning them on and off patches the code
@@ -17,6 +17,7 @@
 #include <linux/preempt.h>
 #include "debugfs.h"
 #include "dev.h"
+#include "net/nic.h"
 #include "virt.h"
 
 #define CREATE_TRACE_POINTS
@@ -31,12 +32,17 @@ static int __init ringside_init(void)
 		return ret;
 	preempt_notifier_inc();
 	rs_debugfs_init();
+	ret = rs_net_init();
+	if (ret)
+		goto err_net;
 	ret = rs_dev_init();
 	if (ret)
 		goto err_dev;
 	return 0;
 
 err_dev:
+	rs_net_exit();
+err_net:
 	rs_debugfs_exit();
 	preempt_notifier_dec();
 	rs_backend_exit();
@@ -46,6 +52,7 @@ err_dev:
 static void __exit ringside_exit(void)
 {
 	rs_dev_exit();
+	rs_net_exit();
 	rs_debugfs_exit();
 	preempt_notifier_dec();
 	rs_backend_exit();

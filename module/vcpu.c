@@ -348,6 +348,43 @@ static void preemptible_end(struct rs_vcpu *vcpu)
 /* --- RS_RUN --- */
 
 /*
+ * A fault in a region without memory: a register of the NIC? 0: yes, enter again. -ENODEV: no.
+ * -EINTR. L on entry and return.
+ */
+static int resolve_mmio(struct rs_vcpu *vcpu)
+{
+	struct rs_mmio m;
+	int ret;
+
+	rs_backend->get_state(vcpu, &m.state);
+	preemptible_begin(vcpu);
+	ret = rs_nic_mmio(vcpu, &m);
+	preemptible_end(vcpu);
+	if (ret)
+		return ret;
+	if (m.len) {
+		vcpu->exit.insn_len = m.len;
+		static_call(rs_skip_insn)(vcpu);
+	} else {
+		rs_inject_gp(vcpu);
+	}
+	return 0;
+}
+
+/* L on entry and return. */
+static int nic_hypercall(struct rs_vcpu *vcpu)
+{
+	int ret;
+
+	preemptible_begin(vcpu);
+	ret = rs_nic_hypercall(vcpu);
+	preemptible_end(vcpu);
+	if (!ret)
+		static_call(rs_skip_insn)(vcpu);
+	return ret;
+}
+
+/*
  * A nested fault, in a context that may sleep. 0: enter again. 1: user exit. -errno: RS_RUN fails.
  * L on entry and return.
  */
@@ -375,6 +412,12 @@ static int resolve_fault(struct rs_vcpu *vcpu)
 	}
 	if (ret == -EINTR || ret == -EIO)
 		return ret;
+	if (fault.mmio && ret == -EFAULT) {
+		int done = resolve_mmio(vcpu);
+
+		if (done != -ENODEV)
+			return done;
+	}
 	if (!fault.mmio)
 		vcpu->count.fault_failed++;
 
@@ -436,6 +479,8 @@ static int leave(struct rs_vcpu *vcpu, enum rs_next next)
 		return 0;
 	case RS_NEXT_FAULT:
 		return resolve_fault(vcpu);
+	case RS_NEXT_NIC:
+		return nic_hypercall(vcpu);
 	case RS_NEXT_USER:
 		return 1;
 	case RS_NEXT_WORK:

@@ -156,6 +156,8 @@ enum rs_next {
 	RS_NEXT_WINDOW,		/* turn interrupts on first */
 	/* vcpu->exit is a nested fault to be resolved in preemptible context */
 	RS_NEXT_FAULT,
+	/* a hypercall for a register of the NIC, in preemptible context; not stepped over yet */
+	RS_NEXT_NIC,
 	RS_NEXT_USER,		/* run->exit_reason says why; RS_RUN returns 0 */
 	RS_NEXT_WORK,		/* signal, reschedule or other work of the thread is pending */
 	RS_NEXT_OFF,		/* virtualisation is off on this CPU */
@@ -167,6 +169,25 @@ enum rs_next rs_hypercall(struct rs_vcpu *vcpu);
 enum rs_next rs_emulate_cpuid(struct rs_vcpu *vcpu);
 enum rs_next rs_emulate_rdmsr(struct rs_vcpu *vcpu);
 enum rs_next rs_emulate_wrmsr(struct rs_vcpu *vcpu);
+
+/*
+ * net/: the vCPU's side of the NIC. The doorbell: any context, interrupts off included; RAX.
+ * The others: preemptible; -EINTR: a signal is pending and nothing has happened.
+ */
+u64 rs_nic_doorbell(struct rs_vcpu *vcpu, u64 n);
+/* RS_HC_NIC_READ and _WRITE, in vcpu->regs; 0 */
+int rs_nic_hypercall(struct rs_vcpu *vcpu);
+/**
+ * struct rs_mmio - an access to a region without memory
+ * @state: rsp, rip, cr3 and the bases are the vCPU's
+ * @len: of the instruction that was finished; 0: it could not be, and is to be #GP(0)
+ */
+struct rs_mmio {
+	struct rs_vcpu_state state;
+	u8 len;
+};
+/* The fault in vcpu->exit: 0; -ENODEV: it is not the NIC's, or not one that the guest can be told of */
+int rs_nic_mmio(struct rs_vcpu *vcpu, struct rs_mmio *m);
 
 /* cpuid.c: bits that RS_SET_STATE accepts, and what struct rs_info tells */
 u64 rs_cr4_allowed(void);

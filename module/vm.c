@@ -102,6 +102,7 @@ static void vm_free(struct kref *ref)
 {
 	struct rs_vm *vm = container_of(ref, struct rs_vm, ref);
 
+	rs_nics_end(vm);
 	rs_debugfs_remove_vm(vm);
 	rs_mmu_destroy(&vm->mmu);
 	rs_virt_put();

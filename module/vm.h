@@ -16,9 +16,11 @@
 #include <linux/cpumask.h>
 #include <linux/kref.h>
 #include <linux/mutex.h>
+#include <uapi/ringside_netlink.h>
 #include "vcpu.h"
 
 struct dentry;
+struct rs_nic;
 
 struct rs_vm {
 	struct kref ref;
@@ -36,6 +38,11 @@ struct rs_vm {
 	u64 kicks;
 	cpumask_var_t kick_mask;		/* scratch of kick_all; mmu.lock */
 	struct dentry *debugfs;
+	/*
+	 * Set once each, under rtnl, while the VM's descriptor is held; read by vCPUs without a
+	 * lock (rs_nic_of). The VM's reference.
+	 */
+	struct rs_nic *nics[RS_MAX_NICS];
 };
 
 /**
@@ -44,7 +51,7 @@ struct rs_vm {
  */
 struct rs_vm *rs_vm_create(struct mm_struct *mm, u32 flags);
 void rs_vm_get(struct rs_vm *vm);
-void rs_vm_put(struct rs_vm *vm);		/* P */
+void rs_vm_put(struct rs_vm *vm);		/* P, takes rtnl: with no lock held */
 
 /**
  * rs_vm_add_vcpu - make vCPU @id of @vm
@@ -55,6 +62,9 @@ struct rs_vcpu *rs_vm_add_vcpu(struct rs_vm *vm, u32 id);
 void rs_vm_remove_vcpu(struct rs_vcpu *vcpu);
 
 void rs_vm_stats(struct rs_vm *vm, struct rs_stats *stats);	/* P, takes vm->lock */
+
+/* net/netdev.c; P, takes rtnl. The VM ends: its interfaces go, then its NICs. */
+void rs_nics_end(struct rs_vm *vm);
 
 /* debugfs.c; P. When remove returns nobody reads the files of @vm any more. */
 void rs_debugfs_add_vm(struct rs_vm *vm);

@@ -63,7 +63,11 @@ TEST(hypercalls_of_the_module)
 	struct guest g = guest(0);
 
 	EXPECT_EQ(tcpu_call(g.c, G_HYPERCALL, RS_HC_NULL), 0);
-	EXPECT_EQ(tcpu_call(g.c, G_HYPERCALL, 3), (uint64_t)RS_HC_ENOSYS);
+	/* there is no NIC */
+	EXPECT_EQ(tcpu_call(g.c, G_HYPERCALL, RS_HC_NIC_DOORBELL), (uint64_t)RS_HC_ENODEV);
+	EXPECT_EQ(tcpu_call(g.c, G_HYPERCALL, RS_HC_NIC_READ), (uint64_t)RS_HC_ENODEV);
+	EXPECT_EQ(tcpu_call(g.c, G_HYPERCALL, RS_HC_NIC_WRITE, ~0ul), (uint64_t)RS_HC_ENODEV);
+	EXPECT_EQ(tcpu_call(g.c, G_HYPERCALL, RS_HC_NIC_WRITE + 1), (uint64_t)RS_HC_ENOSYS);
 	EXPECT_EQ(tcpu_call(g.c, G_HYPERCALL, RS_HC_USER - 1), (uint64_t)RS_HC_ENOSYS);
 	/* each hypercall is one exit, and nothing else exits in between */
 	EXPECT_EQ(tcpu_call(g.c, G_EXIT_DELTA, 0), 1);

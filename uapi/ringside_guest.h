@@ -243,10 +243,12 @@ struct rs_guest_stats {
 /**
  * struct rs_nic_page - the part of the e1000 that every packet needs, in memory
  *
- * Heads and tails are indices of descriptors, as in the registers. Each field has one writer, except @cause. What either side reads is hostile:
+ * Heads and tails are indices of descriptors, as in the registers. Each field has one writer, except @doorbell and @cause. What either side reads is hostile:
  * an index outside its ring stops that ring until the page is set up anew.
  *
- * Guest to module: write descriptors; store the tail; full barrier; if @doorbell has the bit for it, RS_HC_NIC_DOORBELL.
+ * Guest to module: write descriptors; store the tail; full barrier; if @doorbell has the bit for it, clear the bit with an atomic operation,
+ * and if it was still set, RS_HC_NIC_DOORBELL. (Clearing is what makes it one doorbell for each time the module sleeps: the module itself
+ * clears the bits only when it gets to run. A guest that leaves them alone rings more often, and that is all.)
  * The module sleeps: set the bit in @doorbell; full barrier; read the tail again; only if nothing is there, sleep. It clears the bits
  * when it wakes.
  * Module to guest: write back descriptors; store the head; OR the cause into @cause; full barrier; if @cause & @mask, signal. A cause that is
@@ -262,7 +264,7 @@ struct rs_nic_page {
 	/* the module's */
 	__u32 tx_head;		/* descriptors before it are the guest's again */
 	__u32 rx_head;		/* descriptors before it have frames */
-	__u32 doorbell;		/* RS_NIC_WANT_* */
+	__u32 doorbell;		/* RS_NIC_WANT_*: set by the module, cleared by both */
 	__u32 stopped;		/* not 0: a ring was found to be wrong; bit 0: transmit, bit 1: receive */
 	__u32 reserved1[12];
 	/* both: atomic operations only */

@@ -28,6 +28,10 @@ int rs_host_level(struct mm_struct *mm, u64 hva);
 int rs_mmu_setup(struct rs_mmu *mmu, const struct rs_pte_format *fmt, int levels, u8 gpa_bits,
 		 const struct rs_mmu_ops *ops);
 void rs_mmu_leaf_dropped(struct rs_pgtable *pt, rs_npte_t old, int level);
+bool rs_mmu_region_copy(struct rs_mmu *mmu, u64 gpa, struct rs_mmu_region *copy);
+
+/* access.c */
+void rs_mmu_access_wait(struct rs_mmu *mmu);
 
 /* notifier.c; all under mmu->lock */
 extern const struct mmu_notifier_ops rs_mmu_notifier_ops;

@@ -198,9 +198,32 @@ int rs_mmu_remove_region(struct rs_mmu *mmu, const struct rs_region *r)
 	spin_unlock(&mmu->lock);
 	mmu->nr_regions--;
 	mutex_unlock(&mmu->regions_lock);
+	rs_mmu_access_wait(mmu);
 	rs_pt_gather_free(&g);
 	kfree(old);
 	return 0;
+}
+
+/* The region that holds @gpa, as it is now, links excepted: false when there is none. */
+bool rs_mmu_region_copy(struct rs_mmu *mmu, u64 gpa, struct rs_mmu_region *copy)
+{
+	const struct rs_mmu_region *r;
+
+	spin_lock(&mmu->lock);
+	r = region_find(mmu, gpa);
+	if (r)
+		*copy = *r;
+	spin_unlock(&mmu->lock);
+	return r;
+}
+
+bool rs_mmu_is_mmio(struct rs_mmu *mmu, u64 gpa, u64 size)
+{
+	struct rs_mmu_region r;
+	u64 end;
+
+	return !check_add_overflow(gpa, size, &end) && rs_mmu_region_copy(mmu, gpa, &r) &&
+	       (r.flags & RS_REGION_MMIO) && end <= r.gpa + r.size;
 }
 
 /* --- faults ------------------------------------------------------------- */
@@ -390,6 +413,7 @@ int rs_mmu_setup(struct rs_mmu *mmu, const struct rs_pte_format *fmt, int levels
 	mmu->ops = ops;
 	mmu->gpa_bits = min_t(int, gpa_bits, 12 + RS_NPT_INDEX_BITS * levels);
 	mutex_init(&mmu->regions_lock);
+	init_rwsem(&mmu->access_sem);
 	spin_lock_init(&mmu->lock);
 	mmu->regions = RB_ROOT;
 	INIT_LIST_HEAD(&mmu->regions_by_hva);

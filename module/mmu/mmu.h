@@ -8,6 +8,8 @@
  *				vCPUs in the guest are kicked
  *	rs_mmu_flush_pending()	a vCPU about to enter compares its generation and flushes
  *
+ *	access.c		the module's own reads and writes of guest memory, for devices
+ *
  * Locks: region changes take regions_lock (mutex, outermost of the three); mmu->lock protects the
  * table, the invalidation count and the sequence and is a leaf of the notifier. flush_gen is
  * written under mmu->lock, read without it (pairs: see rs_mmu_flush_pending).
@@ -21,6 +23,7 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <uapi/ringside.h>
@@ -67,6 +70,8 @@ struct rs_mmu {
 	struct rb_root regions;			/* by gpa; changed under regions_lock and lock */
 	struct list_head regions_by_hva;	/* the same; MMIO regions are not in it */
 	unsigned int nr_regions;		/* regions_lock */
+	/* read: a round of accesses goes on (access.c), with mmap_lock taken inside; else none can */
+	struct rw_semaphore access_sem;
 	struct rs_pgtable pt;			/* lock */
 	unsigned int inval_count;		/* lock: open range_start .. range_end pairs */
 	/* lock: HVAs that hold all ranges open now; valid while inval_count */
@@ -115,6 +120,26 @@ int rs_mmu_remove_region(struct rs_mmu *mmu, const struct rs_region *r);
  * (fault->no_region, fault->mmio say more). -ENOMEM. -EIO: mm gone.
  */
 int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault);
+
+/** struct rs_mmu_access - a round of the module's own accesses; the region of the last one */
+struct rs_mmu_access {
+	struct rs_mmu *mmu;
+	u64 gpa, end, hva;
+	u32 flags;
+};
+
+/* access.c */
+int rs_mmu_access_begin(struct rs_mmu_access *a, struct rs_mmu *mmu);
+void rs_mmu_access_end(struct rs_mmu_access *a);
+int rs_mmu_access_at(struct rs_mmu_access *a, u64 gpa, bool write, void __user **at, u64 *left);
+int rs_mmu_read(struct rs_mmu_access *a, u64 gpa, void *buf, u64 len);
+int rs_mmu_write(struct rs_mmu_access *a, u64 gpa, const void *buf, u64 len);
+s64 rs_mmu_or32(struct rs_mmu_access *a, u64 gpa, u32 bits);
+
+/*
+ * Is all of [@gpa, @gpa + @size) without memory, in one RS_REGION_MMIO region? May sleep.
+ */
+bool rs_mmu_is_mmio(struct rs_mmu *mmu, u64 gpa, u64 size);
 
 static inline u64 rs_mmu_root_pa(const struct rs_mmu *mmu)
 {

@@ -432,6 +432,17 @@ static void case_tx(struct world *w)
 	EXPECT(rs_e1000_tx(w->dev, 2, &what) == 2 && what == RS_E1000_WORK);
 	EXPECT(rs_e1000_tx(w->dev, 8, &what) == 3 && what == 0);
 
+	/* what the driver has changed since is seen, also at a place that was read before */
+	put_tx(w, 0, TX_BUF, TX_EOP | 61, 0);
+	wr(w, E1000_TX_RING + RING_HEAD, 0);
+	wr(w, E1000_TX_RING + RING_TAIL, 1);
+	w->nsent = 0;
+	EXPECT(tx(w, 8) == 1);
+	put_tx(w, 0, TX_BUF, TX_EOP | 62, 0);
+	wr(w, E1000_TX_RING + RING_HEAD, 0);
+	EXPECT(tx(w, 8) == 1 && w->sent[0].len == 61 && w->sent[1].len == 62);
+	tail = 1;
+
 	/* switched off; a tail that the ring does not have; a ring that is nowhere */
 	wr(w, E1000_TCTL, 0);
 	put_tx(w, tail, TX_BUF, TX_EOP | 60, 0);

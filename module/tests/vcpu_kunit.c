@@ -143,7 +143,9 @@ static void answers_reach_the_guest(struct kunit *test)
 		{ RS_HC_EXIT_COUNT, 0, 1 },
 		{ RS_HC_FAULT_INFO, 0, 0 },
 		{ RS_HC_FAULT_INFO, 3, (u64)RS_HC_ENOSYS },
-		{ RS_HC_FAULT_INFO + 1, 0, (u64)RS_HC_ENOSYS },
+		{ RS_HC_NIC_DOORBELL, 0, (u64)RS_HC_ENODEV },
+		{ RS_HC_NIC_DOORBELL, ~0ull, (u64)RS_HC_ENODEV },
+		{ RS_HC_NIC_WRITE + 1, 0, (u64)RS_HC_ENOSYS },
 		{ RS_HC_USER - 1, 0, (u64)RS_HC_ENOSYS },
 	};
 	struct bench *b = test->priv;

@@ -31,6 +31,9 @@ static const char help[] =
 	"  --ro PATH            may be read\n"
 	"  --rw PATH            may be read and written\n"
 	"  --net none|host      the network: none (the default), or the host's\n"
+	"  --net e1000,ip=A/LEN[,gw=A][,mtu=N][,mac=M][,name=NAME]\n"
+	"                       one of its own, with address A, over an interface that is made for "
+	"it (rs0); this machine is gw there\n"
 	"  --allow-wx           memory that is writable and executable at once (just-in-time "
 	"compilers)\n"
 	"What it gets:\n"
@@ -178,7 +181,7 @@ int rs_cli_run_more(int argc, char **argv, const struct rs_cli_more *more)
 	enum rs_stats_format stats = RS_STATS_OFF;
 	const char *value;
 	struct rs_result r;
-	char word[64];
+	char word[256];
 	FILE *messages;
 	size_t k;
 	int i, failed;
@@ -244,14 +247,8 @@ int rs_cli_run_more(int argc, char **argv, const struct rs_cli_more *more)
 			add(&rw, value);
 			break;
 		case NET:
-			if (!strcmp(value, "none"))
-				c.net = RS_NET_NONE;
-			else if (!strcmp(value, "host"))
-				c.net = RS_NET_HOST;
-			else if (!strcmp(value, "e1000"))
-				return bad("--net %s: not available in this version%s", value, "");
-			else
-				return bad("--net: \"%s\" is not none, host or e1000%s", value, "");
+			if (rs_net_set(value, &c, word, sizeof(word)))
+				return bad("--net: %s%s", word, "");
 			break;
 		case ENV:
 			if (!strchr(value, '=') || *value == '=')

@@ -20,6 +20,7 @@
 
 #include "confine.h"
 #include "engine.h"
+#include "net.h"
 
 struct doctor {
 	FILE *out;
@@ -231,6 +232,21 @@ static void check_confinement(struct doctor *d)
 	}
 }
 
+static void check_network(struct doctor *d)
+{
+	int ret = rs_net_available();
+
+	if (ret == 1) {
+		line(d, "ok", "network", "--net e1000 can make its interface");
+	} else if (ret == 0) {
+		line(d, "note", "network", "--net e1000 needs CAP_NET_ADMIN for its interface");
+		advice(d, "run it as root, or in a network namespace: unshare -rn ringside run ...");
+	} else {
+		line(d, "note", "network", "there is no --net e1000: %s",
+		     ret == -EOPNOTSUPP ? "the module is not loaded" : strerror(-ret));
+	}
+}
+
 int rs_doctor(FILE *out)
 {
 	struct doctor d = { .out = out };
@@ -242,6 +258,7 @@ int rs_doctor(FILE *out)
 	cpu = check_cpu(&d);
 	check_device(&d, cpu);
 	check_confinement(&d);
+	check_network(&d);
 	if (d.missing)
 		fprintf(out, "not ready: %d %s missing\n", d.missing,
 			d.missing == 1 ? "thing is" : "things are");

@@ -53,6 +53,8 @@ struct rs_engine_ops {
 	/* Of the whole VM. */
 	int (*stats)(struct rs_engine *e, struct rs_stats *stats);
 	void (*close)(struct rs_engine *e);
+	/* The VM's descriptor, for IFLA_RINGSIDE_VM_FD. NULL: this engine's VMs have no NIC. */
+	int (*vm_fd)(struct rs_engine *e);
 };
 
 /**

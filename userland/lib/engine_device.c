@@ -189,6 +189,11 @@ static void device_close(struct rs_engine *e)
 	}
 }
 
+static int device_vm_fd(struct rs_engine *e)
+{
+	return e->fds[FD_VM];
+}
+
 const struct rs_engine_ops rs_engine_device = {
 	.name		= "device",
 	.open		= device_open,
@@ -201,4 +206,5 @@ const struct rs_engine_ops rs_engine_device = {
 	.kick		= device_kick,
 	.stats		= device_stats,
 	.close		= device_close,
+	.vm_fd		= device_vm_fd,
 };

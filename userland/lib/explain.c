@@ -110,6 +110,13 @@ static void explain_class(const struct rs_sandbox *sb, uint64_t nr, unsigned int
 		       call_name(nr, name, sizeof(name)));
 		return;
 	}
+	if (policy == RS_P_NET && sb->net_nic) {
+		rs_say(sb,
+		       "refused %s: with --net e1000 the network is the guest's own, and nothing of this "
+		       "machine's is reached; no option allows it",
+		       call_name(nr, name, sizeof(name)));
+		return;
+	}
 	rs_say(sb, "refused %s: %s", call_name(nr, name, sizeof(name)),
 	       policy < sizeof(reason) / sizeof(reason[0]) ? reason[policy] : "not allowed");
 }

@@ -579,6 +579,7 @@ int rs_load(struct rs_sandbox *sb, const struct rs_image *image, const struct rs
 	boot->slots_gpa = SLOTS_GPA;
 	boot->nslots = RS_SLOTS;
 	boot->max_pids = start->pids;
+	boot->net = start->net;
 	if (start->trace_events) {
 		boot->trace_gpa = place(&p, sb->ncpus * rs_events_ring_size(), RS_PAGE);
 		boot->trace_events = start->trace_events;

@@ -28,6 +28,7 @@ struct rs_start {
 	uint32_t pids;			/* rs_boot.max_pids */
 	uint64_t trace_events;		/* rs_boot.trace_events; 0: no rings */
 	uint32_t trace_depth;
+	struct rs_boot_net net;		/* with RS_BOOT_NET_NIC */
 };
 
 /**

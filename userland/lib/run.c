@@ -4,8 +4,8 @@
  *
  *	1  check what was asked; close descriptors that nobody asked to pass on
  *	2  find the program (127, 126), and what may be reached
- *	3  engine, VM, memory, guest kernel, vCPU: everything that needs descriptors or files of
- *	   ours
+ *	3  engine, VM, memory, NIC, guest kernel, vCPU: everything that needs descriptors or files
+ *	   of ours
  *	4  signals
  *	5  confinement: from here on this process can only do what a guest may make it do
  *	6  run. Further threads are made from here on only: they inherit the confinement
@@ -24,6 +24,7 @@
 
 #include "confine.h"
 #include "events.h"
+#include "net.h"
 #include "program.h"
 #include "threads.h"
 
@@ -57,9 +58,9 @@ static const char *bad_config(const struct rs_config *c)
 		return "samples: 1 to 10000 a second, and only with events";
 	if (c->events && (c->event_memory < 1 << 20 || c->event_memory > 1ull << 40))
 		return "memory for events must be between 1M and 1024G";
-	if (c->net != RS_NET_NONE && c->net != RS_NET_HOST)
+	if (c->net != RS_NET_NONE && c->net != RS_NET_HOST && c->net != RS_NET_E1000)
 		return "this kind of network is not available in this version";
-	return NULL;
+	return c->net == RS_NET_E1000 ? rs_net_bad(&c->nic) : NULL;
 }
 
 /*
@@ -131,7 +132,8 @@ static uint32_t boot_flags(const struct rs_config *c)
 	return (fixed_addresses(c) ? RS_BOOT_NO_ASLR : 0) | (c->trace ? RS_BOOT_TRACE : 0) |
 	       (c->explain ? RS_BOOT_EXPLAIN : 0) | (c->verbose ? RS_BOOT_VERBOSE : 0) |
 	       (c->bench ? RS_BOOT_BENCH : 0) | (c->debug ? RS_BOOT_DEBUG : 0) |
-	       (c->allow_wx ? RS_BOOT_WX : 0) | (c->net == RS_NET_HOST ? RS_BOOT_NET_HOST : 0);
+	       (c->allow_wx ? RS_BOOT_WX : 0) | (c->net == RS_NET_HOST ? RS_BOOT_NET_HOST : 0) |
+	       (c->net == RS_NET_E1000 ? RS_BOOT_NET_NIC : 0);
 }
 
 static int make_vcpus(struct rs_sandbox *sb, const struct rs_image *image,
@@ -261,6 +263,7 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 		return setup_failed(result, ret, why);
 	sb->ncpus = config->cpus;
 	sb->net_host = config->net == RS_NET_HOST;
+	sb->net_nic = config->net == RS_NET_E1000;
 	sb->explain = config->explain;
 	if (sb->explain)
 		rs_table_no_short_way();
@@ -294,6 +297,8 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 	start.pids = config->pids;
 	start.trace_events = config->events;
 	start.trace_depth = config->event_depth;
+	if (sb->net_nic && rs_net_create(sb, &config->nic, &start.net, why))
+		return setup_failed(result, RS_STATUS_SETUP, why);
 	if (make_vcpus(sb, config->events ? &traced : &plain, &start, why) ||
 	    (config->events && rs_events_create(sb, config->event_memory, why)))
 		return setup_failed(result, RS_STATUS_SETUP, why);
@@ -309,6 +314,8 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 	if (rs_confine(sb, why))
 		return setup_failed(result, RS_STATUS_SETUP, why);
 
+	if (sb->net_nic && rs_net_start(sb))
+		return setup_failed(result, RS_STATUS_SETUP, "cannot make a thread for the NIC");
 	if (config->sample_hz && rs_sample_start(sb, config->sample_hz))
 		return setup_failed(result, RS_STATUS_SETUP, "cannot make a thread for samples");
 	rs_vcpu_begin(sb->vcpus[0]);

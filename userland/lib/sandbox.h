@@ -150,7 +150,7 @@ struct rs_sandbox {
 	uint64_t trace_gpa;		/* rings of events in the arena; 0: none */
 
 	/* policy */
-	bool net_host, explain, verbose;
+	bool net_host, net_nic, explain, verbose;
 	bool covers_proc;		/* a root holds files of a proc file system */
 	struct rs_root roots[RS_MAX_ROOTS];
 	unsigned int nroots;
@@ -163,6 +163,7 @@ struct rs_sandbox {
 	uint32_t users[RS_FD_LIMIT];	  /* callers that hold descriptor N */
 	uint64_t closing[RS_FD_LIMIT / 64]; /* bit N: the last of them closes it */
 	int message_fd;			/* standard error, a duplicate of our own */
+	int nic_event;			/* net_nic: the eventfd */
 	int proc_fd;			/* /proc/self/fd, -1 when there is none */
 
 	struct rs_slot *slots;		/* guest memory; [nslots] */

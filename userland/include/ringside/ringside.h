@@ -50,6 +50,27 @@ extern "C" {
 enum rs_net {
 	RS_NET_NONE,		/* no sockets but socketpair(2) */
 	RS_NET_HOST,		/* the host's network */
+	RS_NET_E1000,		/* its own: sockets of the guest kernel over a NIC, see struct rs_nic_config */
+};
+
+/**
+ * struct rs_nic_config - the NIC of RS_NET_E1000, and the network interface that is its other end, in the
+ * network namespace of the caller, who needs CAP_NET_ADMIN there. Addresses in network byte order.
+ * @address: the guest's
+ * @prefix:  bits of its subnet, 1 .. 30
+ * @gateway: the interface's address, in the same subnet, and the guest's default route. 0: the first
+ *	     address of the subnet
+ * @mtu:     576 .. 9000; 0: 1500
+ * @mac:     the guest's; zeros: a random one
+ * @name:    the interface's, with its NUL; empty: the first of rs0, rs1, ... that is free
+ */
+struct rs_nic_config {
+	uint32_t address;
+	unsigned int prefix;
+	uint32_t gateway;
+	unsigned int mtu;
+	uint8_t mac[6];
+	char name[16];
 };
 
 enum rs_stats_format { RS_STATS_OFF, RS_STATS_TABLE, RS_STATS_JSON };
@@ -79,6 +100,7 @@ enum rs_stats_format { RS_STATS_OFF, RS_STATS_TABLE, RS_STATS_JSON };
  * @event_depth: with each, so many callers at most, found by frame pointers
  * @event_memory: bytes kept for them per vCPU; what comes when they are full is counted
  * @sample_hz: so many times a second, events of type RS_TRACE_SAMPLE; needs @events
+ * @nic:     with RS_NET_E1000
  * @outputs: files to be written to when rs_run() has returned, made or emptied before the confinement;
  *	     NULL: none
  */
@@ -105,6 +127,7 @@ struct rs_config {
 	uint64_t event_memory;
 	unsigned int sample_hz;
 	const char *outputs[RS_OUTPUTS];
+	struct rs_nic_config nic;
 };
 
 #define RS_CONFIG_INIT                                                                   \
@@ -165,6 +188,12 @@ void rs_print_counts(FILE *out, const struct rs_counts *counts, enum rs_stats_fo
  * that is not known in @bad (at least @len bytes).
  */
 int rs_trace_set(const char *words, uint64_t mask[8], char *bad, size_t len);
+
+/**
+ * rs_net_set() - parse what --net takes: none, host, or e1000,ip=A/LEN[,gw=A][,mtu=N][,mac=M][,name=NAME]
+ * Sets @config's net and nic. Returns 0, or -1 with what is wrong in @why (@size bytes).
+ */
+int rs_net_set(const char *words, struct rs_config *config, char *why, size_t size);
 
 /** rs_call_name() - the name of system call @nr, NULL when it is not known */
 const char *rs_call_name(uint64_t nr);
