@@ -121,6 +121,15 @@ int rs_mmu_remove_region(struct rs_mmu *mmu, const struct rs_region *r);
  */
 int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault);
 
+/** struct rs_mmu_usage - how large it is: bytes of all regions, nested entries by size, pages of tables */
+struct rs_mmu_usage {
+	u64 memory;
+	u64 leaves_4k, leaves_2m;
+	u64 tables;
+};
+
+void rs_mmu_usage(struct rs_mmu *mmu, struct rs_mmu_usage *usage);	/* own locking, may sleep */
+
 /** struct rs_mmu_access - a round of the module's own accesses; the region of the last one */
 struct rs_mmu_access {
 	struct rs_mmu *mmu;
