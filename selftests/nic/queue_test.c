@@ -44,9 +44,20 @@ struct world {
 	unsigned int seed;
 };
 
-static void begin(struct world *w)
+/* Both rings and the page anew: after a reset, or, without one, so that Linux's end does not go down for a while. */
+static void begin(struct world *w, bool reset)
 {
-	nic_write(w->n, REG_CTRL, CTRL_RST);
+	if (reset) {
+		nic_write(w->n, REG_CTRL, CTRL_RST);
+	} else {
+		nic_write(w->n, RS_NIC_REG_PAGE_LOW, 0);
+		nic_write(w->n, REG_TDBAL + 4, 0);
+		nic_write(w->n, REG_RDBAL + 4, 0);
+		nic_write(w->n, REG_TDT, 0);
+		nic_write(w->n, REG_TDH, 0);
+		nic_write(w->n, REG_RDT, 0);
+		nic_write(w->n, REG_RDH, 0);
+	}
 	nic_setup(w->n, RCTL_BAM | RCTL_UPE | RCTL_SECRC);
 	WAIT_FOR(nic_read(w->n, REG_STATUS) & STATUS_LU);
 	wire_ready(w->n->name);
@@ -61,7 +72,7 @@ static struct world world_new(void)
 	dev_up(w.n->name, true);
 	dev_mac(w.n->name, w.host);
 	w.fd = packet_socket(w.n->name);
-	begin(&w);
+	begin(&w, true);
 	return w;
 }
 
@@ -106,11 +117,11 @@ static void works(struct world *w)
 	ASSERT(wire_is(frame, LEN, w->seed));
 }
 
-static void works_again(struct world *w)
+static void works_again(struct world *w, bool reset)
 {
 	uint8_t frame[2048];
 
-	begin(w);
+	begin(w, reset);
 	while (wire_poll(w->fd, frame, sizeof(frame)))
 		;
 	/* what Linux has sent meanwhile may come yet; the frame that is looked for comes behind it */
@@ -199,7 +210,7 @@ TEST(loops_to_be_sent)
 		EXPECT_EQ(w.n->page->stopped, 0);
 		EXPECT_EQ(wire_poll(w.fd, frame, sizeof(frame)), 0);
 	}
-	works_again(&w);
+	works_again(&w, true);
 	world_end(&w);
 }
 
@@ -207,7 +218,7 @@ TEST(loops_to_be_sent)
 
 TEST(tails_out_of_range)
 {
-	static const uint32_t tails[] = { RING, RING + 1, 0xffff, 0x10000, 1u << 31, ~0u };
+	static const uint32_t tails[] = { RING, 0x10000, ~0u };
 	struct world w = world_new();
 	uint8_t frame[2048];
 	unsigned int i;
@@ -221,7 +232,7 @@ TEST(tails_out_of_range)
 		wire_send(w.fd, w.n->name, frame, LEN);
 		EXPECT_EQ(guest_wait_recv(w.n, frame, sizeof(frame)), LEN);
 		EXPECT_EQ(w.n->page->stopped, 1);
-		works_again(&w);
+		works_again(&w, false);
 
 		set_tails(&w, w.n->tx, tails[i]);
 		/* the module looks at that tail when it needs it */
@@ -231,8 +242,9 @@ TEST(tails_out_of_range)
 		ASSERT(guest_send(w.n, frame, LEN));
 		ASSERT_EQ(wire_receive(w.fd, frame, sizeof(frame)), LEN);
 		ASSERT(wire_is(frame, LEN, w.seed));
-		works_again(&w);
+		works_again(&w, false);
 	}
+	works_again(&w, true);
 	world_end(&w);
 }
 
@@ -255,13 +267,13 @@ TEST(rings_and_pages_nowhere)
 		nic_write(w.n, REG_RDBAL + 4, at >> 32);
 		WAIT_FOR((wire_make(frame, LEN, 0, broadcast, w.host), wire_send(w.fd, w.n->name, frame, LEN),
 			  w.n->page->stopped & 2));
-		works_again(&w);
 		/* a page that is none is not taken */
 		nic_write(w.n, RS_NIC_REG_PAGE_HIGH, at >> 32);
 		nic_write(w.n, RS_NIC_REG_PAGE_LOW, (uint32_t)at | 1);
 		EXPECT_EQ(nic_read(w.n, RS_NIC_REG_PAGE_LOW), 0);
-		works_again(&w);
+		works_again(&w, false);
 	}
+	works_again(&w, true);
 	world_end(&w);
 }
 
@@ -304,7 +316,7 @@ TEST(descriptors_to_be_filled)
 		EXPECT_EQ(w.n->vm->mem[NIC_RX_BUFS + 0x1000 + LEN], 0xee);
 		EXPECT_EQ(w.n->page->stopped, 0);
 	}
-	works_again(&w);
+	works_again(&w, true);
 	world_end(&w);
 }
 
@@ -372,7 +384,7 @@ TEST_FOR(rings_moved_while_running, 120)
 	struct sigevent ev = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
 	struct sigaction sa = { .sa_handler = on_alarm };
 	struct world w = world_new();
-	const unsigned int rounds = on_tcg() ? test_rounds(120) : 8;
+	const unsigned int rounds = on_tcg() ? test_rounds(60) : 8;
 	struct flood flood = { .w = &w };
 	const char *seed = getenv("SEED");
 	pthread_t thread;
@@ -387,7 +399,7 @@ TEST_FOR(rings_moved_while_running, 120)
 	for (i = 0; i < rounds; i++) {
 		/* a start that works, so that there is something to be broken */
 		if (i % 4 == 0)
-			begin(&w);
+			begin(&w, false);
 		for (k = 0; k < 40; k++) {
 			*tx_desc(&w, rnd()) = (struct tx_desc){ rnd() & (rnd() & 1 ? 0xffffff : ~0ull),
 								rnd() & 0xfff00fff, rnd() };
@@ -396,13 +408,13 @@ TEST_FOR(rings_moved_while_running, 120)
 		w.n->page->tx_tail = rnd() & 1 ? rnd() % RING : rnd();
 		w.n->page->rx_tail = rnd() & 1 ? rnd() % RING : rnd();
 		nic_doorbell(w.n);
-		fuzz_registers(&w, timer, 200);
+		fuzz_registers(&w, timer, 60);
 		tvm_refill(w.n->vm);
 		*tvm_at(w.n->vm, G_PD + G_NIC_REGS / HUGE * 8) = G_NIC_REGS | 0x87;
 	}
 	flood.stop = true;
 	pthread_join(thread, NULL);
 	EXPECT(flood.sent > rounds);
-	works_again(&w);
+	works_again(&w, true);
 	world_end(&w);
 }
