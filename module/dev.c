@@ -25,6 +25,7 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/signal.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include "compat.h"
@@ -76,12 +77,22 @@ static int create_vm(void *unused, union rs_arg *arg)
 {
 	const struct rs_vm_config *config = &arg->vm_config;
 	const u32 flags = RS_VM_NESTED_FAULT_VECTOR | RS_VM_USER_HYPERCALLS;
+	struct rs_vm_request req = { .flags = config->flags, .end_signal = config->end_signal };
 	struct rs_vm *vm;
+	long len;
 	int fd;
 
-	if ((config->flags & ~flags) || config->reserved0 || !RESERVED_IS_ZERO(config))
+	if ((config->flags & ~flags) || !RESERVED_IS_ZERO(config) ||
+	    (config->end_signal && !valid_signal(config->end_signal)))
 		return -EINVAL;
-	vm = rs_vm_create(current->mm, config->flags);
+	if (config->name) {
+		len = strncpy_from_user(req.name, u64_to_user_ptr(config->name), sizeof(req.name));
+		if (len < 0)
+			return len;
+		if (len == sizeof(req.name))
+			return -ENAMETOOLONG;
+	}
+	vm = rs_vm_create(&req);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
 	fd = anon_inode_getfd("ringside-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
@@ -171,7 +182,7 @@ static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 	const unsigned long rw = VM_SHARED | VM_READ | VM_WRITE;
 	struct rs_vcpu *vcpu = file->private_data;
 
-	if (current->mm != vcpu->mmu->mm)
+	if (current->mm != vcpu->mm)
 		return -EPERM;
 	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != PAGE_SIZE)
 		return -EINVAL;
@@ -262,7 +273,7 @@ static int vcpu_run(struct rs_vcpu *vcpu)
 {
 	int ret;
 
-	if (unlikely(current->mm != vcpu->mmu->mm))
+	if (unlikely(current->mm != vcpu->mm))
 		return -EPERM;
 	if (unlikely(!rs_vcpu_claim(vcpu)))
 		return -EBUSY;
@@ -277,7 +288,7 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	if (likely(cmd == RS_RUN))
 		return vcpu_run(vcpu);
-	return dispatch(RS_FILE_VCPU, vcpu, vcpu->mmu->mm, cmd, arg);
+	return dispatch(RS_FILE_VCPU, vcpu, vcpu->mm, cmd, arg);
 }
 
 /* RS_RUN by another name, see ringside.h. */

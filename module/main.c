@@ -2,8 +2,9 @@
 /*
  * main.c - loading and unloading
  *
- * Construction: the backend (chosen, not turned on), debugfs, the kind of network interface, last the
- * device, because user space can come in from then on (an interface needs a VM). Unloading is the reverse; the descriptors' .owner keeps it from being
+ * Construction: the backend (chosen, not turned on), debugfs, network namespaces and the netlink
+ * family, which VMs tell their events to, the kind of network interface, last the device, because VMs
+ * can come from then on. Unloading is the reverse; the descriptors' .owner keeps it from being
  * tried while anything is open.
  *
  * Preempt notifiers are on as long as the module is loaded. Turning them on and off patches the code
@@ -17,6 +18,7 @@
 #include <linux/preempt.h>
 #include "debugfs.h"
 #include "dev.h"
+#include "net/genl.h"
 #include "net/nic.h"
 #include "virt.h"
 
@@ -32,6 +34,12 @@ static int __init ringside_init(void)
 		return ret;
 	preempt_notifier_inc();
 	rs_debugfs_init();
+	ret = rs_netns_init();
+	if (ret)
+		goto err_netns;
+	ret = rs_genl_init();
+	if (ret)
+		goto err_genl;
 	ret = rs_net_init();
 	if (ret)
 		goto err_net;
@@ -43,6 +51,10 @@ static int __init ringside_init(void)
 err_dev:
 	rs_net_exit();
 err_net:
+	rs_genl_exit();
+err_genl:
+	rs_netns_exit();
+err_netns:
 	rs_debugfs_exit();
 	preempt_notifier_dec();
 	rs_backend_exit();
@@ -53,6 +65,8 @@ static void __exit ringside_exit(void)
 {
 	rs_dev_exit();
 	rs_net_exit();
+	rs_genl_exit();
+	rs_netns_exit();
 	rs_debugfs_exit();
 	preempt_notifier_dec();
 	rs_backend_exit();

@@ -16,7 +16,7 @@
  * notifier puts it when the scheduler takes the CPU away and loads it when the thread is back.
  *
  * Why no request is lost: in_guest is set, then a full barrier, then every reason not to enter is
- * looked at (RS_KICK, flush_gen, thread flags). Others change the reason, then a full barrier, then
+ * looked at (kick, flush_gen, thread flags). Others change the reason, then a full barrier, then
  * look at in_guest and send an IPI. The IPI cannot be taken before the entry since interrupts are
  * off; pending, it makes the guest exit at once. In the rounds after the first no new barrier is
  * needed: in_guest has been set all along, so whoever changed something has sent an IPI that is
@@ -26,6 +26,7 @@
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/smp.h>
 #include <linux/string.h>
 #include <asm/processor-flags.h>
@@ -40,7 +41,7 @@
 
 void rs_inject(struct rs_vcpu *vcpu, const struct rs_event *ev)
 {
-	trace_rs_inject(vcpu->id, ev);
+	trace_rs_inject(vcpu, ev);
 	vcpu->count.injected++;
 	static_call(rs_inject)(vcpu, ev);
 }
@@ -174,24 +175,34 @@ static void fill_hw(struct rs_vcpu *vcpu)
 	vcpu->run->hw.info2 = vcpu->exit.hw_info2;
 }
 
-static enum rs_next exit_shutdown(struct rs_vcpu *vcpu)
+/* Not before RS_SET_STATE again. */
+static void needs_state(struct rs_vcpu *vcpu)
 {
 	vcpu->life = RS_VCPU_NEW;
-	return user_exit(vcpu, RS_EXIT_SHUTDOWN);
+	vcpu->runner = NULL;
+}
+
+static enum rs_next exit_shutdown(struct rs_vcpu *vcpu)
+{
+	needs_state(vcpu);
+	user_exit(vcpu, RS_EXIT_SHUTDOWN);
+	return RS_NEXT_REPORT;
 }
 
 static enum rs_next exit_fail_entry(struct rs_vcpu *vcpu)
 {
-	vcpu->life = RS_VCPU_NEW;
+	needs_state(vcpu);
 	vcpu->state_lost = true;
 	fill_hw(vcpu);
-	return user_exit(vcpu, RS_EXIT_FAIL_ENTRY);
+	user_exit(vcpu, RS_EXIT_FAIL_ENTRY);
+	return RS_NEXT_REPORT;
 }
 
 static enum rs_next exit_unhandled(struct rs_vcpu *vcpu)
 {
 	fill_hw(vcpu);
-	return user_exit(vcpu, RS_EXIT_UNHANDLED);
+	user_exit(vcpu, RS_EXIT_UNHANDLED);
+	return RS_NEXT_REPORT;
 }
 
 static enum rs_next (*const exit_handlers[RS_X_NR])(struct rs_vcpu *vcpu) = {
@@ -232,6 +243,20 @@ static enum rs_next dispatch(struct rs_vcpu *vcpu)
 
 /* --- one round --- */
 
+/*
+ * Somebody wants something of this vCPU: may it enter all the same? Only if it is no more than a limit
+ * of exits with something left; what is taken off here is used, since nothing after this keeps the
+ * vCPU from entering. I.
+ */
+static noinline bool enter_all_the_same(struct rs_vcpu *vcpu)
+{
+	unsigned int gate = READ_ONCE(vcpu->gate->flags);
+
+	if ((gate & (RS_GATE_PAUSED | RS_GATE_ENDED)) || test_bit(RS_KICK_USER, &vcpu->kick))
+		return false;
+	return !(gate & RS_GATE_METERED) || atomic64_dec_return(&vcpu->gate->entries_left) >= 0;
+}
+
 /* The reasons not to enter, and what must be done before. I. */
 static __always_inline enum rs_next may_enter(struct rs_vcpu *vcpu)
 {
@@ -244,13 +269,12 @@ static __always_inline enum rs_next may_enter(struct rs_vcpu *vcpu)
 			return RS_NEXT_WORK;
 		rs_fpu_load();
 	}
-	if (unlikely(READ_ONCE(vcpu->kick))) {
-		WRITE_ONCE(vcpu->kick, false);
-		return user_exit(vcpu, RS_EXIT_KICK);
-	}
+	if (unlikely(READ_ONCE(vcpu->kick)) && !enter_all_the_same(vcpu))
+		return RS_NEXT_KICKED;
 	if (unlikely(rs_mmu_flush_pending(vcpu->mmu, &vcpu->flush_seen))) {
 		static_call(rs_flush)(vcpu);
 		vcpu->count.flushes++;
+		trace_rs_flush(vcpu);
 	}
 	if (unlikely(vcpu->irq_vector))
 		deliver_interrupt(vcpu);
@@ -263,18 +287,18 @@ static enum rs_next rounds(struct rs_vcpu *vcpu)
 	enum rs_next next;
 
 	WRITE_ONCE(vcpu->in_guest, true);
-	smp_mb();	/* see the head of this file; pairs with vm_kick_all and rs_vcpu_kick */
+	smp_mb();	/* see the head of this file; pairs with vm_kick and rs_vcpu_kick */
 	do {
 		next = may_enter(vcpu);
 		if (next != RS_NEXT_ENTER)
 			break;
 		if (trace_rs_enter_enabled())
-			trace_rs_enter(vcpu->id, static_call(rs_get_rip)(vcpu));
+			trace_rs_enter(vcpu, static_call(rs_get_rip)(vcpu));
 		vcpu->count.entries++;
 		static_call(rs_enter)(vcpu);
 		static_call(rs_decode)(vcpu);
 		if (trace_rs_exit_enabled())
-			trace_rs_exit(vcpu->id, static_call(rs_get_rip)(vcpu), &vcpu->exit);
+			trace_rs_exit(vcpu, static_call(rs_get_rip)(vcpu));
 		next = dispatch(vcpu);
 	} while (next == RS_NEXT_ENTER);
 	rs_compat_guest_ran();
@@ -345,7 +369,157 @@ static void preemptible_end(struct rs_vcpu *vcpu)
 	preempt_notifier_unregister(&vcpu->notifier);
 }
 
+/* --- the thread that runs it --- */
+
+/*
+ * The scheduler's own account, up to the thread's last switch or tick. It stays in the structure
+ * when the thread has ended.
+ */
+static u64 thread_time(const struct task_struct *t)
+{
+	return READ_ONCE(t->se.sum_exec_runtime);
+}
+
+/* Another thread than before runs the vCPU, or it has a new state. P, claimed. */
+static noinline void adopt(struct rs_vcpu *vcpu)
+{
+	struct task_struct *old;
+
+	vcpu->runner = current;
+	if (vcpu->thread == current)
+		return;
+	spin_lock(&vcpu->thread_lock);
+	old = vcpu->thread;
+	if (old)
+		vcpu->cpu_past += thread_time(old) - vcpu->cpu_base;
+	vcpu->thread = get_task_struct(current);
+	vcpu->cpu_base = thread_time(current);
+	spin_unlock(&vcpu->thread_lock);
+	if (old)
+		put_task_struct(old);
+}
+
+u64 rs_vcpu_cpu_time(struct rs_vcpu *vcpu)
+{
+	u64 sum;
+
+	spin_lock(&vcpu->thread_lock);
+	sum = vcpu->cpu_past;
+	if (vcpu->thread)
+		sum += thread_time(vcpu->thread) - vcpu->cpu_base;
+	spin_unlock(&vcpu->thread_lock);
+	return sum;
+}
+
+struct task_struct *rs_vcpu_get_thread(struct rs_vcpu *vcpu)
+{
+	struct task_struct *t;
+
+	spin_lock(&vcpu->thread_lock);
+	t = vcpu->thread ? get_task_struct(vcpu->thread) : NULL;
+	spin_unlock(&vcpu->thread_lock);
+	return t;
+}
+
+enum rs_vcpu_run_state rs_vcpu_run_state(struct rs_vcpu *vcpu)
+{
+	enum rs_vcpu_run_state state = RS_VCPU_STATE_NEW;
+	struct task_struct *t;
+
+	if (READ_ONCE(vcpu->waiting))
+		return RS_VCPU_STATE_PAUSED;
+	if (READ_ONCE(vcpu->in_guest))
+		return RS_VCPU_STATE_GUEST;
+	t = rs_vcpu_get_thread(vcpu);
+	if (t) {
+		state = task_is_running(t) ? RS_VCPU_STATE_HOST : RS_VCPU_STATE_IDLE;
+		put_task_struct(t);
+	}
+	return state;
+}
+
 /* --- RS_RUN --- */
+
+/* Others learn of a fault that ends RS_RUN; @r has what is special to it. L on entry and return. */
+static void report(struct rs_vcpu *vcpu, struct rs_fault_report *r)
+{
+	r->rip = static_call(rs_get_rip)(vcpu);
+	r->cpl = vcpu->exit.cpl;
+	preemptible_begin(vcpu);
+	vcpu->gate->ops->fault(vcpu, r);
+	preemptible_end(vcpu);
+}
+
+static void report_exit(struct rs_vcpu *vcpu)
+{
+	const struct rs_exit *x = &vcpu->exit;
+	struct rs_fault_report r = {
+		.hw_reason = x->hw_reason, .hw_info1 = x->hw_info1, .hw_info2 = x->hw_info2,
+	};
+
+	/* Not from the run page: user space can write there. */
+	switch (x->kind) {
+	case RS_X_SHUTDOWN:
+		r.reason = RS_EXIT_SHUTDOWN;
+		break;
+	case RS_X_FAIL_ENTRY:
+		r.reason = RS_EXIT_FAIL_ENTRY;
+		break;
+	default:
+		r.reason = RS_EXIT_UNHANDLED;
+	}
+	report(vcpu, &r);
+}
+
+static int say_ended(struct rs_vcpu *vcpu)
+{
+	vcpu->run->ended.reason = vcpu->gate->end_reason;
+	vcpu->run->ended.pad = 0;
+	vcpu->run->ended.limit = vcpu->gate->end_limit;
+	vcpu->run->exit_reason = RS_EXIT_ENDED;
+	return 1;
+}
+
+/* The gate is shut, or its meter has run out. 0: it is open again. -EINTR. L on entry and return. */
+static int wait_at_gate(struct rs_vcpu *vcpu)
+{
+	struct rs_gate *gate = vcpu->gate;
+	int ret = 0;
+
+	preemptible_begin(vcpu);
+	if (!rs_gate_is_shut(gate)) {
+		gate->ops->used_up(gate);
+	} else if (!rs_gate_has_ended(gate)) {
+		WRITE_ONCE(vcpu->waiting, true);
+		ret = wait_event_interruptible(gate->wait,
+					       !(READ_ONCE(gate->flags) & RS_GATE_PAUSED) ||
+					       rs_gate_has_ended(gate));
+		WRITE_ONCE(vcpu->waiting, false);
+	}
+	preemptible_end(vcpu);
+	return ret ? -EINTR : 0;
+}
+
+/*
+ * What keeps it from entering: the end of the VM, a pause, RS_KICK, a limit, in this order. The gate
+ * may have been opened meanwhile. L on entry and return.
+ */
+static int kicked(struct rs_vcpu *vcpu)
+{
+	int ret = 0;
+
+	if (rs_gate_is_shut(vcpu->gate) || !test_bit(RS_KICK_USER, &vcpu->kick))
+		ret = wait_at_gate(vcpu);
+	if (ret)
+		return ret;
+	if (rs_gate_has_ended(vcpu->gate))
+		return say_ended(vcpu);
+	if (test_and_clear_bit(RS_KICK_USER, &vcpu->kick)) {
+		vcpu->run->exit_reason = RS_EXIT_KICK;
+		return 1;
+	}
+	return 0;
+}
 
 /*
  * A fault in a region without memory: a register of the NIC? 0: yes, enter again. -ENODEV: no.
@@ -398,7 +572,7 @@ static int resolve_fault(struct rs_vcpu *vcpu)
 
 	preemptible_begin(vcpu);
 	ret = rs_mmu_fault(vcpu->mmu, &fault);
-	trace_rs_nested_fault(vcpu->id, x.gpa, x.access, fault.hva, fault.level, ret, fault.what);
+	trace_rs_nested_fault(vcpu, x.gpa, x.access, fault.hva, fault.level, ret, fault.what);
 	preemptible_end(vcpu);
 
 	if (fault.retried)
@@ -439,6 +613,14 @@ static int resolve_fault(struct rs_vcpu *vcpu)
 	run->fault.access = access;
 	run->fault.error = ret;
 	run->exit_reason = fault.mmio ? RS_EXIT_MMIO : RS_EXIT_MEMORY_FAULT;
+	if (!fault.mmio) {
+		struct rs_fault_report r = {
+			.reason = RS_EXIT_MEMORY_FAULT, .gpa = x.gpa, .gva = x.gva,
+			.access = access, .error = ret,
+		};
+
+		report(vcpu, &r);
+	}
 	return 1;
 }
 
@@ -483,6 +665,11 @@ static int leave(struct rs_vcpu *vcpu, enum rs_next next)
 		return nic_hypercall(vcpu);
 	case RS_NEXT_USER:
 		return 1;
+	case RS_NEXT_REPORT:
+		report_exit(vcpu);
+		return 1;
+	case RS_NEXT_KICKED:
+		return kicked(vcpu);
 	case RS_NEXT_WORK:
 		return do_work(vcpu);
 	case RS_NEXT_OFF:
@@ -491,7 +678,7 @@ static int leave(struct rs_vcpu *vcpu, enum rs_next next)
 		break;
 	}
 	/* Our own mistake: this VM cannot go on, the host can. */
-	vcpu->life = RS_VCPU_NEW;
+	needs_state(vcpu);
 	return -EIO;
 }
 
@@ -513,8 +700,16 @@ int rs_vcpu_run(struct rs_vcpu *vcpu)
 	int ret;
 
 	run->exit_reason = RS_EXIT_NONE;
-	if (unlikely(vcpu->life != RS_VCPU_READY || READ_ONCE(vcpu->mmu->dead)))
-		return -EIO;
+	if (unlikely(vcpu->runner != current || READ_ONCE(vcpu->mmu->dead))) {
+		if (vcpu->life == RS_VCPU_READY && !READ_ONCE(vcpu->mmu->dead)) {
+			adopt(vcpu);
+		} else {
+			if (!rs_gate_has_ended(vcpu->gate))
+				return -EIO;
+			say_ended(vcpu);
+			return 0;
+		}
+	}
 	ret = take_irq_vector(vcpu);
 	if (unlikely(ret))
 		return ret;
@@ -544,14 +739,20 @@ int rs_vcpu_run(struct rs_vcpu *vcpu)
 
 void rs_vcpu_kick(struct rs_vcpu *vcpu)
 {
-	WRITE_ONCE(vcpu->kick, true);
+	int cpu;
+	bool sent;
+
+	set_bit(RS_KICK_USER, &vcpu->kick);
 	smp_mb();	/* pairs with the one in rounds() */
 	preempt_disable();	/* the CPU cannot go away */
-	if (READ_ONCE(vcpu->in_guest)) {
-		smp_send_reschedule(READ_ONCE(vcpu->cpu));
+	cpu = READ_ONCE(vcpu->cpu);
+	sent = READ_ONCE(vcpu->in_guest);
+	if (sent) {
+		smp_send_reschedule(cpu);
 		atomic64_inc(&vcpu->kicks);
 	}
 	preempt_enable();
+	trace_rs_kick(vcpu, cpu, sent);
 }
 
 /* --- state --- */
@@ -645,12 +846,16 @@ int rs_vcpu_get_state(struct rs_vcpu *vcpu, struct rs_vcpu_state *st)
 
 /* --- life --- */
 
-int rs_vcpu_init(struct rs_vcpu *vcpu, struct rs_vm *vm, struct rs_mmu *mmu, u32 vm_flags, u32 id)
+int rs_vcpu_init(struct rs_vcpu *vcpu, struct rs_vm *vm, struct rs_mmu *mmu, struct rs_gate *gate,
+		 u32 vm_flags, u32 id)
 {
 	int ret;
 
 	vcpu->vm = vm;
 	vcpu->mmu = mmu;
+	vcpu->mm = mmu->mm;
+	vcpu->gate = gate;
+	spin_lock_init(&vcpu->thread_lock);
 	vcpu->vm_flags = vm_flags;
 	vcpu->id = id;
 	vcpu->cpu = -1;
@@ -674,6 +879,8 @@ void rs_vcpu_destroy(struct rs_vcpu *vcpu)
 {
 	rs_backend->vcpu_destroy(vcpu);
 	put_page(vcpu->run_page);
+	if (vcpu->thread)
+		put_task_struct(vcpu->thread);
 }
 
 u64 rs_vcpu_exits(const struct rs_vcpu *vcpu)

@@ -7,7 +7,7 @@
  * Everything in struct rs_vcpu belongs to the claimant, but for the few fields marked "any thread",
  * by which others make the vCPU leave the guest:
  *
- *	kick		RS_KICK sets it, the run loop takes it
+ *	kick		RS_KICK and the gate (gate.h) set bits, the run loop looks at all at once
  *	in_guest	the vCPU may be executing guest code on vcpu->cpu. Set with interrupts off
  *			before the last look at everything that could be a reason not to enter,
  *			cleared with interrupts off. Who changes something and then finds in_guest
@@ -27,7 +27,9 @@
 #include <linux/types.h>
 #include <uapi/ringside.h>
 #include <uapi/ringside_guest.h>
+#include <uapi/ringside_netlink.h>
 #include "backend.h"
+#include "gate.h"
 
 /*
  * struct rs_regs - the guest's general-purpose registers while it is not running, in the order of
@@ -89,7 +91,14 @@ struct rs_vcpu {
 	int cpu;
 	bool in_guest;				/* any thread */
 	unsigned long claimed;			/* any thread: bit 0, see rs_vcpu_claim */
-	bool kick;				/* any thread */
+	unsigned long kick;			/* any thread: RS_KICK_* */
+	/* whose ioctls are obeyed; compared, never used */
+	struct mm_struct *mm;
+	/*
+	 * who may run it without more ado: the thread that ran it last, since the state was set; NULL
+	 * when there is none
+	 */
+	const struct task_struct *runner;
 	/* the last exit was a hypercall for user space: run->hypercall.ret goes to RAX */
 	bool ret_pending;
 	bool window_wanted;			/* want_window(true) is in force */
@@ -106,6 +115,13 @@ struct rs_vcpu {
 	struct rs_vm *vm;
 	struct page *run_page;
 	u32 id;
+	u32 vm_id;				/* of the VM; for tracepoints */
+	struct rs_gate *gate;			/* of the VM */
+	bool waiting;				/* at the gate; any thread */
+	spinlock_t thread_lock;			/* the next three; a leaf */
+	struct task_struct *thread;		/* that ran it last; a reference */
+	u64 cpu_past;				/* CPU time of the threads before this one */
+	u64 cpu_base;				/* the thread's own when it began */
 	/* the backend has no state that get_state could show */
 	bool state_lost;
 	atomic64_t kicks;			/* any thread: IPIs sent by RS_KICK */
@@ -121,7 +137,8 @@ struct rs_vcpu {
  * Return 0, -ENOMEM, or what the backend says. rs_vcpu_destroy undoes it; on failure nothing is
  * left to undo.
  */
-int rs_vcpu_init(struct rs_vcpu *vcpu, struct rs_vm *vm, struct rs_mmu *mmu, u32 vm_flags, u32 id);
+int rs_vcpu_init(struct rs_vcpu *vcpu, struct rs_vm *vm, struct rs_mmu *mmu, struct rs_gate *gate,
+		 u32 vm_flags, u32 id);
 void rs_vcpu_destroy(struct rs_vcpu *vcpu);
 
 /* Any context: become the one thread that uses the vCPU, or not (false). */
@@ -144,6 +161,22 @@ int rs_vcpu_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st);
 int rs_vcpu_get_state(struct rs_vcpu *vcpu, struct rs_vcpu_state *st);
 /* RS_KICK: any context that may wait for an IPI, any thread. */
 void rs_vcpu_kick(struct rs_vcpu *vcpu);
+/*
+ * The same without the IPI, when the caller sends them: set @bit (RS_KICK_*). A full barrier must
+ * come before in_guest is looked at.
+ */
+static inline void rs_vcpu_mark(struct rs_vcpu *vcpu, int bit)
+{
+	set_bit(bit, &vcpu->kick);
+}
+
+/*
+ * Any thread: CPU time in ns that the threads which ran the vCPU have got since they first did; and
+ * the one that ran it last, with a reference, or NULL.
+ */
+u64 rs_vcpu_cpu_time(struct rs_vcpu *vcpu);
+struct task_struct *rs_vcpu_get_thread(struct rs_vcpu *vcpu);
+enum rs_vcpu_run_state rs_vcpu_run_state(struct rs_vcpu *vcpu);	/* any thread */
 /* Any thread: adds the vCPU's counters to @stats. */
 void rs_vcpu_add_stats(const struct rs_vcpu *vcpu, struct rs_stats *stats);
 
@@ -159,6 +192,8 @@ enum rs_next {
 	/* a hypercall for a register of the NIC, in preemptible context; not stepped over yet */
 	RS_NEXT_NIC,
 	RS_NEXT_USER,		/* run->exit_reason says why; RS_RUN returns 0 */
+	RS_NEXT_REPORT,		/* the same, and it is a fault of the guest that others want to know */
+	RS_NEXT_KICKED,		/* vcpu->kick says that something is wanted */
 	RS_NEXT_WORK,		/* signal, reschedule or other work of the thread is pending */
 	RS_NEXT_OFF,		/* virtualisation is off on this CPU */
 	RS_NEXT_BUG,		/* the module is wrong: the vCPU stops, RS_RUN fails */

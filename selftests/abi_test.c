@@ -107,6 +107,7 @@ TEST(create_vm)
 {
 	int dev = dev_open();
 	struct rs_vm_config cfg = { 0 };
+	char name[RS_VM_NAME_MAX + 1];
 	int fd;
 
 	EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, BAD_POINTER), EFAULT);
@@ -114,9 +115,22 @@ TEST(create_vm)
 		cfg = (struct rs_vm_config){ .flags = 1u << bit };
 		EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, &cfg), EINVAL);
 	}
-	cfg = (struct rs_vm_config){ .reserved0 = 1 };
+	for (int sig = 65; sig < 1 << 30; sig *= 3) {
+		cfg = (struct rs_vm_config){ .end_signal = sig };
+		EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, &cfg), EINVAL);
+	}
+	cfg = (struct rs_vm_config){ .end_signal = -1 };
 	EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, &cfg), EINVAL);
-	for (int i = 0; i < 3; i++) {
+	cfg = (struct rs_vm_config){ .name = (uintptr_t)BAD_POINTER };
+	EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, &cfg), EFAULT);
+	memset(name, 'n', sizeof(name));
+	cfg = (struct rs_vm_config){ .name = (uintptr_t)name };
+	EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, &cfg), ENAMETOOLONG);
+	name[RS_VM_NAME_MAX - 1] = 0;
+	cfg.end_signal = 64;
+	fd = SYS(ioctl(dev, RS_CREATE_VM, &cfg));
+	close(fd);
+	for (int i = 0; i < 2; i++) {
 		cfg = (struct rs_vm_config){ 0 };
 		cfg.reserved[i] = 1ull << 63;
 		EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, &cfg), EINVAL);

@@ -28,7 +28,7 @@
 #include <linux/types.h>
 
 /* Incremented when a structure or a meaning changes; a library refuses a module whose version it does not know. */
-#define RS_ABI_VERSION		1
+#define RS_ABI_VERSION		2
 
 #define RS_DEVICE_PATH		"/dev/ringside"
 #define RS_IOC_MAGIC		0xb6
@@ -79,16 +79,28 @@ struct rs_info {
 /* Hypercalls from guest ring 3 are taken too (tests of the module). Without it they are #UD in the guest. */
 #define RS_VM_USER_HYPERCALLS		(1u << 1)
 
+#define RS_VM_NAME_MAX		64	/* bytes, the terminating 0 included */
+
+/**
+ * struct rs_vm_config - what a VM is made with
+ * @flags:	RS_VM_*
+ * @end_signal: 0, or the signal that a thread which ran a vCPU of this VM gets when the VM is ended from outside or by a limit
+ *		(ringside_netlink.h), with si_code SI_KERNEL; a stopped process is continued. So that threads which sleep in calls of
+ *		their own notice: RS_RUN says it to those that call it. Not sent to threads that have left the address space
+ * @name:	0, or the address of a string of less than RS_VM_NAME_MAX bytes that is shown to who lists VMs; ENAMETOOLONG
+ */
 struct rs_vm_config {
-	__u32 flags;		/* RS_VM_* */
-	__u32 reserved0;
-	__u64 reserved[3];
+	__u32 flags;
+	__u32 end_signal;
+	__u64 name;
+	__u64 reserved[2];
 };
 
 /*
  * RS_GET_INFO		0.
  * RS_CREATE_VM		a VM descriptor. ENODEV: no usable virtualisation on this machine (dmesg says why). EBUSY: a CPU's
  *			virtualisation is in use by another hypervisor. EMFILE, ENOMEM.
+ *			EINVAL: end_signal is no signal. ENAMETOOLONG.
  */
 #define RS_GET_INFO		_IOR(RS_IOC_MAGIC, 0x00, struct rs_info)
 #define RS_CREATE_VM		_IOW(RS_IOC_MAGIC, 0x01, struct rs_vm_config)
@@ -161,7 +173,8 @@ struct rs_stats {
  *			EEXIST: overlaps a region. ENOSPC: RS_MAX_REGIONS.
  * RS_REMOVE_REGION	gpa and size must match a region exactly, the rest is zero: ENOENT otherwise. When it returns no vCPU can
  *			reach the memory any more.
- * RS_CREATE_VCPU	a vCPU descriptor. EINVAL: id. EEXIST: id in use. ENOMEM, EMFILE.
+ * RS_CREATE_VCPU	a vCPU descriptor. EINVAL: id. EEXIST: id in use. ENOMEM, EMFILE. EDQUOT: more than the VM's limit of vCPUs; it
+ *			has ended.
  */
 #define RS_ADD_REGION		_IOW(RS_IOC_MAGIC, 0x10, struct rs_region)
 #define RS_REMOVE_REGION	_IOW(RS_IOC_MAGIC, 0x11, struct rs_region)
@@ -204,6 +217,15 @@ enum rs_exit_reason {
 	RS_EXIT_SHUTDOWN = 6,		/* triple fault; the vCPU cannot run again before RS_SET_STATE */
 	RS_EXIT_FAIL_ENTRY = 7,		/* the CPU refused the state; run.hw. The vCPU needs RS_SET_STATE */
 	RS_EXIT_UNHANDLED = 8,		/* an exit that no guest should cause; run.hw */
+	RS_EXIT_ENDED = 9,		/* the VM was ended; run.ended. Every RS_RUN answers so from then on */
+};
+
+enum rs_end_reason {
+	RS_END_CLOSED = 0,		/* it was not: its descriptors were closed */
+	RS_END_REQUEST = 1,		/* RS_CMD_END (ringside_netlink.h) */
+	RS_END_LIMIT_CPU_TIME = 2,	/* a limit was reached */
+	RS_END_LIMIT_EXITS = 3,
+	RS_END_LIMIT_VCPUS = 4,
 };
 
 #define RS_FAULT_READ		(1u << 0)
@@ -246,6 +268,11 @@ struct rs_run {
 			__u64 info1;
 			__u64 info2;
 		} hw;
+		struct {
+			__u32 reason;	/* enum rs_end_reason */
+			__u32 pad;
+			__u64 limit;	/* that was reached, in the unit of its attribute; 0: RS_END_REQUEST */
+		} ended;
 		__u64 pad[16];
 	};
 };
@@ -254,9 +281,11 @@ struct rs_run {
  * RS_SET_STATE		EINVAL as above. EBUSY: the vCPU is running. EINTR: a signal came while the CPU was going offline. ESHUTDOWN.
  * RS_GET_STATE		EBUSY: the vCPU is running. EIO: there is no state, before the first RS_SET_STATE and after
  *			RS_EXIT_FAIL_ENTRY.
- * RS_RUN		0 with run.exit_reason set. EINTR: a signal or other work is pending for the thread; call again when it is done
- *			(this happens without a signal as well). EBUSY: the vCPU is running in another thread. EINVAL: irq_vector.
+ * RS_RUN		0 with run.exit_reason set. Waits while the VM is paused (ringside_netlink.h).
+ *			EINTR: a signal or other work is pending for the thread; call again when it is done (this happens without a
+ *			signal as well). EBUSY: the vCPU is running in another thread. EINVAL: irq_vector.
  *			ESHUTDOWN: the machine reboots. EIO: needs RS_SET_STATE first, or the address space is gone.
+ *			A VM that was ended answers RS_EXIT_ENDED to that, too.
  *			read(2) of a vCPU descriptor with length 0 is the same call: a seccomp filter that lets read pass needs to look
  *			at no argument then, which Linux answers from a table instead of running the filter. EINVAL: length not 0.
  * RS_KICK		0. The RS_RUN in progress, or the next one, ends with RS_EXIT_KICK. May be called from any thread of the process.

@@ -204,6 +204,22 @@ int rs_mmu_remove_region(struct rs_mmu *mmu, const struct rs_region *r)
 	return 0;
 }
 
+void rs_mmu_usage(struct rs_mmu *mmu, struct rs_mmu_usage *usage)
+{
+	struct rb_node *n;
+
+	*usage = (struct rs_mmu_usage) { };
+	mutex_lock(&mmu->regions_lock);
+	for (n = rb_first(&mmu->regions); n; n = rb_next(n))
+		usage->memory += to_region(n)->size;
+	mutex_unlock(&mmu->regions_lock);
+	spin_lock(&mmu->lock);
+	usage->leaves_4k = mmu->pt.nr_leaves[1];
+	usage->leaves_2m = mmu->pt.nr_leaves[2];
+	usage->tables = mmu->pt.nr_tables;
+	spin_unlock(&mmu->lock);
+}
+
 /* The region that holds @gpa, as it is now, links excepted: false when there is none. */
 bool rs_mmu_region_copy(struct rs_mmu *mmu, u64 gpa, struct rs_mmu_region *copy)
 {

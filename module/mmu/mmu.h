@@ -39,6 +39,11 @@ struct rs_mmu_ops {
 	 * with mmu->lock held, flush_gen already advanced; must not sleep.
 	 */
 	void (*kick_all)(struct rs_mmu *mmu);
+	/*
+	 * For who wants to see it; may be NULL. Linux changes [start, end) of the mm, regions are
+	 * there, @zapped entries were removed and vCPUs were told (@flush). mmu->lock held.
+	 */
+	void (*invalidated)(struct rs_mmu *mmu, u64 start, u64 end, u64 zapped, bool flush);
 };
 
 struct rs_mmu_region {
@@ -120,6 +125,15 @@ int rs_mmu_remove_region(struct rs_mmu *mmu, const struct rs_region *r);
  * (fault->no_region, fault->mmio say more). -ENOMEM. -EIO: mm gone.
  */
 int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault);
+
+/** struct rs_mmu_usage - how large it is: bytes of all regions, nested entries by size, pages of tables */
+struct rs_mmu_usage {
+	u64 memory;
+	u64 leaves_4k, leaves_2m;
+	u64 tables;
+};
+
+void rs_mmu_usage(struct rs_mmu *mmu, struct rs_mmu_usage *usage);	/* own locking, may sleep */
 
 /** struct rs_mmu_access - a round of the module's own accesses; the region of the last one */
 struct rs_mmu_access {

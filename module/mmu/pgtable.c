@@ -141,6 +141,7 @@ static void count_add(rs_npte_t *slot, int n)
 static void leaf_gone(struct rs_pgtable *pt, rs_npte_t old, int level, struct rs_pt_gather *g)
 {
 	g->zapped++;
+	pt->nr_leaves[level]--;
 	g->flush = true;
 	if (pt->dropped)
 		pt->dropped(pt, old, level);
@@ -285,6 +286,8 @@ static rs_npte_t *split_leaf(struct rs_pgtable *pt, rs_npte_t *slot, int level, 
 	for (i = 0; val && i < RS_NPT_ENTRIES; i++)
 		atomic64_or(val, (atomic64_t *)&table[i]);
 	pt->nr_tables++;
+	pt->nr_leaves[level]--;
+	pt->nr_leaves[level - 1] += RS_NPT_ENTRIES;
 	g->flush = true;
 	return table;
 }
@@ -307,6 +310,7 @@ static bool set_leaf(struct rs_pgtable *pt, rs_npte_t *slot, const struct rs_pt_
 	if (!rs_npte_present(f, old)) {
 		entry_publish(slot, rs_npte(val));
 		count_add(slot, 1);
+		pt->nr_leaves[leaf->level]++;
 		return true;
 	}
 	if (!rs_npte_is_leaf(f, old, leaf->level)) {
@@ -319,6 +323,7 @@ static bool set_leaf(struct rs_pgtable *pt, rs_npte_t *slot, const struct rs_pt_
 		zap_below(pt, table, leaf->level - 1, leaf->gpa,
 			  leaf->gpa + rs_npt_size(leaf->level), g);
 		table_gone(pt, table, g);
+		pt->nr_leaves[leaf->level]++;
 		return true;
 	}
 	if (rs_npte_pa(f, old) == leaf->pa) {
@@ -333,6 +338,7 @@ static bool set_leaf(struct rs_pgtable *pt, rs_npte_t *slot, const struct rs_pt_
 	 * same.
 	 */
 	leaf_gone(pt, entry_take(slot, rs_npte(val)), leaf->level, g);
+	pt->nr_leaves[leaf->level]++;
 	return true;
 }
 

@@ -19,6 +19,7 @@
  * @dropped: told of each leaf that leaves the table, with its last accessed and dirty bits. Under
  *	     @lock, may not sleep. May be NULL.
  * @nr_tables: table pages in use, the root included
+ * @nr_leaves: leaves in the table, by level
  */
 struct rs_pgtable {
 	const struct rs_pte_format *fmt;
@@ -27,6 +28,7 @@ struct rs_pgtable {
 	void (*dropped)(struct rs_pgtable *pt, rs_npte_t old, int level);
 	struct page *root;
 	u64 nr_tables;
+	u64 nr_leaves[RS_NPT_MAX_LEVELS + 1];
 };
 
 /* struct rs_pt_cache - zeroed table pages from before the lock; the owner frees what is left */

@@ -25,6 +25,9 @@ struct bench {
 	struct rs_mmu mmu;
 	struct mm_struct *mm;
 	struct rs_vcpu vcpu;
+	struct rs_gate gate;
+	unsigned int used_up;
+	struct rs_fault_report report;	/* the last one */
 	bool fpu_flag;
 };
 
@@ -33,6 +36,22 @@ static void no_kick(struct rs_mmu *mmu)
 }
 
 static const struct rs_mmu_ops bench_ops = { .kick_all = no_kick };
+
+/* What control.c does, without a VM. */
+static void end_at_limit(struct rs_gate *gate)
+{
+	container_of(gate, struct bench, gate)->used_up++;
+	gate->end_reason = RS_END_LIMIT_EXITS;
+	gate->end_limit = 3;
+	gate->flags |= RS_GATE_ENDED;
+}
+
+static void note_fault(struct rs_vcpu *vcpu, const struct rs_fault_report *report)
+{
+	container_of(vcpu, struct bench, vcpu)->report = *report;
+}
+
+static const struct rs_gate_ops bench_gate_ops = { .used_up = end_at_limit, .fault = note_fault };
 
 static struct rs_vcpu_state good_state(void)
 {
@@ -67,7 +86,8 @@ static int bench_init(struct kunit *test)
 	b->fpu_flag = test_and_clear_thread_flag(TIF_NEED_FPU_LOAD);
 	fake_start(NULL, 0);
 	fake_can_interrupt = false;
-	KUNIT_ASSERT_EQ(test, rs_vcpu_init(&b->vcpu, NULL, &b->mmu, 0, 5), 0);
+	rs_gate_init(&b->gate, &bench_gate_ops);
+	KUNIT_ASSERT_EQ(test, rs_vcpu_init(&b->vcpu, NULL, &b->mmu, &b->gate, 0, 5), 0);
 	KUNIT_ASSERT_TRUE(test, rs_vcpu_claim(&b->vcpu));
 	KUNIT_EXPECT_FALSE(test, rs_vcpu_claim(&b->vcpu));
 	KUNIT_ASSERT_EQ(test, rs_vcpu_set_state(&b->vcpu, &st), 0);

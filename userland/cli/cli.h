@@ -41,5 +41,6 @@ int rs_cli_option(char **argv, int *i, const char *name, int needs, const char *
 /** rs_cli_size() - bytes with an optional suffix K, M, G; 0 when it is no size */
 uint64_t rs_cli_size(const char *s);
 int rs_cli_doctor(int argc, char **argv);
+int rs_cli_ps(int argc, char **argv);
 
 #endif /* RS_CLI_H */

@@ -16,6 +16,7 @@ static const struct {
 	{ "run",	rs_cli_run,	"run a program in a guest ring" },
 	{ "trace",	rs_cli_trace,	"run a program and say where its page faults go" },
 	{ "profile",	rs_cli_profile,	"run a program and say where its time goes" },
+	{ "ps",		rs_cli_ps,	"list the VMs that run" },
 	{ "doctor",	rs_cli_doctor,	"say what this machine offers and what is missing" },
 };
 

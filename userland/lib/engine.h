@@ -64,9 +64,14 @@ struct rs_engine_ops {
  * @fds:  descriptors that are the engine's own; -1 where unused. The confinement keeps them and
  *        keeps the guest from them.
  * @requests: ioctl commands the engine needs after confinement, ended by 0
+ * @name:     what the VM is called for who lists VMs; NULL: nothing. Before create_vm
+ * @end_signal: sent to threads that ran a vCPU when somebody else ends the VM; run() then answers
+ *	      RS_EXIT_ENDED. 0: none. Before create_vm
  */
 struct rs_engine {
 	const struct rs_engine_ops *ops;
+	const char *name;
+	int end_signal;
 	struct rs_info info;
 	int fds[2 + RS_MAX_VCPUS];
 	uint32_t requests[8];

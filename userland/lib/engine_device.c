@@ -77,9 +77,16 @@ static int device_open(struct rs_engine *e, char *why)
 
 static int device_create_vm(struct rs_engine *e, uint32_t vm_flags, char *why)
 {
-	struct rs_vm_config config = { .flags = vm_flags };
-	int fd = ioctl(e->fds[FD_DEVICE], RS_CREATE_VM, &config), err = errno;
+	struct rs_vm_config config = { .flags = vm_flags, .end_signal = e->end_signal };
+	char name[RS_VM_NAME_MAX];
+	int fd, err;
 
+	if (e->name) {
+		snprintf(name, sizeof(name), "%s", e->name);
+		config.name = (uintptr_t)name;
+	}
+	fd = ioctl(e->fds[FD_DEVICE], RS_CREATE_VM, &config);
+	err = errno;
 	if (fd < 0) {
 		if (err == EBUSY)
 			snprintf(why, RS_WHY,

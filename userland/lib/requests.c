@@ -220,6 +220,27 @@ static void describe(struct rs_vcpu *v, char *buf, size_t size)
  */
 #define STATUS_GUEST_BROKE	(128 + SIGABRT)
 
+/* As if it had been killed, which is what somebody wanted. */
+static void vm_ended(struct rs_sandbox *sb, const struct rs_run *run)
+{
+	unsigned long long limit = run->ended.limit;
+
+	switch (run->ended.reason) {
+	case RS_END_LIMIT_CPU_TIME:
+		rs_end(sb, 2, 128 + SIGKILL, "ended: its limit of %llu.%03llu s of CPU time was reached",
+		       limit / 1000000000, limit / 1000000 % 1000);
+		break;
+	case RS_END_LIMIT_EXITS:
+		rs_end(sb, 2, 128 + SIGKILL, "ended: its limit of %llu exits was reached", limit);
+		break;
+	case RS_END_LIMIT_VCPUS:
+		rs_end(sb, 2, 128 + SIGKILL, "ended: its limit of %llu vCPUs was reached", limit);
+		break;
+	default:
+		rs_end(sb, 2, 128 + SIGKILL, "ended from outside (ringside kill)");
+	}
+}
+
 long rs_exit_slow(void *arg)
 {
 	struct rs_vcpu *v = arg;
@@ -254,6 +275,9 @@ long rs_exit_slow(void *arg)
 		return 0;
 	case RS_EXIT_HLT:
 		rs_sleep(&v->caller, ~0ull);
+		return 0;
+	case RS_EXIT_ENDED:
+		vm_ended(sb, run);
 		return 0;
 	}
 	describe(v, state, sizeof(state));

@@ -226,6 +226,14 @@ static void collect(struct rs_sandbox *sb, struct rs_counts *c)
 	c->pages_peak = g->pages_peak;
 }
 
+/* Of a path that is too long to be shown whole, the end. */
+static const char *program_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] && strlen(path) >= RS_VM_NAME_MAX ? slash + 1 : path;
+}
+
 int rs_run(const struct rs_config *config, struct rs_result *result)
 {
 	static struct rs_sandbox sandbox = { .message_fd = 2, .proc_fd = -1 };
@@ -275,6 +283,8 @@ int rs_run(const struct rs_config *config, struct rs_result *result)
 	result->message_fd = sb->message_fd;
 
 	sb->engine.ops = rs_engine_default;
+	sb->engine.name = program_name(sb->program);
+	sb->engine.end_signal = RS_SIGNAL_KICK;
 	if (sb->engine.ops->open(&sb->engine, why) ||
 	    sb->engine.ops->create_vm(&sb->engine, RS_VM_NESTED_FAULT_VECTOR, why) ||
 	    rs_memory_create(sb, (config->memory + RS_HUGE - 1) & ~(RS_HUGE - 1), why) ||

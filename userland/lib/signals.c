@@ -14,7 +14,8 @@
  *	between RS_RUN's end and that	rs_host_call() sees the bit
  *
  * All this happens in the thread of vCPU 0, the first one: the others block these signals. What
- * they get is RS_SIGNAL_KICK, from each other (threads.c): out of RS_RUN, out of a call.
+ * they get is RS_SIGNAL_KICK, from each other (threads.c), and, as the first one does too, from the
+ * module when the VM is ended from outside: out of RS_RUN, out of a call.
  *
  * Ctrl-C always works: INT, TERM, HUP and QUIT must be taken out of the shared page by the guest
  * kernel within a grace period (or before the user sends it again, a moment later); if not, the
@@ -114,13 +115,16 @@ static void on_grace(int sig, siginfo_t *info, void *context)
 
 /*
  * From another thread: there is something for this thread's vCPU, or the call of this helper is
- * called off.
+ * called off. From the kernel: the VM has been ended, and RS_RUN says so. The guest does not run any
+ * more, so nothing takes back what keeps this thread from sleeping on the way there.
  */
 static void on_kick(int sig, siginfo_t *info, void *context)
 {
 	(void)sig;
-	(void)info;
 	if (rs_this_vcpu) {
+		if (info->si_code == SI_KERNEL)
+			__atomic_fetch_or(&rs_this_vcpu->shared->pending, RS_PENDING_EVENTS,
+					  __ATOMIC_SEQ_CST);
 		rs_this_vcpu->engine.run->irq_vector = RS_VECTOR_NOTIFY;
 		rs_sample_here(rs_this_vcpu);
 	}
@@ -187,7 +191,8 @@ int rs_signals_install(struct rs_sandbox *sb)
 	sandbox = sb;
 	ev.sigev_signo = SIGNAL_GRACE;
 	if (timer_create(CLOCK_MONOTONIC, &ev, &grace_timer) || install(SIGNAL_GRACE, on_grace) ||
-	    install(SIGSEGV, on_fault) || install(SIGBUS, on_fault))
+	    install(SIGSEGV, on_fault) || install(SIGBUS, on_fault) ||
+	    rs_signals_kick())
 		return -1;
 	for (sig = 1; sig < SIGNAL_GRACE; sig++) {
 		if (!collected(sig))
