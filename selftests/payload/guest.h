@@ -70,7 +70,25 @@ enum g_fn {
 	G_FUZZ_REGS,		/* a1 random MSR, I/O, CR, CPUID accesses, seed a0 */
 	/* write the vCPU's own GDT/IDT/TR with wild values, then use them; a0 says which */
 	G_STEAL,
+	/* a driver of the e1000 by its register page at G_NIC_REGS: enum g_nic a0, arguments a1.. */
+	G_NIC,
 	G_FN_NR
+};
+
+#define G_NIC_REGS	0x2000000ul	/* GVA and GPA; the test maps it */
+#define G_NIC_BUFS	0xb00000ul	/* the driver's buffers: 2 KiB for each descriptor, of two rings */
+#define G_NIC_RING	64		/* descriptors in each */
+
+enum g_nic {
+	GN_START,		/* reset and set up; ret: the MAC, as RAL and RAH have it */
+	GN_SEND,		/* frame at a1, of a2 bytes; ret: 1, or 0 when the ring is full */
+	GN_RECEIVE,		/* to a1; ret: length, 0 when there is none */
+	GN_ECHO,		/* until u64 at a2 is not 0, at most a1 frames: back to where they came from; ret: how many */
+	GN_ICR,			/* ret: ICR */
+	GN_FORMS,		/* every form of MOV; ret: a bit for each that went wrong */
+	GN_REFUSED,		/* access a1 of those that are refused; ret: 1 when there is no such one */
+	GN_EDGES,		/* see edge_test.c */
+	GN_FUZZ,		/* a2 random writes and reads of registers, seed a1 */
 };
 
 enum g_user {
