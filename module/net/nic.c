@@ -37,6 +37,7 @@
 #define POLL_SPINS	8
 #define POLL_NAP_NS	(50 * NSEC_PER_USEC)
 #define POLL_NS		NSEC_PER_MSEC
+#define LEFT_ALONE_JIFFIES	HZ	/* with a mm that nobody else uses */
 /* A frame that found no room this long is dropped, and so are others until there is room again. */
 #define PATIENCE_NS	(200 * NSEC_PER_MSEC)
 
@@ -332,6 +333,26 @@ static void guest_gone(struct rs_nic *nic)
 		rs_port_done(nic, epoch, 0, n, 0, all);
 }
 
+/*
+ * The mm is not needed for now. Its last user takes it down, with the files that are mapped there, and
+ * the end of a file is put off when a kernel thread brings it about: the process would be gone, and its
+ * VM and its interface not yet. So the last reference is left to rs_nic_stop(), which the end of the
+ * same process is about to call, unless another one keeps the VM's descriptor open.
+ */
+static void put_mm(struct rs_nic *nic)
+{
+	if (atomic_add_unless(&nic->mm->mm_users, -1, 1))
+		return;
+	set_current_state(TASK_IDLE);
+	if (!ending(nic))
+		schedule_timeout(LEFT_ALONE_JIFFIES);
+	__set_current_state(TASK_RUNNING);
+	if (ending(nic))
+		nic->mm_left = true;
+	else
+		mmput(nic->mm);
+}
+
 static int worker(void *arg)
 {
 	struct rs_nic *nic = arg;
@@ -348,7 +369,7 @@ static int worker(void *arg)
 			kthread_use_mm(nic->mm);
 			due = work_until_idle(nic);
 			kthread_unuse_mm(nic->mm);
-			mmput(nic->mm);
+			put_mm(nic);
 		} else {
 			clear_bit(0, &nic->work);
 			smp_mb__after_atomic();
@@ -364,7 +385,7 @@ static void nic_free(struct kref *ref)
 {
 	struct rs_nic *nic = container_of(ref, struct rs_nic, ref);
 
-	WARN_ON_ONCE(nic->worker);
+	WARN_ON_ONCE(nic->worker && !nic->stop);
 	__skb_queue_purge(&nic->batch);
 	__skb_queue_purge(&nic->waiting);
 	__skb_queue_purge(&nic->port.to_guest);
@@ -375,6 +396,8 @@ static void nic_free(struct kref *ref)
 		rs_e1000_free(nic->model);
 	if (nic->event)
 		eventfd_ctx_put(nic->event);
+	if (nic->worker)
+		put_task_struct(nic->worker);
 	mmdrop(nic->mm);
 	mutex_destroy(&nic->lock);
 	kfree(nic);
@@ -387,15 +410,15 @@ void rs_nic_put(struct rs_nic *nic)
 
 void rs_nic_stop(struct rs_nic *nic)
 {
-	struct task_struct *worker = nic->worker;
-
+	if (nic->stop)
+		return;
 	/* stop, then the signal: a worker that did not take signals yet sees stop. */
 	WRITE_ONCE(nic->stop, true);
 	smp_mb();
-	send_sig(SIGKILL, worker, 1);
-	kthread_stop(worker);
-	put_task_struct(worker);
-	nic->worker = NULL;
+	send_sig(SIGKILL, nic->worker, 1);
+	kthread_stop(nic->worker);
+	if (nic->mm_left)
+		mmput(nic->mm);
 }
 
 struct rs_nic *rs_nic_new(struct rs_vm *vm, const struct rs_nic_params *p, struct eventfd_ctx *event)

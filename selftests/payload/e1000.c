@@ -137,16 +137,17 @@ static u64 start(void)
 
 static u64 send(const void *frame, u64 len)
 {
-	const u32 i = regs[TDT / 4];
+	const u32 i = regs[TDT / 4], after = (i + 1) % G_NIC_RING;
 	volatile struct tx_desc *d = &tx_ring[i];
 
-	if (!(d->status & 1))
+	/* the tail may not reach the head: that means an empty ring */
+	if (!(d->status & 1) || !(tx_ring[after].status & 1))
 		return 0;
 	copy(tx_buf(i), frame, len);
 	d->length = len;
 	d->status = 0;
 	d->cmd = 1 | 1 << 1 | 1 << 3;		/* EOP, FCS, RS */
-	regs[TDT / 4] = (i + 1) % G_NIC_RING;
+	regs[TDT / 4] = after;
 	return 1;
 }
 
