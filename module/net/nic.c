@@ -8,12 +8,12 @@
  *		a register that means work, by a frame from Linux, by a timer.
  *	busy	it uses the VM's mm and goes round: frames of the guest to the port, frames of the port
  *		to the guest, publish, interrupt. Between two rounds it lets others run, because the one
- *		CPU there is may be the one the guest wants to fill its ring on. When POLL_NS have passed
- *		and POLL_SPINS rounds have found nothing, it goes to sleep.
+ *		CPU there is may be the one the guest wants to fill its ring on. When nic_poll_us have
+ *		passed and POLL_SPINS rounds have found nothing, it goes to sleep.
  *
  * So a guest that sends all the time finds the worker awake and makes no exit; what it costs is a
  * doorbell when it begins again after a pause. While the worker is awake but has nothing to do it first
- * yields a few times, then takes naps, so that an idle CPU is not kept busy for POLL_NS.
+ * yields a few times, then takes naps, so that an idle CPU is not kept busy for nic_poll_us.
  *
  * No wake-up is lost: rs_nic_wake() sets work, then wakes; the worker clears work, then looks at
  * everything, and before it sleeps looks at work with its state already set.
@@ -26,6 +26,7 @@
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
+#include <linux/moduleparam.h>
 #include <linux/nospec.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -37,10 +38,14 @@
 #define BUDGET		64			/* frames per direction and round */
 #define POLL_SPINS	8
 #define POLL_NAP_NS	(50 * NSEC_PER_USEC)
-#define POLL_NS		NSEC_PER_MSEC
 #define LEFT_ALONE_JIFFIES	HZ	/* with a mm that nobody else uses */
 /* A frame that found no room this long is dropped, and so are others until there is room again. */
 #define PATIENCE_NS	(200 * NSEC_PER_MSEC)
+
+/* Longer: fewer doorbells and interrupts. 0: each frame that comes alone costs them, which tests want. */
+static unsigned int nic_poll_us = 1000;
+module_param(nic_poll_us, uint, 0644);
+MODULE_PARM_DESC(nic_poll_us, "NIC: microseconds without work until the worker sleeps");
 
 /* --- what the model needs --- */
 
@@ -273,6 +278,11 @@ static void wait_for_work(struct rs_nic *nic, u64 ns)
 	__set_current_state(TASK_RUNNING);
 }
 
+static u64 poll_ns(void)
+{
+	return (u64)READ_ONCE(nic_poll_us) * NSEC_PER_USEC;
+}
+
 /* Busy until there is nothing to do; the mm is in use. Returns what wait_for_work() is to get. */
 static u64 work_until_idle(struct rs_nic *nic)
 {
@@ -296,7 +306,7 @@ static u64 work_until_idle(struct rs_nic *nic)
 		if (move_frames(nic, &what)) {
 			last = ktime_get_ns();
 			empty = 0;
-		} else if (++empty > POLL_SPINS && ktime_get_ns() - last > POLL_NS) {
+		} else if (++empty > POLL_SPINS && ktime_get_ns() - last >= poll_ns()) {
 			const bool rx_waits = !skb_queue_empty(&nic->waiting);
 
 			if (!rs_e1000_sleep(nic->model, rx_waits) || ending(nic)) {
