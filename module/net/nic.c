@@ -33,6 +33,7 @@
 #include <linux/slab.h>
 #include "compat.h"
 #include "nic.h"
+#include "trace.h"
 
 #define BUDGET		64			/* frames per direction and round */
 #define POLL_SPINS	8
@@ -110,6 +111,7 @@ void rs_nic_end(struct rs_nic *nic, u32 what)
 {
 	if (what & RS_E1000_IRQ) {
 		WRITE_ONCE(nic->interrupts, nic->interrupts + 1);
+		trace_rs_nic_interrupt(nic->vm_id, nic->index);
 		rs_compat_eventfd_signal(nic->event);
 	}
 	if (what & RS_E1000_LINK)
@@ -139,6 +141,7 @@ u64 rs_nic_doorbell(struct rs_vcpu *vcpu, u64 n)
 	if (!nic)
 		return RS_HC_ENODEV;
 	atomic64_inc(&nic->doorbells);
+	trace_rs_nic_doorbell(nic->vm_id, nic->index);
 	rs_nic_wake(nic);
 	return 0;
 }
@@ -297,6 +300,7 @@ static u64 work_until_idle(struct rs_nic *nic)
 		if (!woken) {
 			WRITE_ONCE(nic->wakeups, nic->wakeups + 1);
 			rs_e1000_awake(nic->model);
+			trace_rs_nic_awake(nic->vm_id, nic->index);
 			woken = true;
 		}
 		if (move_frames(nic, &what)) {
@@ -306,6 +310,7 @@ static u64 work_until_idle(struct rs_nic *nic)
 			const bool rx_waits = !skb_queue_empty(&nic->waiting);
 
 			if (!rs_e1000_sleep(nic->model, rx_waits) || ending(nic)) {
+				trace_rs_nic_asleep(nic->vm_id, nic->index);
 				due = next_look(nic);
 				rs_nic_end(nic, what);
 				return due;

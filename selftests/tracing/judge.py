@@ -24,7 +24,7 @@ EXITS = {
     'triple fault': 'shutdown', 'xsetbv': 'other', 'refused instruction': 'other', 'entry refused': 'other', 'unknown': 'other',
 }
 POINTS = ['rs_vm_created', 'rs_vm_ended', 'rs_vcpu_created', 'rs_vcpu_ended', 'rs_enter', 'rs_exit', 'rs_nested_fault', 'rs_invalidate',
-          'rs_flush', 'rs_kick', 'rs_kick_all', 'rs_hypercall', 'rs_inject']
+          'rs_flush', 'rs_kick', 'rs_kick_all', 'rs_hypercall', 'rs_inject', 'rs_nic_doorbell', 'rs_nic_interrupt', 'rs_nic_awake', 'rs_nic_asleep']
 
 
 class Tap:
@@ -221,6 +221,14 @@ def main(tap, p, parts):
 def module(tap, p):
     tap.same('all tracepoints are there', sorted(set(p['tracefs.list'].split()) - {'enable', 'filter'}), sorted(POINTS))
     tracepoints(tap, 'tracefs', p['tracefs'], stats(p, 'tracefs.stats'))
+
+
+def nic(tap, p):
+    tap.check('ping over a NIC, traced', 'status 0' in p['nic.out'], p['nic.out'])
+    n = {e: len(re.findall(rf'\b{e}: vm \d+ nic 0', p['nic'])) for e in POINTS[-4:]}
+    tap.same('a doorbell for each of its hypercalls', n['rs_nic_doorbell'], len(re.findall(r'rs_hypercall: .* nr 0x3 ', p['nic'])))
+    tap.check('the NIC wakes and sleeps in turn, and interrupts', n['rs_nic_doorbell'] > 0 and n['rs_nic_interrupt'] > 0 and
+              0 <= n['rs_nic_awake'] - n['rs_nic_asleep'] <= 1, n)
 
 
 def perf(tap, p):
