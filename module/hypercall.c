@@ -58,7 +58,7 @@ enum rs_next rs_hypercall(struct rs_vcpu *vcpu)
 		return RS_NEXT_ENTER;
 	}
 	if (trace_rs_hypercall_enabled())
-		trace_rs_hypercall(vcpu->id, vcpu->exit.cpl, nr, r->rdi, r->rsi, r->rdx, r->r10);
+		trace_rs_hypercall(vcpu, nr);
 	if (nr >= RS_HC_USER) {
 		static_call(rs_skip_insn)(vcpu);
 		return to_user(vcpu);

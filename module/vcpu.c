@@ -41,7 +41,7 @@
 
 void rs_inject(struct rs_vcpu *vcpu, const struct rs_event *ev)
 {
-	trace_rs_inject(vcpu->id, ev);
+	trace_rs_inject(vcpu, ev);
 	vcpu->count.injected++;
 	static_call(rs_inject)(vcpu, ev);
 }
@@ -274,6 +274,7 @@ static __always_inline enum rs_next may_enter(struct rs_vcpu *vcpu)
 	if (unlikely(rs_mmu_flush_pending(vcpu->mmu, &vcpu->flush_seen))) {
 		static_call(rs_flush)(vcpu);
 		vcpu->count.flushes++;
+		trace_rs_flush(vcpu);
 	}
 	if (unlikely(vcpu->irq_vector))
 		deliver_interrupt(vcpu);
@@ -292,12 +293,12 @@ static enum rs_next rounds(struct rs_vcpu *vcpu)
 		if (next != RS_NEXT_ENTER)
 			break;
 		if (trace_rs_enter_enabled())
-			trace_rs_enter(vcpu->id, static_call(rs_get_rip)(vcpu));
+			trace_rs_enter(vcpu, static_call(rs_get_rip)(vcpu));
 		vcpu->count.entries++;
 		static_call(rs_enter)(vcpu);
 		static_call(rs_decode)(vcpu);
 		if (trace_rs_exit_enabled())
-			trace_rs_exit(vcpu->id, static_call(rs_get_rip)(vcpu), &vcpu->exit);
+			trace_rs_exit(vcpu, static_call(rs_get_rip)(vcpu));
 		next = dispatch(vcpu);
 	} while (next == RS_NEXT_ENTER);
 	rs_compat_guest_ran();
@@ -571,7 +572,7 @@ static int resolve_fault(struct rs_vcpu *vcpu)
 
 	preemptible_begin(vcpu);
 	ret = rs_mmu_fault(vcpu->mmu, &fault);
-	trace_rs_nested_fault(vcpu->id, x.gpa, x.access, fault.hva, fault.level, ret, fault.what);
+	trace_rs_nested_fault(vcpu, x.gpa, x.access, fault.hva, fault.level, ret, fault.what);
 	preemptible_end(vcpu);
 
 	if (fault.retried)
@@ -738,14 +739,20 @@ int rs_vcpu_run(struct rs_vcpu *vcpu)
 
 void rs_vcpu_kick(struct rs_vcpu *vcpu)
 {
+	int cpu;
+	bool sent;
+
 	set_bit(RS_KICK_USER, &vcpu->kick);
 	smp_mb();	/* pairs with the one in rounds() */
 	preempt_disable();	/* the CPU cannot go away */
-	if (READ_ONCE(vcpu->in_guest)) {
-		smp_send_reschedule(READ_ONCE(vcpu->cpu));
+	cpu = READ_ONCE(vcpu->cpu);
+	sent = READ_ONCE(vcpu->in_guest);
+	if (sent) {
+		smp_send_reschedule(cpu);
 		atomic64_inc(&vcpu->kicks);
 	}
 	preempt_enable();
+	trace_rs_kick(vcpu, cpu, sent);
 }
 
 /* --- state --- */

@@ -115,6 +115,7 @@ struct rs_vcpu {
 	struct rs_vm *vm;
 	struct page *run_page;
 	u32 id;
+	u32 vm_id;				/* of the VM; for tracepoints */
 	struct rs_gate *gate;			/* of the VM */
 	bool waiting;				/* at the gate; any thread */
 	spinlock_t thread_lock;			/* the next three; a leaf */

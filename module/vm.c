@@ -17,6 +17,7 @@
 #include <linux/smp.h>
 #include <linux/timekeeping.h>
 #include "event.h"
+#include "trace.h"
 #include "virt.h"
 #include "vm.h"
 
@@ -123,6 +124,12 @@ static void vm_kick(struct rs_vm *vm)
 	/* A vCPU that moved to another CPU meanwhile entered there with the new generation. */
 	smp_call_function_many(vm->kick_mask, kick_ipi, NULL, true);
 	WRITE_ONCE(vm->kicks, vm->kicks + n);
+	trace_rs_kick_all(vm->id, n);
+}
+
+static void vm_invalidated(struct rs_mmu *mmu, u64 start, u64 end, u64 zapped, bool flush)
+{
+	trace_rs_invalidate(container_of(mmu, struct rs_vm, mmu)->id, start, end, zapped, flush);
 }
 
 /* See struct rs_mmu_ops: flush_gen is advanced, mmu->lock held. */
@@ -145,6 +152,7 @@ void rs_vm_shut_gate(struct rs_vm *vm)
 
 static const struct rs_mmu_ops vm_mmu_ops = {
 	.kick_all = vm_kick_all,
+	.invalidated = vm_invalidated,
 };
 
 struct rs_vm *rs_vm_create(const struct rs_vm_request *req)
@@ -186,6 +194,7 @@ struct rs_vm *rs_vm_create(const struct rs_vm_request *req)
 	rs_debugfs_add_vm(vm);
 	registry_publish(vm);
 	rs_event_created(vm);
+	trace_rs_vm_created(vm->id);
 	return vm;
 
 err_mmu:
@@ -204,8 +213,9 @@ static void vm_free(struct kref *ref)
 	struct rs_vm *vm = container_of(ref, struct rs_vm, ref);
 
 	registry_remove(vm);
-	rs_nics_end(vm);
+	rs_nics_put(vm);
 	rs_event_ended(vm);
+	trace_rs_vm_ended(vm->id);
 	rs_debugfs_remove_vm(vm);
 	rs_vm_control_exit(vm);
 	rs_netns_put(vm->netns);
@@ -238,6 +248,7 @@ struct rs_vcpu *rs_vm_add_vcpu(struct rs_vm *vm, u32 id)
 	vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
 	if (!vcpu)
 		return ERR_PTR(-ENOMEM);
+	vcpu->vm_id = vm->id;
 	mutex_lock(&vm->lock);
 	ret = -EEXIST;
 	if (vm->vcpus[id])
@@ -255,6 +266,7 @@ struct rs_vcpu *rs_vm_add_vcpu(struct rs_vm *vm, u32 id)
 	__set_bit(id, vm->vcpu_ids);
 	spin_unlock(&vm->mmu.lock);
 	mutex_unlock(&vm->lock);
+	trace_rs_vcpu_created(vcpu);
 	return vcpu;
 
 err:
@@ -267,6 +279,7 @@ void rs_vm_remove_vcpu(struct rs_vcpu *vcpu)
 {
 	struct rs_vm *vm = vcpu->vm;
 
+	trace_rs_vcpu_ended(vcpu);
 	mutex_lock(&vm->lock);
 	spin_lock(&vm->mmu.lock);
 	__clear_bit(vcpu->id, vm->vcpu_ids);

@@ -6,8 +6,8 @@
  *
  * rtnetlink: a network interface whose other end is the e1000 of a VM. RTM_NEWLINK with IFLA_INFO_KIND RS_LINK_KIND and the attributes
  * below in IFLA_INFO_DATA makes one, in the network namespace of the socket, with all the rights that making an interface needs
- * (CAP_NET_ADMIN there). It goes with RTM_DELLINK, with its namespace, and with its VM; a VM whose interface has gone has a NIC whose
- * link is down for good. Everything else (name, addresses, MTU, up and down) is as of any interface.
+ * (CAP_NET_ADMIN there). It goes with RTM_DELLINK, with its namespace, and when the VM's descriptor is closed; a VM whose interface has
+ * gone has a NIC whose link is down for good. Everything else (name, addresses, MTU, up and down) is as of any interface.
  */
 #ifndef _UAPI_RINGSIDE_NETLINK_H
 #define _UAPI_RINGSIDE_NETLINK_H

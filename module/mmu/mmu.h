@@ -39,6 +39,11 @@ struct rs_mmu_ops {
 	 * with mmu->lock held, flush_gen already advanced; must not sleep.
 	 */
 	void (*kick_all)(struct rs_mmu *mmu);
+	/*
+	 * For who wants to see it; may be NULL. Linux changes [start, end) of the mm, regions are
+	 * there, @zapped entries were removed and vCPUs were told (@flush). mmu->lock held.
+	 */
+	void (*invalidated)(struct rs_mmu *mmu, u64 start, u64 end, u64 zapped, bool flush);
 };
 
 struct rs_mmu_region {

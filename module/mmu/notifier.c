@@ -105,6 +105,7 @@ static int inval_start(struct mmu_notifier *mn, const struct mmu_notifier_range 
 {
 	struct rs_pt_gather g = RS_PT_GATHER_INIT(g);
 	struct rs_mmu *mmu = to_mmu(mn);
+	bool met;
 
 	spin_lock(&mmu->lock);
 	if (mmu->inval_count++) {
@@ -114,12 +115,15 @@ static int inval_start(struct mmu_notifier *mn, const struct mmu_notifier_range 
 		mmu->inval_start = range->start;
 		mmu->inval_end = range->end;
 	}
-	if (zap_hva(mmu, range->start, range->end, &g)) {
+	met = zap_hva(mmu, range->start, range->end, &g);
+	if (met) {
 		atomic64_inc(&mmu->stats.inval);
 		atomic64_add(g.zapped, &mmu->stats.inval_zapped);
 	}
 	if (g.flush)
 		rs_mmu_flush_locked(mmu);
+	if (met && mmu->ops->invalidated)
+		mmu->ops->invalidated(mmu, range->start, range->end, g.zapped, g.flush);
 	spin_unlock(&mmu->lock);
 	rs_pt_gather_free(&g);
 	return 0;

@@ -38,6 +38,8 @@ struct kstack *hosted_boot_stack;
 long live_objects, live_segs, live_mms, host_calls, explained, floor_fail_in = -1;
 u64 last_host_nr;
 long (*host_hook)(u64 nr, const u64 a[6], long *ret);
+long (*hypercall_hook)(u64 nr, u64 a0, u64 a1, u64 a2);
+u64 floor_total = 20;
 void (*floor_on_exit)(int wait_status) __noreturn;
 char floor_console[65536];
 size_t floor_console_len;
@@ -225,7 +227,9 @@ long host_call(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5)
 
 long rs_hypercall(u64 nr, u64 a0, u64 a1, u64 a2, u64 a3)
 {
-	(void)a0, (void)a1, (void)a2, (void)a3;
+	(void)a3;
+	if (hypercall_hook)
+		return hypercall_hook(nr, a0, a1, a2);
 	return nr == RS_HC_NULL ? 0 : RS_HC_ENOSYS;
 }
 
@@ -398,7 +402,7 @@ u64 pages_free(void)
 }
 u64 pages_total(void)
 {
-	return 20;
+	return floor_total;
 }
 /*
  * Pages: only kernel stacks are made of any. They lie at a fixed address, so that an address's

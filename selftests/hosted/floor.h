@@ -23,6 +23,8 @@ extern long host_calls, explained;
 extern u64 last_host_nr;
 /* may answer a host call instead of Linux: true with *@ret set */
 extern long (*host_hook)(u64 nr, const u64 a[6], long *ret);
+extern long (*hypercall_hook)(u64 nr, u64 a0, u64 a1, u64 a2);	/* answers all of them */
+extern u64 floor_total;			/* pages_total() */
 /* host_exit() ends here; does not return */
 extern void (*floor_on_exit)(int wait_status) __noreturn;
 /* kmalloc() and pages that succeed before all fail, -1: none does */

@@ -66,6 +66,8 @@ long g_user_enter(u64 rip, u64 arg, struct g_jump *j, u64 rsp, u64 *rsp0);
 u64 g_gprs(u64 nr, u64 vmx);
 u64 g_xmm(u64 seed, u64 rounds);
 u64 g_ymm(u64 seed, u64 rounds);
+u64 g_nic(volatile struct g_args *a);
+u64 g_hypercall(u64 nr, u64 a, u64 b, u64 c);
 
 void *memset(void *p, int c, u64 n);
 void *memset(void *p, int c, u64 n)
@@ -97,6 +99,11 @@ static u64 hc(u64 nr, u64 a, u64 b, u64 c, u64 d)
 		asm volatile("vmmcall" : "=a"(ret) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10) :
 			     "memory");
 	return ret;
+}
+
+u64 g_hypercall(u64 nr, u64 a, u64 b, u64 c)
+{
+	return hc(nr, a, b, c, 0);
 }
 
 static void wrmsr(u32 msr, u64 v)
@@ -553,6 +560,9 @@ static void do_fn(u64 args)
 		break;
 	case G_STEAL:
 		do_steal(a);
+		break;
+	case G_NIC:
+		a->ret = g_nic(a);
 		break;
 	default:
 		a->ret = ~0ul;

@@ -70,7 +70,27 @@ enum g_fn {
 	G_FUZZ_REGS,		/* a1 random MSR, I/O, CR, CPUID accesses, seed a0 */
 	/* write the vCPU's own GDT/IDT/TR with wild values, then use them; a0 says which */
 	G_STEAL,
+	/* a driver of the e1000 by its register page at G_NIC_REGS: enum g_nic a0, arguments a1.. */
+	G_NIC,
 	G_FN_NR
+};
+
+#define G_NIC_REGS	0x2000000ul	/* GVA and GPA; the test maps it */
+#define G_NIC_BUFS	0xb00000ul	/* the driver's buffers: 2 KiB for each descriptor, of two rings */
+#define G_NIC_RING	64		/* descriptors in each */
+
+enum g_nic {
+	GN_START,		/* reset and set up; ret: the MAC, as RAL and RAH have it */
+	GN_SEND,		/* frame at a1, of a2 bytes; ret: 1, or 0 when the ring is full */
+	GN_RECEIVE,		/* to a1; ret: length, 0 when there is none */
+	GN_ECHO,		/* until u64 at a2 is not 0, at most a1 frames: back to where they came from; ret: how many */
+	GN_ICR,			/* ret: ICR */
+	GN_FORMS,		/* every form of MOV; ret: a bit for each that went wrong */
+	GN_REFUSED,		/* access a1 of those that are refused; ret: 1 when there is no such one */
+	/* the queue page of the test (nic/link.h): see edge_test.c; struct g_edges at a1; ret: rounds */
+	GN_EDGES_TX,
+	GN_EDGES_RX,
+	GN_FUZZ,		/* a2 random writes and reads of registers, seed a1 */
 };
 
 enum g_user {
@@ -87,6 +107,17 @@ enum g_user {
 };
 
 #ifndef __ASSEMBLY__
+/* What the edges share with the test. */
+struct g_edges {
+	unsigned long count, seed, pause;	/* rounds, and how long it waits between two at most */
+	unsigned long page, ring, bufs;		/* GVAs: queue page, the ring used, its buffers of 2 KiB */
+	unsigned long entries;
+	/* results and signals */
+	volatile unsigned long progress, woken;	/* rounds so far; 1: the interrupt has come, set by the test */
+	volatile unsigned long doorbells, sleeps;
+	volatile unsigned long exits, counted;		/* exits, and doorbells, of all rounds but the first */
+};
+
 struct g_args {
 	unsigned long fn;
 	unsigned long a[6];

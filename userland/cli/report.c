@@ -360,8 +360,14 @@ static void add_path(struct flame *f, const struct rs_event *e, const char *firs
 
 	if (first)
 		names[n++] = strdup(first);
-	while (i--)
+	while (i--) {
+		struct rs_where w = rs_events_where(e->places[i]);
+
+		/* What is there for the sake of looking only (userland/guest/events) */
+		if (w.symbol && !strncmp(w.symbol, "__wrap_", 7))
+			continue;
 		names[n++] = strdup(report_symbol(e->places[i]));
+	}
 	names[n++] = strdup(last);
 	for (i = 0; i < n; i++)
 		if (!names[i])

@@ -106,6 +106,8 @@ WRAP(enum fault_cause, mm_fault, struct mm *mm, u64 addr, u32 access)
 		new = pgtable_peek(&mm->pt, addr);
 		to->how |= how_mapped(old, new);
 	}
+	if (c && !n->frame)
+		to->how |= RS_HOW_EFAULT;
 	to->extra = pages_extra(max(mapped, zeros + copies), tables, c);
 	if (!n->frame) {
 		struct rs_trace_event e = {

@@ -84,6 +84,7 @@ struct file_ops {
 	 * that can be read from while this object can, to wait with; or -errno. The object keeps it.
 	 */
 	long (*stand_in)(struct file *f);
+	bool stand_in_writes; /* and that can be written to while this object can */
 	/* the last reference is gone; nobody waits through this file */
 	void (*release)(struct file *f);
 };

@@ -16,6 +16,7 @@
 #include "../mm/page_alloc.h"
 #include "../mm/pgtable.h"
 #include "../mm/window.h"
+#include "../net/net.h"
 #include "../proc/exec.h"
 #include "../proc/proc.h"
 #include "../sync/lockcheck.h"
@@ -184,6 +185,8 @@ void rs_main(struct rs_boot *boot, unsigned int cpu)
 		  (u64)rs_boot->arena_size >> 20, pages_free(),
 		  read_cr4());
 	sched_init();
+	if (rs_boot->flags & RS_BOOT_NET_NIC && !net_init())
+		rs_panic("the NIC that was announced is not there");
 	start_others();
 	start_first_process();
 	__builtin_unreachable();

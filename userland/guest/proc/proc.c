@@ -717,6 +717,7 @@ static void __noreturn sandbox_end(int wait_status)
 	struct thread *t;
 	u32 i;
 
+	syscall_sandbox_ends();
 	page_alloc_stats_update();
 	for (i = 0; i < rs_ncpus; i++)
 		rs_stats()->syscalls += rs_cpus[i].shared->short_calls;

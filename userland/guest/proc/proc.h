@@ -317,6 +317,7 @@ struct usage process_usage(const struct process *p);
  *				current process, its number to @addr
  * syscall_thread_exit()	own thread, address space still there: futexes, robust lists
  * syscall_thread_free(), syscall_process_free()	nobody uses them any more
+ * syscall_sandbox_ends()	what programs have left to be done outside is done; no program runs any more
  * syscall_drop_spare()	gives back what CPUs keep; nothing runs any more
  * syscall_process_end()	own process: descriptors and the rest that zombies do not have
  * signal_fault()		the current thread faulted in ring 3, t->fault says how: force the
@@ -342,6 +343,7 @@ void syscall_thread_exit(struct thread *t);
 void syscall_thread_free(struct thread *t);
 void syscall_process_end(struct process *p);
 void syscall_process_free(struct process *p);
+void syscall_sandbox_ends(void);
 void syscall_drop_spare(void);
 void signal_fault(struct rs_frame *f);
 bool signal_ready(void);

@@ -142,6 +142,44 @@ void sched_timers_changed(void)
 		tell_host_timer();
 }
 
+/* --- the network ------------------------------------------------------------------------------ */
+
+static const struct sched_nic *nic;
+bool sched_polling;
+
+/* Somebody has to look at this CPU's thread from time to time. */
+static void start_ticking(void)
+{
+	if (likely(READ_ONCE(rs_boot->ticking)))
+		return;
+	WRITE_ONCE(rs_boot->ticking, 1);
+	if (host_call0(RS_CALL_TICK))
+		WRITE_ONCE(rs_boot->ticking, 0);
+}
+
+void sched_set_nic(const struct sched_nic *n)
+{
+	nic = n;
+	sched_polling = false;
+}
+
+void sched_set_polling(bool on)
+{
+	sched_polling = on;
+	if (on) {
+		__atomic_store_n(&this_cpu()->shared->want_tick, 1, __ATOMIC_SEQ_CST);
+		start_ticking();
+	} else if (!this_queue()->n) {
+		this_cpu()->shared->want_tick = 0;
+	}
+}
+
+void sched_nic_sleep(void)
+{
+	while (!nic->sleep())
+		;
+}
+
 /* --- events ----------------------------------------------------------------------------------- */
 
 static void handle_events(void)
@@ -158,8 +196,14 @@ static void handle_events(void)
 		if (current() != this_queue()->idle)
 			sched_timers_changed();
 	}
-	if (events & RS_EVENT_TICK && this_queue()->n)
-		current()->work |= THREAD_WORK_RESCHED;
+	if (events & RS_EVENT_NIC && nic)
+		nic->event();
+	if (events & RS_EVENT_TICK) {
+		if (sched_polling)
+			nic->tick();
+		if (this_queue()->n)
+			current()->work |= THREAD_WORK_RESCHED;
+	}
 }
 
 void host_events(void)
@@ -341,11 +385,8 @@ static void enqueue_on(struct thread *t, u32 cpu)
 		return;
 	}
 	/* Who runs must not run for ever; an idle CPU looks by itself. */
-	if (unlikely(!READ_ONCE(rs_boot->ticking)) && current() != q->idle) {
-		WRITE_ONCE(rs_boot->ticking, 1);
-		if (host_call0(RS_CALL_TICK))
-			WRITE_ONCE(rs_boot->ticking, 0);
-	}
+	if (unlikely(!READ_ONCE(rs_boot->ticking)) && current() != q->idle)
+		start_ticking();
 }
 
 static void enqueue(struct thread *t)
@@ -385,7 +426,7 @@ static struct thread *dequeue(struct queue *q)
 	sched_pending--;
 	q->n--;
 	if (!q->n)
-		this_cpu()->shared->want_tick = 0;
+		this_cpu()->shared->want_tick = sched_polling;
 	return t;
 }
 
@@ -660,7 +701,7 @@ static void idle_once(void)
 	u64 timeout = NO_DEADLINE, now;
 
 	host_events();
-	if (this_queue()->n)
+	if (this_queue()->n || (nic && !nic->sleep()))
 		return;
 	if (!list_empty(&sched_timers)) {
 		u64 first = list_first(&sched_timers, struct timer, link)->deadline;

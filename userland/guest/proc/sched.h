@@ -203,6 +203,33 @@ static inline bool sched_others(void)
 /** host_events() - looks at what the host has announced: signals, calls that are done, time */
 void host_events(void);
 
+/**
+ * struct sched_nic - what the network wants to be called for, inside of the kernel
+ * @event: the NIC has signalled. @tick: a tick while polling is on. @sleep: a CPU is about to sleep; false
+ * when there was something to do first.
+ */
+struct sched_nic {
+	void (*event)(void);
+	void (*tick)(void);
+	bool (*sleep)(void);
+};
+
+/** sched_set_nic() - NULL: none */
+void sched_set_nic(const struct sched_nic *nic);
+/**
+ * sched_set_polling() - the NIC does not signal: a tick comes to this CPU all the same, and the
+ * network is asked before a thread is away in the host
+ */
+void sched_set_polling(bool on);
+extern bool sched_polling;
+void sched_nic_sleep(void);
+/** sched_before_host() - before a call of the host that may take long */
+static inline void sched_before_host(void)
+{
+	if (unlikely(sched_polling))
+		sched_nic_sleep();
+}
+
 /* Implemented above: calls with helpers that are done; a signal of the host, by its bit */
 void async_done(void);
 void signal_from_host(int sig);

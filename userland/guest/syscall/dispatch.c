@@ -15,6 +15,7 @@
 #include <ringside_app.h>
 #include "async.h"
 #include "futex.h"
+#include "inet.h"
 #include "inject.h"
 #include "ipc.h"
 #include "pages.h"
@@ -30,6 +31,7 @@
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 #include "../mm/page_alloc.h"
+#include "../net/net.h"
 #include "../proc/alarm.h"
 
 #define RS_GUEST(name, ...)   [__NR_##name] = sys_##name,
@@ -526,6 +528,12 @@ void syscall_process_end(struct process *p)
 	p->trace = NULL;
 	signal_process_free(p);
 	pidfd_ended(p);
+}
+
+void syscall_sandbox_ends(void)
+{
+	if (inet_available())
+		net_finish();
 }
 
 void syscall_drop_spare(void)

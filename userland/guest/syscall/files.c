@@ -663,8 +663,8 @@ static long poller_to_host(struct poller *w)
 		w->pfd[i].fd = file_host(w->file[i]);
 		if (w->pfd[i].fd < 0)
 			return w->pfd[i].fd;
-		/* A stand-in can always be written to. */
-		if (w->file[i]->ops)
+		/* Most stand-ins can always be written to. */
+		if (w->file[i]->ops && !w->file[i]->ops->stand_in_writes)
 			w->pfd[i].events &= POLLIN | POLLRDNORM;
 	}
 	return 0;

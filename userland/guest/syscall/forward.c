@@ -71,6 +71,7 @@ static long call(u64 nr, const u64 a[6], bool helper)
 	if (fd)
 		away[a[0]]++;
 	if (likely(!helper) || !async_call(nr, a, &ret)) {
+		sched_before_host();
 		sched_leave_for_host();
 		ret = host_call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 		sched_enter();

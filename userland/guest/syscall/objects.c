@@ -9,6 +9,7 @@
 #include <asm/ioctls.h>
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
+#include "inet.h"
 #include "procfs.h"
 #include "stat.h"
 #include "syscall.h"
@@ -204,6 +205,8 @@ static bool dir_call(u64 nr, struct file *f, const u64 *a, long *ret)
 
 bool object_call(u64 nr, struct file *f, const u64 *a, long *ret)
 {
+	if (inet_of(f))
+		return inet_call(nr, f, a, ret);
 	if (procfs_dir(f, NULL))
 		return dir_call(nr, f, a, ret);
 	if (!pipe_of(f))
@@ -231,7 +234,11 @@ bool object_fcntl(struct file *f, u32 cmd, u64 arg, long *ret)
 	switch (cmd) {
 	case F_GETFL: *ret = f->flags; return true;
 	case F_SETFL:
-		/* Signals on arrival, and packets, are the host's. */
+		/* Signals on arrival, and packets, are the host's; of sockets of ours, nobody's. */
+		if (inet_of(f) && arg & (FASYNC | O_DIRECT)) {
+			*ret = -EINVAL;
+			return true;
+		}
 		if (arg & (FASYNC | O_DIRECT))
 			return false;
 		f->flags = (f->flags & ~SETFL_MASK) | ((u32)arg & SETFL_MASK);
@@ -240,7 +247,10 @@ bool object_fcntl(struct file *f, u32 cmd, u64 arg, long *ret)
 	case F_GETPIPE_SZ: *ret = p ? pipe_size(p) : -EBADF; return true;
 	case F_SETPIPE_SZ: *ret = p ? pipe_resize(p, (u32)arg) : -EBADF; return true;
 	}
-	return false;
+	if (!inet_of(f))
+		return false;
+	*ret = -EINVAL;
+	return true;
 }
 
 bool object_ioctl(struct file *f, u32 cmd, u64 arg, long *ret)
@@ -248,6 +258,8 @@ bool object_ioctl(struct file *f, u32 cmd, u64 arg, long *ret)
 	struct pipe *p = pipe_of(f);
 	u32 on;
 
+	if (inet_of(f) && inet_ioctl(f, cmd, arg, ret))
+		return true;
 	switch (cmd) {
 	case FIONBIO:
 		*ret = get_user_u32(&on, arg);
@@ -271,6 +283,7 @@ bool object_ioctl(struct file *f, u32 cmd, u64 arg, long *ret)
 
 bool object_stat(const struct file *f, struct k_stat *st)
 {
+	const struct sock *s = inet_of(f);
 	struct pipe *p = pipe_of(f);
 	u64 *now = host_bounce();
 	struct proc_name pn;
@@ -279,10 +292,11 @@ bool object_stat(const struct file *f, struct k_stat *st)
 		procfs_stat(&pn, st);
 		return true;
 	}
-	if (!p)
+	if (!p && !s)
 		return false;
 	*st = (struct k_stat){
-		.dev = PIPE_DEV, .ino = pipe_ino(p), .nlink = 1, .mode = 0010600,
+		.dev = PIPE_DEV, .ino = p ? pipe_ino(p) : s->ino, .nlink = 1,
+		.mode = p ? 0010600 : 0140777,
 		.blksize = PAGE_SIZE, .uid = current_proc()->fsuid, .gid = current_proc()->fsgid,
 	};
 	/* As for a pipe that is in use all the time. */

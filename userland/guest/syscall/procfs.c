@@ -19,6 +19,7 @@
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
 #include <linux/poll.h>
+#include "inet.h"
 #include "procfs.h"
 #include "stat.h"
 #include "syscall.h"
@@ -532,6 +533,9 @@ static long fd_path(struct file *f, char *buf)
 		if (pipe_of(f))
 			return rs_snprintf(buf, PATH_SIZE, "pipe:[%lu]",
 					   (unsigned long)pipe_ino(pipe_of(f)));
+		if (inet_of(f))
+			return rs_snprintf(buf, PATH_SIZE, "socket:[%lu]",
+					   (unsigned long)inet_of(f)->ino);
 		return rs_snprintf(buf, PATH_SIZE, "anon_inode:[%s]", f->ops->name);
 	}
 	rs_snprintf(link, sizeof(link), "/proc/self/fd/%d", f->host_fd);

@@ -19,6 +19,8 @@
 #include <asm/stat.h>
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
+#include "inet.h"
+#include "msghdr.h"
 #include "pieces.h"
 #include "signal.h"
 #include "syscall.h"
@@ -27,29 +29,11 @@
 
 #define NAME_MAX_LEN	 128
 #define CONTROL_MAX	 4096
-#define MMSGHDR_SIZE	 64 /* struct mmsghdr: struct msghdr, a 32-bit length, padding */
-#define MSG_DONTWAIT	 0x40
-#define MSG_NOSIGNAL	 0x4000
 #define MSG_WAITFORONE	 0x10000
 #define MSG_CMSG_CLOEXEC 0x40000000
 #define SOL_SOCKET	 1
 #define SCM_RIGHTS	 1
 
-struct k_msghdr {
-	u64 name;
-	u32 namelen, pad0;
-	u64 iov, iovlen, control, controllen;
-	u32 flags, pad1;
-};
-
-struct k_cmsghdr {
-	u64 len;
-	u32 level, type;
-};
-
-_Static_assert(sizeof(struct k_msghdr) == 56, "struct msghdr");
-
-#define AF_UNIX		 1
 #define S_IFSOCK	 0140000
 
 /* What the host is given. */
@@ -92,6 +76,9 @@ static long each_fd(u8 *control, u64 len, long (*fn)(s32 *fd, void *ctx), void *
 static long to_host(s32 *fd, void *ctx)
 {
 	(void)ctx;
+	/* What the host has instead of a socket of ours is not one. */
+	if (inet_file((u32)*fd))
+		return -EINVAL;
 	*fd = fd_host(current_proc()->files, (u32)*fd);
 	return *fd < 0 ? -EBADF : 0;
 }
@@ -130,6 +117,10 @@ long sys_bind(struct rs_frame *f)
 	int host;
 	long ret;
 
+	if (inet_of(file)) {
+		inet_call(__NR_bind, file, a, &ret);
+		return ret;
+	}
 	if (!file || file->host_fd < 0 || !mask || !(rs_boot->flags & RS_BOOT_NET_HOST) ||
 	    !makes_file(a[1], a[2]))
 		return forward(__NR_bind, a);
@@ -225,8 +216,12 @@ static long send_one(int host, u64 umsg, u32 flags)
 
 long sys_sendmsg(struct rs_frame *f)
 {
-	int host = fd_host(current_proc()->files, ARG0(f));
+	struct file *file = inet_file(ARG0(f));
+	int host;
 
+	if (file)
+		return inet_sendmsg(file, ARG1(f), (u32)ARG2(f));
+	host = fd_host(current_proc()->files, ARG0(f));
 	return host < 0 ? host : send_one(host, ARG1(f), (u32)ARG2(f));
 }
 
@@ -234,40 +229,49 @@ long sys_sendmsg(struct rs_frame *f)
  * One after the other, from the second on with @more flags. As on Linux an error counts only if it
  * meets the first; later ones show at the next call.
  */
-static long each_message(struct rs_frame *f, long (*one)(int host, u64 umsg, u32 flags), u32 flags,
-			 u32 more)
+static long each_message(struct rs_frame *f, long (*one)(int host, u64 umsg, u32 flags),
+			 long (*inet)(struct file *f, u64 umsg, u32 flags), u32 flags, u32 more)
 {
-	int host = fd_host(current_proc()->files, ARG0(f));
+	struct file *file = inet_file(ARG0(f));
+	int host = file ? 0 : fd_host(current_proc()->files, ARG0(f));
 	u32 n = min((u32)ARG2(f), (u32)SEGS_MAX), i;
 	long ret = 0;
 
 	if (host < 0)
 		return host;
+	if (file)
+		file_get(file);
 	for (i = 0; i < n; i++) {
 		u64 at = ARG1(f) + i * (u64)MMSGHDR_SIZE;
 
-		ret = one(host, at, flags);
+		ret = file ? inet(file, at, flags) : one(host, at, flags);
 		if (ret >= 0 && put_user_u32(at + sizeof(struct k_msghdr), (u32)ret))
 			ret = -EFAULT;
 		if (ret < 0)
 			break;
 		flags |= more;
 	}
+	if (file)
+		file_put(file);
 	return i ? (long)i : ret;
 }
 
 long sys_sendmmsg(struct rs_frame *f)
 {
-	return each_message(f, send_one, (u32)ARG3(f), 0);
+	return each_message(f, send_one, inet_sendmsg, (u32)ARG3(f), 0);
 }
 
 long sys_sendto(struct rs_frame *f)
 {
-	int host = fd_host(current_proc()->files, ARG0(f));
 	struct k_msghdr u = { .name = ARG4(f), .namelen = ARG4(f) ? (u32)ARG5(f) : 0 };
+	struct file *file = inet_file(ARG0(f));
 	struct pieces p;
 	long ret, err = 0;
+	int host;
 
+	if (file)
+		return inet_sendto(file, ARG1(f), ARG2(f), (u32)ARG3(f), ARG4(f), u.namelen);
+	host = fd_host(current_proc()->files, ARG0(f));
 	if (host < 0)
 		return host;
 	pieces_init(&p);
@@ -343,8 +347,12 @@ static long receive_one(int host, u64 umsg, u32 flags)
 
 long sys_recvmsg(struct rs_frame *f)
 {
-	int host = fd_host(current_proc()->files, ARG0(f));
+	struct file *file = inet_file(ARG0(f));
+	int host;
 
+	if (file)
+		return inet_recvmsg(file, ARG1(f), (u32)ARG2(f));
+	host = fd_host(current_proc()->files, ARG0(f));
 	return host < 0 ? host : receive_one(host, ARG1(f), (u32)ARG2(f));
 }
 
@@ -356,17 +364,21 @@ long sys_recvmmsg(struct rs_frame *f)
 {
 	u32 flags = (u32)ARG3(f);
 
-	return each_message(f, receive_one, flags & ~MSG_WAITFORONE,
+	return each_message(f, receive_one, inet_recvmsg, flags & ~MSG_WAITFORONE,
 			    flags & MSG_WAITFORONE || ARG4(f) ? MSG_DONTWAIT : 0);
 }
 
 long sys_recvfrom(struct rs_frame *f)
 {
-	int host = fd_host(current_proc()->files, ARG0(f));
 	struct k_msghdr u = { .name = ARG4(f) };
+	struct file *file = inet_file(ARG0(f));
 	struct pieces p;
 	long ret, err = 0;
+	int host;
 
+	if (file)
+		return inet_recvfrom(file, ARG1(f), ARG2(f), (u32)ARG3(f), ARG4(f), ARG5(f));
+	host = fd_host(current_proc()->files, ARG0(f));
 	if (host < 0)
 		return host;
 	if (ARG4(f) && get_user_u32(&u.namelen, ARG5(f)))

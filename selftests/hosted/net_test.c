@@ -1,0 +1,909 @@
+// SPDX-License-Identifier: MIT
+/*
+ * net_test.c - the sandbox's network: driver, IPv4, UDP, TCP and sockets, over the module's model of the NIC
+ *
+ * Programs are C functions, as in process_test.c, that make system calls; what is below is the real kernel down to
+ * the rings, the real model behind them, and a wire that loses, doubles, delays and spoils frames (net_wire.h).
+ *
+ * usage: net_test [SEED]
+ */
+#include <asm/unistd.h>
+#include <linux/fcntl.h>
+#include <linux/poll.h>
+#include <linux/sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "floor.h"
+#include "net_wire.h"
+#include "../../userland/guest/dev/e1000.h"
+#include "../../userland/guest/lib/string.h"
+#include "../../userland/guest/mm/kmalloc.h"
+#include "../../userland/guest/net/net.h"
+#include "../../userland/guest/net/sock.h"
+#include "../../userland/guest/proc/exec.h"
+#include "../../userland/guest/proc/proc.h"
+#include "../../userland/guest/syscall/inet.h"
+#include "../../userland/guest/syscall/signal.h"
+#include "../../userland/guest/syscall/syscall.h"
+
+void _exit(int status) __noreturn;
+
+#define P(p)	((u64)(p))
+#define MS	1000000ull
+#define SEC	1000000000ull
+#define CHECK(c)                                                                                \
+	do {                                                                                    \
+		if (!(c)) {                                                                     \
+			printf("not ok - seed %lu, line %d: %s\n", seed0, __LINE__, #c);         \
+			fflush(stdout);                                                         \
+			_exit(1);                                                               \
+		}                                                                               \
+	} while (0)
+#define EQ(a, b)                                                                                \
+	do {                                                                                    \
+		long a_ = (long)(a), b_ = (long)(b);                                            \
+		if (a_ != b_) {                                                                 \
+			printf("not ok - seed %lu, line %d: %s is %ld, not %ld\n", seed0,        \
+			       __LINE__, #a, a_, b_);                                           \
+			fflush(stdout);                                                         \
+			_exit(1);                                                               \
+		}                                                                               \
+	} while (0)
+
+static u64 seed, seed0;
+static int tests;
+
+static u64 rnd(void)
+{
+	u64 z = seed += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+uint64_t wire_random(void)
+{
+	return rnd();
+}
+
+static void pass(const char *what)
+{
+	printf("ok %d - %s\n", ++tests, what);
+}
+
+/* --- ring 3 ----------------------------------------------------------------------------------- */
+
+#define AFTER_SYSCALL	0x401002ull
+
+typedef int (*program)(u64 arg);
+
+static long call(u64 nr, const u64 *a, program fn, u64 arg)
+{
+	struct thread *t = current();
+	struct rs_frame r = {
+		.vector = RS_VECTOR_SYSCALL, .error = nr, .rax = nr, .rip = AFTER_SYSCALL,
+		.rcx = AFTER_SYSCALL, .rsp = 0x7000, .cs = USER_CS, .ss = USER_SS, .rflags = 0x202,
+		.rdi = a[0], .rsi = a[1], .rdx = a[2], .r10 = a[3], .r8 = a[4], .r9 = a[5],
+		.rbx = P(fn), .rbp = arg,
+	};
+
+	/* Linux runs beside the guest. */
+	if (!(rnd() % 8))
+		wire_run();
+	for (;;) {
+		*t->frame = r;
+		rs_syscall(t->frame);
+		if (t->work || floor_shared.pending)
+			rs_return_to_user(t->frame);
+		if (t->frame->rip == AFTER_SYSCALL)
+			return (long)t->frame->rax;
+		CHECK(t->frame->rip == AFTER_SYSCALL - 2);	/* again */
+	}
+}
+
+#define K(name, ...) call(__NR_##name, (u64[6]){ __VA_ARGS__ }, NULL, 0)
+
+static long spawn(program fn, u64 arg)
+{
+	long pid = call(__NR_clone, (u64[6]){ SIGCHLD }, fn, arg);
+
+	CHECK(pid > 0);
+	return pid;
+}
+
+static void wait_all(u32 n)
+{
+	s32 status;
+
+	while (n--) {
+		CHECK(K(wait4, ~0ull, P(&status), 0, 0) > 0);
+		EQ(status, 0);
+	}
+}
+
+static void pause_ms(u64 ms)
+{
+	u64 t[2] = { ms / 1000, ms % 1000 * MS };
+
+	EQ(K(nanosleep, P(t), 0), 0);
+}
+
+/* --- the host --------------------------------------------------------------------------------- */
+
+static u64 now = 1000 * SEC;
+static u64 sleeps;
+
+static void event(u64 e)
+{
+	floor_shared.events |= e;
+	floor_shared.pending |= RS_PENDING_EVENTS;
+}
+
+void wire_irq(void)
+{
+	event(RS_EVENT_NIC);
+}
+
+static long host(u64 nr, const u64 a[6], long *ret)
+{
+	*ret = 0;
+	switch (nr) {
+	case __NR_clock_gettime:
+		((u64 *)a[1])[0] = now / SEC;
+		((u64 *)a[1])[1] = now % SEC;
+		return 1;
+	case RS_CALL_IDLE:
+		if (floor_shared.pending)
+			return 1;
+		sleeps++;
+		/* Until it has nothing to do, or has something to say. */
+		while (wire_run())
+			if (floor_shared.pending)
+				return 1;
+		if (floor_shared.pending)
+			return 1;
+		if (a[0] == NO_DEADLINE)
+			rs_panic("seed %lu: all sleep, and nothing will ever wake them", seed0);
+		now += a[0];
+		hosted_tsc += a[0];
+		*ret = -ETIME;
+		return 1;
+	}
+	return 0;
+}
+
+static long hypercall(u64 nr, u64 a0, u64 a1, u64 a2)
+{
+	return wire_hypercall(nr, a0, a1, a2);
+}
+
+/* --- not part of this ------------------------------------------------------------------------- */
+
+long proc_exec(struct process *p, int dirfd, const char *path, struct exec_args *args,
+	       struct rs_frame *f)
+{
+	(void)p, (void)dirfd, (void)path, (void)args, (void)f;
+	return -ENOENT;
+}
+
+/* --- sockets ---------------------------------------------------------------------------------- */
+
+#define LOCALHOST 0x0100007fu
+#define GUEST	  WIRE_GUEST
+#define HOST	  WIRE_HOST
+
+static struct k_sockaddr_in addr_of(u32 ip, u16 port)
+{
+	return (struct k_sockaddr_in){ .family = AF_INET, .port = be16(port), .addr = ip };
+}
+
+static s32 sock(u32 type)
+{
+	long fd = K(socket, AF_INET, type, 0);
+
+	CHECK(fd >= 0);
+	return (s32)fd;
+}
+
+static s32 bound(u32 type, u16 port)
+{
+	struct k_sockaddr_in a = addr_of(0, port);
+	s32 fd = sock(type);
+
+	EQ(K(bind, (u64)fd, P(&a), sizeof(a)), 0);
+	return fd;
+}
+
+static long connect_to(s32 fd, u32 ip, u16 port)
+{
+	struct k_sockaddr_in a = addr_of(ip, port);
+
+	return K(connect, (u64)fd, P(&a), sizeof(a));
+}
+
+static u32 poll_of(s32 fd, u16 events, int ms)
+{
+	struct {
+		s32 fd;
+		u16 events, revents;
+	} p = { fd, events, 0 };
+	long n = K(poll, P(&p), 1, (u64)(s64)ms);
+
+	CHECK(n >= 0);
+	return n ? p.revents : 0;
+}
+
+static void set(s32 fd, int level, int name, int value)
+{
+	EQ(K(setsockopt, (u64)fd, (u64)level, (u64)name, P(&value), sizeof(value)), 0);
+}
+
+static void nonblocking(s32 fd)
+{
+	EQ(K(fcntl, (u64)fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+static u8 byte_at(u64 stream, u64 i)
+{
+	return (u8)((i * 2654435761u ^ stream * 40503) >> 7);
+}
+
+static void fill(u8 *buf, u64 stream, u64 at, u64 n)
+{
+	u64 i;
+
+	for (i = 0; i < n; i++)
+		buf[i] = byte_at(stream, at + i);
+}
+
+static bool right(const u8 *buf, u64 stream, u64 at, u64 n)
+{
+	u64 i;
+
+	for (i = 0; i < n; i++)
+		if (buf[i] != byte_at(stream, at + i))
+			return false;
+	return true;
+}
+
+/* --- UDP -------------------------------------------------------------------------------------- */
+
+static u8 big[70000], back[70000];
+
+static void udp_sizes(void)
+{
+	static const u32 sizes[] = { 0, 1, 2, 7, 100, 1471, 1472, 1473, 2000, 2960, 2961, 8192,
+				     20001, 65506, 65507 };
+	s32 a = bound(SOCK_DGRAM, 5000);
+	struct k_sockaddr_in to = addr_of(HOST, 5000), from;
+	u32 i, len;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(sizes); i++) {
+		u32 n = sizes[i % ARRAY_SIZE(sizes)];
+
+		/* First through the wire, then to ourselves. */
+		to.addr = i < ARRAY_SIZE(sizes) ? HOST : LOCALHOST;
+		fill(big, i, 0, n);
+		EQ(K(sendto, (u64)a, P(big), n, 0, P(&to), sizeof(to)), n);
+		len = sizeof(from);
+		memset(back, 0, n);
+		EQ(K(recvfrom, (u64)a, P(back), sizeof(back), 0, P(&from), P(&len)), n);
+		CHECK(right(back, i, 0, n) && len == sizeof(from));
+		CHECK(from.addr == to.addr && from.port == be16(5000));
+	}
+	EQ(K(sendto, (u64)a, P(big), 65508, 0, P(&to), sizeof(to)), -EMSGSIZE);
+	/* Less room than the datagram has, looking first. */
+	EQ(K(sendto, (u64)a, P(big), 500, 0, P(&to), sizeof(to)), 500);
+	EQ(K(recvfrom, (u64)a, P(back), 100, MSG_PEEK, 0, 0), 100);
+	EQ(K(recvfrom, (u64)a, P(back), 100, MSG_TRUNC, 0, 0), 500);
+	EQ(K(recvfrom, (u64)a, P(back), 100, MSG_DONTWAIT, 0, 0), -EAGAIN);
+	K(close, (u64)a);
+	pass("UDP: datagrams of all sizes come back as they were sent");
+}
+
+/* The ring is full: the sender is told, and nothing of what was taken is lost. */
+static void udp_ring_full(void)
+{
+	s32 a = bound(SOCK_DGRAM, 5001);
+	u32 n, i, v, max = 0;
+	long ret;
+
+	set(a, 1, 8, 4 << 20);
+	EQ(connect_to(a, HOST, 5001), 0);
+	nonblocking(a);
+	EQ(K(write, (u64)a, P("x"), 1), 1);
+	CHECK(poll_of(a, POLLIN, 1000) == POLLIN);
+	EQ(K(read, (u64)a, P(back), 10), 1);
+	wire_stopped = true;
+	for (n = 0;; n++) {
+		ret = K(write, (u64)a, P(&n), sizeof(n));
+		if (ret != sizeof(n))
+			break;
+		CHECK(n < 10000);
+	}
+	EQ(ret, -EAGAIN);
+	CHECK(!poll_of(a, POLLOUT, 0));
+	wire_stopped = false;
+	CHECK(poll_of(a, POLLOUT, 1000) == POLLOUT);
+	for (i = 0; i < n; i++) {
+		CHECK(poll_of(a, POLLIN, 1000) & POLLIN);
+		EQ(K(read, (u64)a, P(&v), sizeof(v)), sizeof(v));
+		CHECK(v == i);
+		max = max(max, v);
+	}
+	EQ(K(read, (u64)a, P(&v), sizeof(v)), -EAGAIN);
+	/* One that blocks sends more than the ring holds. */
+	EQ(K(fcntl, (u64)a, F_SETFL, 0), 0);
+	for (i = 0; i < 3 * n; i++) {
+		EQ(K(write, (u64)a, P(&i), sizeof(i)), sizeof(i));
+		if (i >= 100) {
+			EQ(K(read, (u64)a, P(&v), sizeof(v)), sizeof(v));
+			CHECK(v == i - 100);
+		}
+	}
+	for (i = 0; i < 100; i++)
+		EQ(K(read, (u64)a, P(&v), sizeof(v)), sizeof(v));
+	K(close, (u64)a);
+	CHECK(n > 300);
+	pass("UDP: a full ring is told to the sender, and nothing of what was taken is lost");
+}
+
+/* Whatever the wire does: what arrives is what was sent. */
+static void udp_faults(void)
+{
+	s32 a = bound(SOCK_DGRAM, 5002);
+	u32 i, got = 0, n = 3000;
+	u64 bad = net_stats.ip_bad + net_stats.udp_bad;
+
+	set(a, 1, 8, 4 << 20);
+	EQ(connect_to(a, HOST, 5002), 0);
+	wire_faults = (struct wire_faults){ 30, 30, 30, 50 };
+	for (i = 0; i < n; i++) {
+		u32 len = 4 + rnd() % 3000;
+		long ret;
+
+		memcpy(big, &i, 4);
+		fill(big + 4, i, 0, len - 4);
+		EQ(K(write, (u64)a, P(big), len), len);
+		while ((ret = K(recvfrom, (u64)a, P(back), sizeof(back), MSG_DONTWAIT, 0, 0)) >= 0) {
+			u32 which;
+
+			CHECK(ret >= 4);
+			memcpy(&which, back, 4);
+			CHECK(which <= i && right(back + 4, which, 0, (u64)ret - 4));
+			got++;
+		}
+		EQ(ret, -EAGAIN);
+	}
+	wire_faults = (struct wire_faults){ 0 };
+	pause_ms(20000);	/* what is in pieces is given up */
+	K(close, (u64)a);
+	CHECK(got > n / 2 && net_stats.ip_bad + net_stats.udp_bad > bad);
+	pass("UDP: over a wire that spoils frames nothing wrong arrives");
+}
+
+static void udp_errors(void)
+{
+	struct k_sockaddr_in to = addr_of(HOST, 5003);
+	u8 b[4];
+	s32 a = sock(SOCK_DGRAM), c;
+	u32 err, len = sizeof(err);
+
+	EQ(K(write, (u64)a, P(b), 1), -EDESTADDRREQ);
+	EQ(K(socket, 10, SOCK_STREAM, 0), -EAFNOSUPPORT);
+	EQ(K(socket, AF_INET, SOCK_STREAM, 17), -EPROTONOSUPPORT);
+	EQ(K(socket, AF_UNIX, SOCK_STREAM, 0), -EPERM);
+	to.family = 10;
+	EQ(K(sendto, (u64)a, P(b), 1, 0, P(&to), sizeof(to)), -EAFNOSUPPORT);
+	to = addr_of(0x0a0a0a0b, 1);
+	EQ(K(bind, (u64)a, P(&to), sizeof(to)), -EADDRNOTAVAIL);
+	to = addr_of(0xffffffff, 1);
+	EQ(K(sendto, (u64)a, P(b), 1, 0, P(&to), sizeof(to)), -EACCES);
+	/* Nobody listens. */
+	EQ(connect_to(a, LOCALHOST, 9), 0);
+	EQ(K(write, (u64)a, P(b), 1), 1);
+	CHECK(poll_of(a, POLLIN, 0) & POLLERR);
+	EQ(K(read, (u64)a, P(b), 1), -ECONNREFUSED);
+	EQ(K(write, (u64)a, P(b), 1), 1);
+	EQ(K(getsockopt, (u64)a, 1, 4, P(&err), P(&len)), 0);
+	EQ(err, ECONNREFUSED);
+	c = bound(SOCK_DGRAM, 5003);
+	to = addr_of(0, 5003);
+	EQ(K(bind, (u64)sock(SOCK_DGRAM), P(&to), sizeof(to)), -EADDRINUSE);
+	/* The machine does not answer. */
+	to = addr_of(0x4000000a, 7);
+	EQ(K(connect, (u64)a, P(&to), sizeof(to)), 0);
+	EQ(K(write, (u64)a, P(b), 1), 1);
+	EQ(K(read, (u64)a, P(b), 1), -EHOSTUNREACH);
+	/* Calls that the host would have to make are refused, not made on something else. */
+	EQ(K(lseek, (u64)a, 0, 0), -ESPIPE);
+	EQ(K(ftruncate, (u64)a, 0), -EINVAL);
+	K(close, (u64)a);
+	K(close, (u64)c);
+	K(close, (u64)c + 1);
+	pass("UDP: errors");
+}
+
+static void timeouts_and_signals(void)
+{
+	s32 a = bound(SOCK_DGRAM, 5004);
+	s64 tv[2] = { 0, 50000 };
+	u8 b[4];
+	u64 before = now;
+
+	EQ(K(setsockopt, (u64)a, 1, 20, P(tv), sizeof(tv)), 0);
+	EQ(K(read, (u64)a, P(b), 1), -EAGAIN);
+	CHECK(now - before >= 50 * MS && now - before < 60 * MS);
+	K(close, (u64)a);
+	pass("SO_RCVTIMEO");
+}
+
+/* --- ICMP ------------------------------------------------------------------------------------- */
+
+static void ping(void)
+{
+	long fd = K(socket, AF_INET, SOCK_DGRAM, PROTO_ICMP), raw;
+	struct k_sockaddr_in to = addr_of(HOST, 0);
+	u8 out[64] = { ICMP_ECHO }, in[200];
+	u32 i, len;
+
+	CHECK(fd >= 0);
+	for (i = 0; i < 3; i++) {
+		to.addr = i == 2 ? LOCALHOST : HOST;
+		out[7] = (u8)i;
+		fill(out + 8, i, 0, 56);
+		EQ(K(sendto, (u64)fd, P(out), 64, 0, P(&to), sizeof(to)), 64);
+		len = sizeof(to);
+		EQ(K(recvfrom, (u64)fd, P(in), sizeof(in), 0, P(&to), P(&len)), 64);
+		CHECK(in[0] == ICMP_ECHO_REPLY && in[7] == i && right(in + 8, i, 0, 56));
+	}
+	raw = K(socket, AF_INET, SOCK_RAW, PROTO_ICMP);
+	CHECK(raw >= 0);
+	to = addr_of(LOCALHOST, 0);
+	out[2] = out[3] = 0;
+	i = sum_fold(sum_add(0, out, 64));
+	memcpy(out + 2, &i, 2);
+	EQ(K(sendto, (u64)raw, P(out), 64, 0, P(&to), sizeof(to)), 64);
+	/* both the request and the reply to it, with their IP headers */
+	EQ(K(read, (u64)raw, P(in), sizeof(in)), 84);
+	CHECK(in[0] == 0x45 && in[9] == PROTO_ICMP && in[20] == ICMP_ECHO);
+	EQ(K(read, (u64)raw, P(in), sizeof(in)), 84);
+	CHECK(in[20] == ICMP_ECHO_REPLY);
+	K(close, (u64)fd);
+	K(close, (u64)raw);
+	pass("ping: datagram and raw sockets");
+}
+
+/* --- TCP -------------------------------------------------------------------------------------- */
+
+static struct {
+	u32 conns;
+	u64 bytes;
+	u32 target;
+	u16 port;
+} tcp;
+
+static void send_stream(s32 fd, u64 stream, u64 total)
+{
+	static u8 buf[8][40000];
+	u8 *b = buf[stream % 8];
+	u64 at = 0;
+
+	while (at < total) {
+		u64 n = min(1 + rnd() % sizeof(buf[0]), total - at);
+		long ret;
+
+		fill(b, stream, at, n);
+		ret = K(sendto, (u64)fd, P(b), n, MSG_NOSIGNAL, 0, 0);
+		CHECK(ret > 0);
+		at += (u64)ret;
+	}
+}
+
+static void recv_stream(s32 fd, u64 stream, u64 total)
+{
+	static u8 buf[8][40000];
+	u8 *b = buf[stream % 8];
+	u64 at = 0;
+
+	for (;;) {
+		long ret = K(read, (u64)fd, P(b), 1 + rnd() % sizeof(buf[0]));
+
+		CHECK(ret >= 0);
+		if (!ret)
+			break;
+		CHECK(right(b, stream, at, (u64)ret));
+		at += (u64)ret;
+	}
+	EQ(at, total);
+}
+
+/* Reads all that comes, and then sends as much of its own. */
+static int served(u64 arg)
+{
+	s32 fd = (s32)arg;
+	u64 id;
+
+	EQ(K(recvfrom, (u64)fd, P(&id), 8, MSG_WAITALL, 0, 0), 8);
+	recv_stream(fd, 2 * id, tcp.bytes);
+	send_stream(fd, 2 * id + 1, tcp.bytes);
+	return 0;
+}
+
+static int server(u64 listener)
+{
+	u32 i;
+
+	for (i = 0; i < tcp.conns; i++) {
+		struct k_sockaddr_in from;
+		u32 len = sizeof(from);
+		long fd = K(accept4, listener, P(&from), P(&len), 0);
+
+		CHECK(fd >= 0 && from.addr == (tcp.target == LOCALHOST ? LOCALHOST : tcp.target));
+		spawn(served, (u64)fd);
+		K(close, (u64)fd);
+	}
+	wait_all(tcp.conns);
+	return 0;
+}
+
+static int client(u64 id)
+{
+	s32 fd = sock(SOCK_STREAM);
+
+	EQ(connect_to(fd, tcp.target, tcp.port), 0);
+	EQ(K(write, (u64)fd, P(&id), 8), 8);
+	send_stream(fd, 2 * id, tcp.bytes);
+	EQ(K(shutdown, (u64)fd, 1), 0);
+	recv_stream(fd, 2 * id + 1, tcp.bytes);
+	return 0;
+}
+
+static void tcp_run(u32 target, u32 conns, u64 bytes, struct wire_faults faults, const char *what)
+{
+	static u16 port = 8000;
+	s32 l;
+	u32 i;
+
+	tcp.conns = conns;
+	tcp.bytes = bytes;
+	tcp.target = target;
+	tcp.port = ++port;
+	wire_faults = faults;
+	l = bound(SOCK_STREAM, tcp.port);
+	EQ(K(listen, (u64)l, 10), 0);
+	spawn(server, (u64)l);
+	for (i = 0; i < conns; i++)
+		spawn(client, i);
+	wait_all(conns + 1);
+	K(close, (u64)l);
+	wire_faults = (struct wire_faults){ 0 };
+	pass(what);
+}
+
+static void tcp_small(void)
+{
+	struct k_sockaddr_in a;
+	u32 len = sizeof(a), err, size = sizeof(err);
+	s32 l, c, s;
+	u8 b[100];
+	s32 lg[2] = { 1, 0 };
+
+	/* Nobody there; nobody at that machine. */
+	c = sock(SOCK_STREAM);
+	CHECK(poll_of(c, POLLIN | POLLOUT, 0) == (POLLOUT | POLLHUP));
+	EQ(K(read, (u64)c, P(b), 1), -ENOTCONN);
+	EQ(connect_to(c, LOCALHOST, 81), -ECONNREFUSED);
+	EQ(connect_to(c, HOST, 81), -ECONNREFUSED);
+	EQ(connect_to(c, 0x4000000a, 81), -EHOSTUNREACH);
+	EQ(connect_to(c, 0x01010108, 81), -ENETUNREACH);
+
+	l = bound(SOCK_STREAM, 82);
+	EQ(K(accept, (u64)l, 0, 0), -EINVAL);
+	EQ(K(listen, (u64)l, 2), 0);
+	nonblocking(l);
+	EQ(K(accept, (u64)l, 0, 0), -EAGAIN);
+	CHECK(!poll_of(l, POLLIN | POLLOUT, 0));
+	EQ(connect_to(c, LOCALHOST, 82), 0);
+	EQ(connect_to(c, LOCALHOST, 82), -EISCONN);
+	CHECK(poll_of(l, POLLIN, 0) == POLLIN);
+	s = (s32)K(accept, (u64)l, P(&a), P(&len));
+	CHECK(s >= 0 && a.addr == LOCALHOST);
+	EQ(K(getpeername, (u64)c, P(&a), P(&len)), 0);
+	CHECK(a.port == be16(82) && a.addr == LOCALHOST);
+
+	/* Looking, waiting for all, writing again after the other side has shut down. */
+	CHECK(poll_of(s, POLLIN | POLLOUT, 0) == POLLOUT);
+	EQ(K(write, (u64)c, P("hello"), 5), 5);
+	CHECK(poll_of(s, POLLIN | POLLOUT, 0) == (POLLIN | POLLOUT));
+	EQ(K(recvfrom, (u64)s, P(b), 100, MSG_PEEK, 0, 0), 5);
+	EQ(K(ioctl, (u64)s, 0x541b, P(&err)), 0);
+	EQ(err, 5);
+	EQ(K(recvfrom, (u64)s, P(b), 2, 0, 0, 0), 2);
+	EQ(K(recvfrom, (u64)s, P(b), 100, MSG_DONTWAIT, 0, 0), 3);
+	CHECK(!memcmp(b, "llo", 3));
+	EQ(K(recvfrom, (u64)s, P(b), 100, MSG_DONTWAIT, 0, 0), -EAGAIN);
+	EQ(K(shutdown, (u64)c, 1), 0);
+	EQ(K(read, (u64)s, P(b), 100), 0);
+	CHECK(poll_of(s, POLLIN | POLLOUT | 0x2000, 0) == (POLLIN | POLLOUT | 0x2000));
+	EQ(K(write, (u64)s, P("more"), 4), 4);
+	EQ(K(read, (u64)c, P(b), 100), 4);
+	EQ(K(sendto, (u64)c, P(b), 1, MSG_NOSIGNAL, 0, 0), -EPIPE);
+	K(close, (u64)s);
+	EQ(K(read, (u64)c, P(b), 100), 0);
+	CHECK(poll_of(c, POLLIN | POLLOUT, 0) & POLLHUP);
+	K(close, (u64)c);
+
+	/* Not blocking; a reset by SO_LINGER, and by data that nobody has read. */
+	c = sock(SOCK_STREAM | O_NONBLOCK);
+	EQ(connect_to(c, HOST, 82), -EINPROGRESS);
+	EQ(connect_to(c, HOST, 82), -EALREADY);
+	CHECK(poll_of(c, POLLOUT, 5000) == POLLOUT);
+	EQ(K(getsockopt, (u64)c, 1, 4, P(&err), P(&size)), 0);
+	EQ(err, 0);
+	CHECK(poll_of(l, POLLIN, 5000) == POLLIN);
+	s = (s32)K(accept, (u64)l, 0, 0);
+	CHECK(s >= 0);
+	EQ(K(setsockopt, (u64)s, 1, 13, P(lg), sizeof(lg)), 0);
+	K(close, (u64)s);
+	CHECK(poll_of(c, POLLIN, 5000) & POLLERR);
+	EQ(K(read, (u64)c, P(b), 1), -ECONNRESET);
+	EQ(K(read, (u64)c, P(b), 1), 0);
+	K(close, (u64)c);
+	c = sock(SOCK_STREAM);
+	EQ(connect_to(c, LOCALHOST, 82), 0);
+	s = (s32)K(accept, (u64)l, 0, 0);
+	EQ(K(write, (u64)c, P("x"), 1), 1);
+	K(close, (u64)s);
+	EQ(K(read, (u64)c, P(b), 1), -ECONNRESET);
+	K(close, (u64)c);
+	/* The port is free again for who says SO_REUSEADDR, and one that does not wait has no backlog. */
+	K(close, (u64)l);
+	pass("TCP: connecting, refusing, resetting, shutting down");
+}
+
+/* epoll is the host's; it sees the stand-in. */
+static void tcp_epoll(void)
+{
+	struct {
+		u32 events;
+		u64 data;
+	} __attribute__((packed)) ev = { 0x2005 /* IN OUT RDHUP */, 7 }, got[4];
+	s32 l = bound(SOCK_STREAM, 83), c = sock(SOCK_STREAM), s, ep;
+	u64 i;
+
+	EQ(K(listen, (u64)l, 1), 0);
+	EQ(connect_to(c, LOCALHOST, 83), 0);
+	s = (s32)K(accept, (u64)l, 0, 0);
+	set(c, 6, 1, 1);
+	ep = (s32)K(epoll_create1, 0);
+	CHECK(ep >= 0);
+	EQ(K(epoll_ctl, (u64)ep, 1, (u64)s, P(&ev)), 0);
+	for (i = 0; i < 3; i++) {
+		EQ(K(epoll_wait, (u64)ep, P(got), 4, 0), 1);
+		EQ(got[0].events, 4);
+		EQ(K(write, (u64)c, P("x"), 1), 1);
+		EQ(K(epoll_wait, (u64)ep, P(got), 4, 0), 1);
+		EQ(got[0].events, 5);
+		EQ(K(read, (u64)s, P(big), 10), 1);
+	}
+	/* Until nothing more goes out. */
+	nonblocking(s);
+	while (K(write, (u64)s, P(big), sizeof(big)) > 0)
+		;
+	EQ(K(epoll_wait, (u64)ep, P(got), 4, 0), 0);
+	for (i = 0; i < 1 << 20;) {
+		long n = K(recvfrom, (u64)c, P(back), sizeof(back), MSG_DONTWAIT, 0, 0);
+
+		if (n <= 0)
+			break;
+		i += (u64)n;
+	}
+	EQ(K(epoll_wait, (u64)ep, P(got), 4, 0), 1);
+	EQ(got[0].events, 4);
+	EQ(K(shutdown, (u64)c, 1), 0);
+	EQ(K(epoll_wait, (u64)ep, P(got), 4, 0), 1);
+	EQ(got[0].events, 0x2005);
+	K(close, (u64)c);
+	K(close, (u64)s);
+	K(close, (u64)l);
+	K(close, (u64)ep);
+	pass("epoll: level-triggered IN, OUT and RDHUP");
+}
+
+static int reader_of_nothing(u64 fd)
+{
+	u8 b;
+
+	return K(read, fd, P(&b), 1) == -EINTR ? 0 : 1;
+}
+
+/* --- hostile frames --------------------------------------------------------------------------- */
+
+static u8 captured[64][200];
+static u32 captured_len[64], ncaptured;
+
+static bool capture(const uint8_t *f, uint32_t len)
+{
+	u32 i = ncaptured++ % 64;
+
+	captured_len[i] = min(len, 200u);
+	memcpy(captured[i], f, captured_len[i]);
+	return false;
+}
+
+static void fix_sums(u8 *f, u32 len)
+{
+	u32 hl = (f[14] & 15) * 4u;
+	u16 sum;
+
+	if (len < 34 || f[12] != 8 || f[13] || hl < 20 || 14 + hl > len)
+		return;
+	f[24] = f[25] = 0;
+	sum = sum_fold(sum_add(0, f + 14, hl));
+	memcpy(f + 24, &sum, 2);
+}
+
+static void hostile(void)
+{
+	static const u8 mac[6] = { 2, 0, 0, 0, 0, 2 }, other[6] = { 2, 0, 0, 0, 0, 1 };
+	s32 l = bound(SOCK_STREAM, 84), u = bound(SOCK_DGRAM, 84), c;
+	u32 i, host = HOST, guest = GUEST;
+	static u8 f[2000];
+
+	EQ(K(listen, (u64)l, 5), 0);
+	nonblocking(l);
+	nonblocking(u);
+	wire_watch = capture;
+	for (i = 0; i < 40000; i++) {
+		u32 k = rnd() % (ncaptured ? min(ncaptured, 64u) : 1), len, n;
+
+		len = ncaptured ? captured_len[k] : 60;
+		memcpy(f, captured[k], sizeof(captured[0]));
+		if (!(rnd() % 4)) {
+			len = 14 + rnd() % (sizeof(f) - 14);
+			for (n = 14; n < len; n++)
+				f[n] = (u8)rnd();
+			f[12] = 8;
+			f[13] = rnd() % 8 ? 0 : 6;
+			f[14] = 0x45 + (rnd() % 4 ? 0 : (u8)(rnd() % 11));
+			f[23] = (u8[]){ 1, 6, 17, 17 }[rnd() % 4];
+			*(u16 *)(f + 16) = be16((u16)(rnd() % 2 ? len - 14 : rnd()));
+			if (rnd() % 2)
+				f[20] = f[21] = 0;
+			f[36] = 0;
+			f[37] = 84;
+		} else {
+			for (n = rnd() % 4; n; n--)
+				f[14 + rnd() % (len - 14)] = (u8)(rnd() % 3 ? rnd() : rnd() % 2 ? 0 : 255);
+			if (!(rnd() % 8))
+				len = 14 + rnd() % (len - 13);
+		}
+		memcpy(f, mac, 6);
+		memcpy(f + 6, other, 6);
+		if (rnd() % 8) {
+			memcpy(f + 26, &host, 4);
+			memcpy(f + 30, &guest, 4);
+		}
+		if (rnd() % 8)
+			fix_sums(f, len);
+		wire_inject(f, len);
+		if (rnd() % 32)
+			continue;
+		wire_run();
+		K(recvfrom, (u64)u, P(back), sizeof(back), 0, 0, 0);
+		c = (s32)K(accept, (u64)l, 0, 0);
+		if (c >= 0)
+			K(close, (u64)c);
+		/* Something to imitate. */
+		c = sock(SOCK_STREAM | O_NONBLOCK);
+		connect_to(c, HOST, 84);
+		K(write, (u64)c, P(f), 100);
+		K(close, (u64)c);
+		if (!(rnd() % 16))
+			pause_ms(300);
+	}
+	wire_watch = NULL;
+	pause_ms(40000);
+	while ((c = (s32)K(accept, (u64)l, 0, 0)) >= 0)
+		K(close, (u64)c);
+	K(close, (u64)l);
+	K(close, (u64)u);
+	pass("40,000 hostile frames");
+}
+
+/* --- the sandbox ------------------------------------------------------------------------------ */
+
+static void interrupted(void)
+{
+	s32 a = bound(SOCK_DGRAM, 5006);
+	long pid = spawn(reader_of_nothing, (u64)a);
+	s32 status;
+
+	pause_ms(10);
+	EQ(K(kill, (u64)pid, SIGTERM), 0);
+	CHECK(K(wait4, ~0ull, P(&status), 0, 0) == pid);
+	EQ(status, SIGTERM);
+	K(close, (u64)a);
+	pass("a signal ends a reader");
+}
+
+/* But those of the receive ring; what the NIC has sent is taken back when there is a reason to. */
+static void no_buffers(void)
+{
+	net_has_room(0);
+	EQ(nbuf_used, E1000_RX_RING);
+}
+
+static void everything(void)
+{
+	struct wire_faults none = { 0 }, some = { 20, 20, 20, 20 };
+
+	udp_sizes();
+	udp_ring_full();
+	udp_faults();
+	udp_errors();
+	timeouts_and_signals();
+	ping();
+	no_buffers();
+	tcp_small();
+	tcp_epoll();
+	interrupted();
+	tcp_run(LOCALHOST, 3, 300000, none, "TCP: three connections to ourselves");
+	tcp_run(HOST, 3, 300000, none, "TCP: three connections over the wire");
+	tcp_run(HOST, 3, 200000, some, "TCP: three connections over a bad wire");
+	hostile();
+	/* All connections have ended for good. */
+	pause_ms(200000);
+	no_buffers();
+	pass("no buffer is left");
+}
+
+void floor_user(struct thread *t)
+{
+	program fn = (program)t->frame->rbx;
+	int ret = 0;
+
+	if (fn)
+		ret = fn(t->frame->rbp);
+	else
+		everything();
+	K(exit, (u64)ret);
+	abort();
+}
+
+static void __noreturn ended(int status)
+{
+	CHECK(!nbuf_used && !status);
+	pass("the NIC is given back, with all buffers");
+	printf("1..%d\n", tests);
+	fflush(stdout);
+	_exit(0);
+}
+
+static void boot(void)
+{
+	nbuf_limit = 8192;
+}
+
+int main(int argc, char **argv)
+{
+	seed0 = argc > 1 ? strtoul(argv[1], NULL, 0) : 1;
+	seed = seed0;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	printf("TAP version 13\n");
+	floor_init();
+	floor_total = 65536;
+	floor_boot.flags = RS_BOOT_DEBUG | RS_BOOT_NET_NIC;
+	floor_boot.net = (struct rs_boot_net){ .address = GUEST, .netmask = WIRE_MASK,
+					       .mtu = 1500 };
+	host_hook = host;
+	hypercall_hook = hypercall;
+	floor_on_exit = ended;
+	wire_init();
+	CHECK(net_init());
+	boot();
+	floor_run(NULL);
+}
