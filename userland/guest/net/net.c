@@ -21,6 +21,7 @@
 #define QUEUE_MAX	1024u
 #define LOOP_MAX	1024u
 #define BUDGET		256u	/* packets between two looks at everything else */
+#define ROUND		(4 * BUDGET)	/* from the NIC before somebody may run */
 #define MANY		16u	/* in one go: polling is worth it */
 #define FINISH_MS	3000u	/* how long the end waits for connections to end */
 
@@ -175,7 +176,7 @@ u32 net_poll(void)
 		if (have_nic)
 			look_for_room();
 		total += n;
-	} while (nloop || n >= BUDGET);
+	} while (nloop || (n >= BUDGET && total < ROUND));
 	inside = false;
 	since_tick += total;
 	sock_flush();
@@ -198,13 +199,27 @@ static bool rest(void)
 	if (net_poll())
 		return false;
 	e1000_mask(&nic, wanted_causes());
-	if (e1000_pending(&nic) || e1000_cause(&nic) ||
-	    (somebody_waits() && e1000_room(&nic) >= E1000_TX_RING / 2)) {
+	/* Who waits for room stays in the list until it has run, so this is no reason to go on. */
+	look_for_room();
+	if (e1000_pending(&nic) || e1000_cause(&nic)) {
 		net_poll();
 		return false;
 	}
 	sched_set_polling(false);
 	return true;
+}
+
+#define TRIES	4	/* then it is so much that polling is right */
+
+static void settle(void)
+{
+	u32 i;
+
+	for (i = 0; i < TRIES; i++)
+		if (rest())
+			return;
+	e1000_mask(&nic, 0);
+	sched_set_polling(true);
 }
 
 /* The NIC's interrupt. */
@@ -219,8 +234,7 @@ static void event(void)
 		sched_set_polling(true);
 		return;
 	}
-	while (!rest())
-		;
+	settle();
 }
 
 /* Some program has run for a tick, with the mask off. */
@@ -228,15 +242,17 @@ static void tick(void)
 {
 	net_poll();
 	if (since_tick < MANY)
-		while (!rest())
-			;
+		settle();
 	since_tick = 0;
 }
 
 void net_set_mask(void)
 {
-	while (have_nic && !rest())
-		;
+	if (!have_nic)
+		return;
+	/* Causes that are taken here are looked at here; later ones signal. */
+	e1000_mask(&nic, wanted_causes());
+	net_poll();
 }
 
 static const struct sched_nic sched_nic = { .event = event, .tick = tick, .sleep = rest };
@@ -261,8 +277,7 @@ bool net_init(void)
 				  .mtu = max(68u, min((u32)b->mtu, 9000u)) };
 	memcpy(net_if.mac, nic.mac, 6);
 	sched_set_nic(&sched_nic);
-	while (!rest())
-		;
+	settle();
 	return true;
 }
 

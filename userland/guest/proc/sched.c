@@ -176,7 +176,10 @@ void sched_set_polling(bool on)
 
 void sched_nic_sleep(void)
 {
-	while (!nic->sleep())
+	u32 i;
+
+	/* A NIC that always has something does not keep a call from being made. */
+	for (i = 0; i < 4 && !nic->sleep(); i++)
 		;
 }
 
@@ -701,7 +704,7 @@ static void idle_once(void)
 	u64 timeout = NO_DEADLINE, now;
 
 	host_events();
-	if (this_queue()->n || (nic && !nic->sleep()))
+	if (this_queue()->n || (nic && (!nic->sleep() || this_queue()->n)))
 		return;
 	if (!list_empty(&sched_timers)) {
 		u64 first = list_first(&sched_timers, struct timer, link)->deadline;
