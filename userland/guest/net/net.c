@@ -191,14 +191,43 @@ static u32 wanted_causes(void)
 }
 
 /*
- * Before a CPU sleeps, and when there is too little to do for polling: true: the mask is set, and nothing
- * is there. False: there was something.
+ * A flood. Each packet that wakes a sleeping CPU costs an exit. When much comes and little goes out, so that
+ * nobody waits for an answer of ours, an idle CPU sleeps until the ring is half full, or for as long
+ * as BATCH packets have taken lately. What counts as much is measured by the CPU's own speed: a packet
+ * in less than FLOOD_TSC ticks. It is looked at every WINDOW packets, or, when these take longer, every
+ * WINDOW_TSC ticks.
  */
-static bool rest(void)
+#define BATCH		320u
+#define FLOOD_TSC	16000u
+#define WINDOW		256u
+#define WINDOW_TSC	20000000u
+
+static struct {
+	u64 tsc, rx, tx;
+	u64 sleep_ns;	/* 0: no flood */
+} window;
+
+static void measure(void)
+{
+	u64 now = rdtsc(), ticks = now - window.tsc;
+	u64 rx = nic.stats.rx_packets - window.rx, tx = nic.stats.tx_packets - window.tx;
+
+	if (rx < WINDOW && ticks < WINDOW_TSC)
+		return;
+	window.sleep_ns = 0;
+	if (rx >= WINDOW && rx >= 4 * tx && ticks / rx <= FLOOD_TSC)
+		window.sleep_ns = 1000 + tsc_to_us(ticks / rx * BATCH) * 1000;
+	window.tsc = now;
+	window.rx = nic.stats.rx_packets;
+	window.tx = nic.stats.tx_packets;
+}
+
+/* Sets the mask to @causes when nothing is there; true: nothing was. */
+static bool rest_with(u32 causes)
 {
 	if (net_poll())
 		return false;
-	e1000_mask(&nic, wanted_causes());
+	e1000_mask(&nic, causes);
 	/* Who waits for room stays in the list until it has run, so this is no reason to go on. */
 	look_for_room();
 	if (e1000_pending(&nic) || e1000_cause(&nic)) {
@@ -207,6 +236,25 @@ static bool rest(void)
 	}
 	sched_set_polling(false);
 	return true;
+}
+
+static bool rest(void)
+{
+	return rest_with(wanted_causes());
+}
+
+/* A CPU is about to sleep: for how long it may; 0: there was something to do. */
+static u64 before_sleep(void)
+{
+	measure();
+	if (likely(!window.sleep_ns))
+		return rest() ? NO_DEADLINE : 0;
+	if (rest_with(wanted_causes() & ~E1000_RXT0))
+		return window.sleep_ns;
+	/* Whoever runs now is to be told of more. */
+	e1000_mask(&nic, wanted_causes());
+	net_poll();
+	return 0;
 }
 
 #define TRIES	4	/* then it is so much that polling is right */
@@ -228,6 +276,7 @@ static void event(void)
 	u32 n;
 
 	e1000_mask(&nic, 0);
+	measure();
 	n = net_poll();
 	if (n >= MANY) {
 		since_tick = n;
@@ -255,7 +304,7 @@ void net_set_mask(void)
 	net_poll();
 }
 
-static const struct sched_nic sched_nic = { .event = event, .tick = tick, .sleep = rest };
+static const struct sched_nic sched_nic = { .event = event, .tick = tick, .sleep = before_sleep };
 
 /* --- beginning and end ------------------------------------------------------------------------ */
 

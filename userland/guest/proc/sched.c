@@ -701,10 +701,13 @@ static const struct waiter_ops waiter_ops = {
  */
 static void idle_once(void)
 {
-	u64 timeout = NO_DEADLINE, now;
+	u64 timeout = NO_DEADLINE, now, most;
 
 	host_events();
-	if (this_queue()->n || (nic && (!nic->sleep() || this_queue()->n)))
+	if (this_queue()->n)
+		return;
+	most = nic ? nic->sleep() : NO_DEADLINE;
+	if (!most || this_queue()->n)
 		return;
 	if (!list_empty(&sched_timers)) {
 		u64 first = list_first(&sched_timers, struct timer, link)->deadline;
@@ -720,7 +723,7 @@ static void idle_once(void)
 	page_alloc_stats_update();
 	idle[this_cpu()->id] = true;
 	sched_leave_for_host();
-	host_call1(RS_CALL_IDLE, timeout);
+	host_call1(RS_CALL_IDLE, min(timeout, most));
 	sched_enter();
 	idle[this_cpu()->id] = false;
 }
