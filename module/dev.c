@@ -299,7 +299,10 @@ static ssize_t vcpu_read(struct file *file, char __user *buf, size_t count, loff
 
 static int vm_release(struct inode *inode, struct file *file)
 {
-	rs_vm_put(file->private_data);
+	struct rs_vm *vm = file->private_data;
+
+	rs_nics_end(vm);
+	rs_vm_put(vm);
 	return 0;
 }
 

@@ -279,6 +279,28 @@ TRACE_EVENT(rs_inject,
 		  __entry->has_error ? " error" : " no error", __entry->error)
 );
 
+/* NIC @nic of the VM: */
+DECLARE_EVENT_CLASS(rs_nic,
+	TP_PROTO(u32 vm, u32 nic),
+	TP_ARGS(vm, nic),
+	TP_STRUCT__entry(
+		__field(u32, vm)
+		__field(u32, nic)
+	),
+	TP_fast_assign(
+		__entry->vm = vm;
+		__entry->nic = nic;
+	),
+	TP_printk("vm %u nic %u", __entry->vm, __entry->nic)
+);
+/* the guest has rung the doorbell */
+DEFINE_EVENT(rs_nic, rs_nic_doorbell, TP_PROTO(u32 vm, u32 nic), TP_ARGS(vm, nic));
+/* the guest is interrupted */
+DEFINE_EVENT(rs_nic, rs_nic_interrupt, TP_PROTO(u32 vm, u32 nic), TP_ARGS(vm, nic));
+/* its worker begins to poll, and wants no doorbells; it has found nothing for a while, and wants them */
+DEFINE_EVENT(rs_nic, rs_nic_awake, TP_PROTO(u32 vm, u32 nic), TP_ARGS(vm, nic));
+DEFINE_EVENT(rs_nic, rs_nic_asleep, TP_PROTO(u32 vm, u32 nic), TP_ARGS(vm, nic));
+
 #endif /* RS_TRACE_H */
 
 /* Found through -I module/ (Kbuild). */

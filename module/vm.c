@@ -213,7 +213,7 @@ static void vm_free(struct kref *ref)
 	struct rs_vm *vm = container_of(ref, struct rs_vm, ref);
 
 	registry_remove(vm);
-	rs_nics_end(vm);
+	rs_nics_put(vm);
 	rs_event_ended(vm);
 	trace_rs_vm_ended(vm->id);
 	rs_debugfs_remove_vm(vm);

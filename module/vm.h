@@ -138,8 +138,12 @@ void rs_vm_control_exit(struct rs_vm *vm);
  */
 void rs_vm_shut_gate(struct rs_vm *vm);
 
-/* net/netdev.c; P, takes rtnl. The VM ends: its interfaces go, then its NICs. */
+/*
+ * net/netdev.c; P. rs_nics_end takes rtnl: the VM's descriptor is closed, its interfaces go, its NICs
+ * stop. rs_nics_put, later or at once: there are no vCPUs any more, the NICs go.
+ */
 void rs_nics_end(struct rs_vm *vm);
+void rs_nics_put(struct rs_vm *vm);
 
 /* debugfs.c; P. When remove returns nobody reads the files of @vm any more. */
 void rs_debugfs_add_vm(struct rs_vm *vm);

@@ -300,7 +300,7 @@ struct rs_boot_net {
 #define RS_TRACE_EXIT		6	/* the process has ended; @extra: wait status */
 #define RS_TRACE_SWITCH		7	/* the vCPU goes on with another thread: tid in @extra, 0: none; @cause 1: that one is in another process */
 #define RS_TRACE_CALL		8	/* a call to the host process begins: @extra its number; @cause 1: by a helper thread */
-#define RS_TRACE_CALL_END	9	/* it is back: @extra the result; @cause likewise */
+#define RS_TRACE_CALL_END	9	/* it is back: @extra the result, @addr the number; @cause likewise */
 #define RS_TRACE_UPCALL		10	/* an exception was delivered to ring 3: @vector, @addr, @extra: address of the upcall */
 #define RS_TRACE_SIGNAL		11	/* a signal was delivered to a handler: @extra the signal, @addr the handler */
 #define RS_TRACE_SAMPLE		12	/* the host process has asked where the vCPU is. More: the places of who called */

@@ -11,9 +11,9 @@
  *
  * The carrier is on when the guest's receiver is. The guest's link is up when the interface is.
  *
- * The interface goes by RTM_DELLINK, with its namespace, or with the VM (rs_nics_end), whichever comes
+ * The interface goes by RTM_DELLINK, with its namespace, or with the VM's descriptor (rs_nics_end), whichever comes
  * first; all hold rtnl and end in ndo_uninit, which cuts it off from the worker: a spin lock's
- * critical section, nobody is waited for. A VM ends in the release of its last descriptor, which
+ * critical section, nobody is waited for. The VM's descriptor ends in its release, which
  * fput() runs with no lock held; no reference to a VM or its file is dropped for good under rtnl
  * (fput() defers it). So rs_nics_end() may take rtnl, and wait there for interfaces that go.
  *
@@ -548,12 +548,18 @@ void rs_nics_end(struct rs_vm *vm)
 	}
 	unregister_netdevice_many(&list);
 	rtnl_unlock();
-	for (i = 0; i < RS_MAX_NICS; i++) {
-		if (!vm->nics[i])
-			continue;
-		rs_nic_stop(vm->nics[i]);
-		rs_nic_put(vm->nics[i]);
-	}
+	for (i = 0; i < RS_MAX_NICS; i++)
+		if (vm->nics[i])
+			rs_nic_stop(vm->nics[i]);
+}
+
+void rs_nics_put(struct rs_vm *vm)
+{
+	int i;
+
+	for (i = 0; i < RS_MAX_NICS; i++)
+		if (vm->nics[i])
+			rs_nic_put(vm->nics[i]);
 }
 
 int rs_net_init(void)

@@ -8,12 +8,12 @@
  *		a register that means work, by a frame from Linux, by a timer.
  *	busy	it uses the VM's mm and goes round: frames of the guest to the port, frames of the port
  *		to the guest, publish, interrupt. Between two rounds it lets others run, because the one
- *		CPU there is may be the one the guest wants to fill its ring on. When POLL_NS have passed
- *		and POLL_SPINS rounds have found nothing, it goes to sleep.
+ *		CPU there is may be the one the guest wants to fill its ring on. When nic_poll_us have
+ *		passed and POLL_SPINS rounds have found nothing, it goes to sleep.
  *
  * So a guest that sends all the time finds the worker awake and makes no exit; what it costs is a
  * doorbell when it begins again after a pause. While the worker is awake but has nothing to do it first
- * yields a few times, then takes naps, so that an idle CPU is not kept busy for POLL_NS.
+ * yields a few times, then takes naps, so that an idle CPU is not kept busy for nic_poll_us.
  *
  * No wake-up is lost: rs_nic_wake() sets work, then wakes; the worker clears work, then looks at
  * everything, and before it sleeps looks at work with its state already set.
@@ -26,19 +26,26 @@
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
+#include <linux/moduleparam.h>
 #include <linux/nospec.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include "compat.h"
 #include "nic.h"
+#include "trace.h"
 
 #define BUDGET		64			/* frames per direction and round */
 #define POLL_SPINS	8
 #define POLL_NAP_NS	(50 * NSEC_PER_USEC)
-#define POLL_NS		NSEC_PER_MSEC
+#define LEFT_ALONE_JIFFIES	HZ	/* with a mm that nobody else uses */
 /* A frame that found no room this long is dropped, and so are others until there is room again. */
 #define PATIENCE_NS	(200 * NSEC_PER_MSEC)
+
+/* Longer: fewer doorbells and interrupts. 0: each frame that comes alone costs them, which tests want. */
+static unsigned int nic_poll_us = 1000;
+module_param(nic_poll_us, uint, 0644);
+MODULE_PARM_DESC(nic_poll_us, "NIC: microseconds without work until the worker sleeps");
 
 /* --- what the model needs --- */
 
@@ -65,7 +72,7 @@ static s64 mem_or32(void *ctx, u64 gpa, u32 bits)
 
 static void full_barrier(void)
 {
-	smp_mb();
+	smp_mb();	/* against the guest's, on the queue page */
 }
 
 static u64 now_ns(void *unused)
@@ -104,6 +111,7 @@ void rs_nic_end(struct rs_nic *nic, u32 what)
 {
 	if (what & RS_E1000_IRQ) {
 		WRITE_ONCE(nic->interrupts, nic->interrupts + 1);
+		trace_rs_nic_interrupt(nic->vm_id, nic->index);
 		rs_compat_eventfd_signal(nic->event);
 	}
 	if (what & RS_E1000_LINK)
@@ -133,6 +141,7 @@ u64 rs_nic_doorbell(struct rs_vcpu *vcpu, u64 n)
 	if (!nic)
 		return RS_HC_ENODEV;
 	atomic64_inc(&nic->doorbells);
+	trace_rs_nic_doorbell(nic->vm_id, nic->index);
 	rs_nic_wake(nic);
 	return 0;
 }
@@ -269,6 +278,11 @@ static void wait_for_work(struct rs_nic *nic, u64 ns)
 	__set_current_state(TASK_RUNNING);
 }
 
+static u64 poll_ns(void)
+{
+	return (u64)READ_ONCE(nic_poll_us) * NSEC_PER_USEC;
+}
+
 /* Busy until there is nothing to do; the mm is in use. Returns what wait_for_work() is to get. */
 static u64 work_until_idle(struct rs_nic *nic)
 {
@@ -286,15 +300,17 @@ static u64 work_until_idle(struct rs_nic *nic)
 		if (!woken) {
 			WRITE_ONCE(nic->wakeups, nic->wakeups + 1);
 			rs_e1000_awake(nic->model);
+			trace_rs_nic_awake(nic->vm_id, nic->index);
 			woken = true;
 		}
 		if (move_frames(nic, &what)) {
 			last = ktime_get_ns();
 			empty = 0;
-		} else if (++empty > POLL_SPINS && ktime_get_ns() - last > POLL_NS) {
+		} else if (++empty > POLL_SPINS && ktime_get_ns() - last >= poll_ns()) {
 			const bool rx_waits = !skb_queue_empty(&nic->waiting);
 
 			if (!rs_e1000_sleep(nic->model, rx_waits) || ending(nic)) {
+				trace_rs_nic_asleep(nic->vm_id, nic->index);
 				due = next_look(nic);
 				rs_nic_end(nic, what);
 				return due;
@@ -332,6 +348,26 @@ static void guest_gone(struct rs_nic *nic)
 		rs_port_done(nic, epoch, 0, n, 0, all);
 }
 
+/*
+ * The mm is not needed for now. Its last user takes it down, with the files that are mapped there, and
+ * the end of a file is put off when a kernel thread brings it about: the process would be gone, and its
+ * VM and its interface not yet. So the last reference is left to rs_nic_stop(), which the end of the
+ * same process is about to call, unless another one keeps the VM's descriptor open.
+ */
+static void put_mm(struct rs_nic *nic)
+{
+	if (atomic_add_unless(&nic->mm->mm_users, -1, 1))
+		return;
+	set_current_state(TASK_IDLE);
+	if (!ending(nic))
+		schedule_timeout(LEFT_ALONE_JIFFIES);
+	__set_current_state(TASK_RUNNING);
+	if (ending(nic))
+		nic->mm_left = true;
+	else
+		mmput(nic->mm);
+}
+
 static int worker(void *arg)
 {
 	struct rs_nic *nic = arg;
@@ -348,10 +384,10 @@ static int worker(void *arg)
 			kthread_use_mm(nic->mm);
 			due = work_until_idle(nic);
 			kthread_unuse_mm(nic->mm);
-			mmput(nic->mm);
+			put_mm(nic);
 		} else {
 			clear_bit(0, &nic->work);
-			smp_mb__after_atomic();
+			smp_mb__after_atomic();	/* pairs with test_and_set_bit in rs_nic_wake */
 			guest_gone(nic);
 		}
 	}
@@ -364,7 +400,7 @@ static void nic_free(struct kref *ref)
 {
 	struct rs_nic *nic = container_of(ref, struct rs_nic, ref);
 
-	WARN_ON_ONCE(nic->worker);
+	WARN_ON_ONCE(nic->worker && !nic->stop);
 	__skb_queue_purge(&nic->batch);
 	__skb_queue_purge(&nic->waiting);
 	__skb_queue_purge(&nic->port.to_guest);
@@ -375,6 +411,8 @@ static void nic_free(struct kref *ref)
 		rs_e1000_free(nic->model);
 	if (nic->event)
 		eventfd_ctx_put(nic->event);
+	if (nic->worker)
+		put_task_struct(nic->worker);
 	mmdrop(nic->mm);
 	mutex_destroy(&nic->lock);
 	kfree(nic);
@@ -387,15 +425,15 @@ void rs_nic_put(struct rs_nic *nic)
 
 void rs_nic_stop(struct rs_nic *nic)
 {
-	struct task_struct *worker = nic->worker;
-
+	if (nic->stop)
+		return;
 	/* stop, then the signal: a worker that did not take signals yet sees stop. */
 	WRITE_ONCE(nic->stop, true);
-	smp_mb();
-	send_sig(SIGKILL, worker, 1);
-	kthread_stop(worker);
-	put_task_struct(worker);
-	nic->worker = NULL;
+	smp_mb();	/* pairs with the locks of allow_signal, which the worker takes before it reads stop */
+	send_sig(SIGKILL, nic->worker, 1);
+	kthread_stop(nic->worker);
+	if (nic->mm_left)
+		mmput(nic->mm);
 }
 
 struct rs_nic *rs_nic_new(struct rs_vm *vm, const struct rs_nic_params *p, struct eventfd_ctx *event)

@@ -18,8 +18,9 @@
  * Lock order: lock -> mmu's access_sem -> mmap_lock -> mmu->lock; lock -> port.lock; rtnl -> port.lock.
  * rtnl and lock never meet.
  *
- * Life: the VM has a reference from when the interface was made until the VM ends (rs_nics_end), the
- * interface until it is freed. The worker ends with the VM. When the interface goes first, the NIC is
+ * Life: the VM has a reference from when the interface was made until the VM ends (rs_nics_put), the
+ * interface until it is freed. Worker and interface end when the VM's descriptor is closed
+ * (rs_nics_end); vCPUs that are still there keep a NIC that moves nothing. When the interface goes first, the NIC is
  * left with its registers and a link that is down for good. Nothing here holds a reference to the VM
  * or to a file: the eventfd's context and the mm's structure are held, its memory only while there is
  * work.
@@ -71,6 +72,7 @@ struct rs_nic {
 	struct task_struct *worker;
 	unsigned long work;		/* any thread, bit 0: the worker is to look */
 	bool stop;			/* any thread: the worker is to end */
+	bool mm_left;			/* the worker has ended with a reference to the mm's memory */
 
 	struct mutex lock;		/* from here to the next lock */
 	struct rs_e1000 *model;
@@ -105,7 +107,10 @@ struct rs_nic_params {
  * May sleep; current's mm is the VM's. @event becomes the NIC's, unless this fails. ERR_PTR: -ENOMEM, -EINTR.
  */
 struct rs_nic *rs_nic_new(struct rs_vm *vm, const struct rs_nic_params *p, struct eventfd_ctx *event);
-/** rs_nic_stop() - end the worker, for good. May sleep; nobody wakes it any more */
+/**
+ * rs_nic_stop() - end the worker, for good; once it has been done, nothing more
+ * May sleep. From one thread at a time; others may go on waking the worker that is no more.
+ */
 void rs_nic_stop(struct rs_nic *nic);
 void rs_nic_put(struct rs_nic *nic);		/* may sleep */
 /** rs_nic_wake() - the worker is to look at everything. Any context, interrupts off included */

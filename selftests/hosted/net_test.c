@@ -20,7 +20,7 @@
 #include "../../userland/guest/lib/string.h"
 #include "../../userland/guest/mm/kmalloc.h"
 #include "../../userland/guest/net/net.h"
-#include "../../userland/guest/net/sock.h"
+#include "../../userland/guest/net/insock.h"
 #include "../../userland/guest/proc/exec.h"
 #include "../../userland/guest/proc/proc.h"
 #include "../../userland/guest/syscall/inet.h"

@@ -190,18 +190,19 @@ struct rx_desc {
 	uint16_t special;
 };
 
-struct tx_desc {
-	uint64_t address;
-	uint32_t command, status;
-};
-
 void nic_setup(struct nic *n, uint32_t rctl)
 {
 	struct rx_desc *rx = (void *)(n->vm->mem + NIC_RX_RING);
 	int i;
 
+	/* registers can be written once the page is not used any more */
+	nic_write(n, REG_RCTL, 0);
+	nic_write(n, REG_TCTL, 0);
+	nic_write(n, RS_NIC_REG_PAGE_LOW, 0);
+	nic_write(n, REG_RDH, 0);
+	nic_write(n, REG_TDH, 0);
 	memset(rx, 0, RING * sizeof(*rx));
-	memset(n->vm->mem + NIC_TX_RING, 0, RING * sizeof(struct tx_desc));
+	memset(n->vm->mem + NIC_TX_RING, 0, RING * 16);
 	memset((void *)n->page, 0, PAGE);
 	for (i = 0; i < RING; i++)
 		rx[i].address = NIC_RX_BUFS + i * RX_BUF;
@@ -210,7 +211,7 @@ void nic_setup(struct nic *n, uint32_t rctl)
 	nic_write(n, REG_RDBAL, NIC_RX_RING);
 	nic_write(n, REG_RDLEN, RING * sizeof(struct rx_desc));
 	nic_write(n, REG_TDBAL, NIC_TX_RING);
-	nic_write(n, REG_TDLEN, RING * sizeof(struct tx_desc));
+	nic_write(n, REG_TDLEN, RING * 16);
 	nic_write(n, RS_NIC_REG_PAGE_HIGH, 0);
 	nic_write(n, RS_NIC_REG_PAGE_LOW, NIC_PAGE | 1);
 	nic_write(n, REG_TCTL, TCTL_EN);
@@ -227,6 +228,11 @@ void nic_close(struct nic *n)
 
 /* --- the guest's side --- */
 
+uint64_t guest_tx_buffer(const struct nic *n)
+{
+	return NIC_TX_BUFS + n->tx * TX_BUF;
+}
+
 /* After a tail was stored: the doorbell, if it is wanted, once. */
 static void ring_bell(struct nic *n, uint32_t want)
 {
@@ -238,17 +244,28 @@ static void ring_bell(struct nic *n, uint32_t want)
 
 bool guest_send(struct nic *n, const void *frame, unsigned int len)
 {
-	struct tx_desc *d = (struct tx_desc *)(n->vm->mem + NIC_TX_RING) + n->tx;
-	uint64_t buf = NIC_TX_BUFS + n->tx * TX_BUF;
-	uint32_t next = (n->tx + 1) % RING;
+	const uint64_t buf = guest_tx_buffer(n);
+	const uint32_t d[1][4] = { { buf, buf >> 32, len | 1u << 24 | 8u << 24, 0 } };	/* EOP, RS */
 
 	ASSERT(len <= TX_BUF);
-	if (next == __atomic_load_n(&n->page->tx_head, __ATOMIC_ACQUIRE))
+	if ((n->tx + 1) % RING == __atomic_load_n(&n->page->tx_head, __ATOMIC_ACQUIRE))
 		return false;
 	memcpy(n->vm->mem + buf, frame, len);
-	*d = (struct tx_desc){ .address = buf, .command = len | 1u << 24 | 8u << 24 };	/* EOP, RS */
-	n->tx = next;
-	__atomic_store_n(&n->page->tx_tail, next, __ATOMIC_RELEASE);
+	return guest_send_descs(n, d, 1);
+}
+
+bool guest_send_descs(struct nic *n, const uint32_t (*descs)[4], unsigned int count)
+{
+	uint32_t head = __atomic_load_n(&n->page->tx_head, __ATOMIC_ACQUIRE);
+	unsigned int i;
+
+	if ((head + RING - n->tx - 1) % RING < count)
+		return false;
+	for (i = 0; i < count; i++) {
+		memcpy(n->vm->mem + NIC_TX_RING + 16 * n->tx, descs[i], 16);
+		n->tx = (n->tx + 1) % RING;
+	}
+	__atomic_store_n(&n->page->tx_tail, n->tx, __ATOMIC_RELEASE);
 	ring_bell(n, RS_NIC_WANT_TX);
 	return true;
 }
@@ -306,6 +323,56 @@ bool wait_a_moment(int *turns)
 
 	nanosleep(&t, NULL);
 	return ++*turns < 30000;
+}
+
+/* --- frames --- */
+
+void make_frame(uint8_t *f, unsigned int len, unsigned int seed)
+{
+	unsigned int i;
+
+	memset(f, 0xff, 6);
+	memset(f + 6, 0, 6);
+	f[6] = 2;
+	f[12] = EXPERIMENT >> 8;
+	f[13] = EXPERIMENT & 0xff;
+	for (i = 14; i < len; i++)
+		f[i] = seed * 31 + i * 7;
+}
+
+int next_frame(int fd, void *buf, size_t size)
+{
+	for (;;) {
+		struct sockaddr_ll from;
+		socklen_t len = sizeof(from);
+		int n = SYS(recvfrom(fd, buf, size, MSG_TRUNC, (void *)&from, &len));
+
+		if (from.sll_pkttype != PACKET_OUTGOING && from.sll_protocol == htons(EXPERIMENT))
+			return n;
+	}
+}
+
+int guest_next_frame(struct nic *n, void *buf, size_t size)
+{
+	const uint8_t *f = buf;
+	int len;
+
+	do {
+		len = guest_wait_recv(n, buf, size);
+		ASSERT_GE(len, 14);
+	} while (f[12] != EXPERIMENT >> 8 || f[13] != (EXPERIMENT & 0xff));
+	return len;
+}
+
+int send_frame_raw(int fd, const char *name, const void *frame, unsigned int len)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_halen = 6 };
+	int n;
+
+	to.sll_ifindex = if_nametoindex(name);
+	memcpy(to.sll_addr, frame, 6);
+	n = sendto(fd, frame, len, 0, (void *)&to, sizeof(to));
+	return n < 0 ? -errno : 0;
 }
 
 /* --- Linux's side --- */
@@ -416,17 +483,18 @@ uint64_t dev_ethtool(const char *name, const char *stat)
 
 	strings->cmd = ETHTOOL_GSTRINGS;
 	strings->string_set = ETH_SS_STATS;
-	strings->len = MANY;
+	strings->len = 0;		/* all there are */
 	ASSERT_EQ(control(name, SIOCETHTOOL, &ifr), 0);
 	values->cmd = ETHTOOL_GSTATS;
-	values->n_stats = MANY;
+	ASSERT(strings->len <= MANY);
+	values->n_stats = strings->len;
 	ifr.ifr_data = (void *)values;
 	ASSERT_EQ(control(name, SIOCETHTOOL, &ifr), 0);
 	for (i = 0; i < strings->len; i++)
 		if (!strcmp((char *)strings->data + i * ETH_GSTRING_LEN, stat))
 			break;
 	if (i == strings->len) {
-		FAIL("no ethtool statistic %s", stat);
+		FAIL("no ethtool statistic %s among %u", stat, strings->len);
 		test_leave();
 	}
 	v = values->data[i];

@@ -97,6 +97,13 @@ int64_t nic_doorbell(struct nic *n);
 
 /* The guest sends a frame: descriptor, tail, doorbell if one is wanted. false: the ring is full. */
 bool guest_send(struct nic *n, const void *frame, unsigned int len);
+/*
+ * The same with descriptors of the guest's choice: @n of them, 16 bytes each, consecutive, @frame in the
+ * buffer at guest_tx_buffer(n) before.
+ */
+bool guest_send_descs(struct nic *n, const uint32_t (*descs)[4], unsigned int count);
+/* GPA of the buffer that belongs to the next descriptor, TX_BUF bytes */
+uint64_t guest_tx_buffer(const struct nic *n);
 /* The guest's next frame, of at most @size bytes; its length, or -1 when there is none yet. */
 int guest_recv(struct nic *n, void *buf, unsigned int size);
 /* The same, waiting for the NIC's event as a driver does. */
@@ -104,12 +111,26 @@ int guest_wait_recv(struct nic *n, void *buf, unsigned int size);
 /* Wait until @what holds; fails the test after half a minute. */
 #define WAIT_FOR(what) do {								\
 	int turns_ = 0;									\
-	while (!(what) && wait_a_moment(&turns_))					\
-		;									\
-	if (!(what))									\
-		FAIL("%s did not come", #what);						\
+	while (!(what)) {								\
+		if (!wait_a_moment(&turns_)) {						\
+			FAIL("%s did not come", #what);					\
+			break;								\
+		}									\
+	}										\
 } while (0)
 bool wait_a_moment(int *turns);
+
+/* --- frames --- */
+#define EXPERIMENT	0x88b5		/* the protocol number for experiments */
+
+/* A frame of @len bytes to everybody; what is in it depends on @seed. */
+void make_frame(uint8_t *f, unsigned int len, unsigned int seed);
+/* The next such frame that came in at packet socket @fd; others are passed over. Its length */
+int next_frame(int fd, void *buf, size_t size);
+/* The next such frame in the guest */
+int guest_next_frame(struct nic *n, void *buf, size_t size);
+/* Linux sends it; 0 or -errno */
+int send_frame_raw(int fd, const char *name, const void *frame, unsigned int len);
 
 /* Linux's side. */
 void dev_up(const char *name, bool up);

@@ -137,16 +137,17 @@ static u64 start(void)
 
 static u64 send(const void *frame, u64 len)
 {
-	const u32 i = regs[TDT / 4];
+	const u32 i = regs[TDT / 4], after = (i + 1) % G_NIC_RING;
 	volatile struct tx_desc *d = &tx_ring[i];
 
-	if (!(d->status & 1))
+	/* the tail may not reach the head: that means an empty ring */
+	if (!(d->status & 1) || !(tx_ring[after].status & 1))
 		return 0;
 	copy(tx_buf(i), frame, len);
 	d->length = len;
 	d->status = 0;
 	d->cmd = 1 | 1 << 1 | 1 << 3;		/* EOP, FCS, RS */
-	regs[TDT / 4] = (i + 1) % G_NIC_RING;
+	regs[TDT / 4] = after;
 	return 1;
 }
 
@@ -329,6 +330,101 @@ static u64 fuzz(u64 seed, u64 n)
 	return sum;
 }
 
+/* --- edges of the queue page --------------------------------------------- */
+
+static void fence(void)
+{
+	asm volatile("mfence" ::: "memory");
+}
+
+/* Without PAUSE: to the emulators that is an invitation to do something else for a long time. */
+static void idle(u64 turns)
+{
+	while (turns--)
+		asm volatile("" ::: "memory");
+}
+
+static void doorbell(struct g_edges *e, volatile struct rs_nic_page *p, u32 want)
+{
+	fence();
+	if ((p->doorbell & want) && (__atomic_fetch_and(&p->doorbell, ~want, __ATOMIC_SEQ_CST) & want)) {
+		g_hypercall(RS_HC_NIC_DOORBELL, 0, 0, 0);
+		e->doorbells++;
+	}
+}
+
+/* Sleep until *@index is not @seen, as the page's protocol has it; an interrupt is what ends it. */
+static void sleep_until_moved(struct g_edges *e, volatile struct rs_nic_page *p, volatile u32 *index, u32 seen, u32 cause)
+{
+	while (*index == seen) {
+		__atomic_exchange_n(&p->cause, 0, __ATOMIC_SEQ_CST);
+		p->mask = cause;
+		fence();
+		if (*index == seen && !p->cause) {
+			e->sleeps++;
+			while (!__atomic_exchange_n(&e->woken, 0, __ATOMIC_SEQ_CST))
+				idle(10);
+		}
+		p->mask = 0;
+	}
+}
+
+/* Each round: one frame, and asleep until it has gone. */
+static u64 edges_tx(struct g_edges *e)
+{
+	volatile struct rs_nic_page *p = (void *)e->page;
+	struct tx_desc *ring = (void *)e->ring;
+	u64 seed = e->seed | 1, first = 0, counted = 0;
+	u32 tail = p->tx_tail;
+
+	for (e->progress = 0; e->progress < e->count; e->progress++) {
+		/* by then all of the memory has been touched once */
+		if (e->progress == 10) {
+			first = g_hypercall(RS_HC_EXIT_COUNT, 0, 0, 0);
+			counted = e->doorbells;
+		}
+		idle(rnd(&seed) % e->pause);
+		ring[tail] = (struct tx_desc){ .addr = e->bufs, .length = 60, .cmd = 1 };
+		tail = (tail + 1) % e->entries;
+		asm volatile("" ::: "memory");
+		p->tx_tail = tail;
+		doorbell(e, p, RS_NIC_WANT_TX);
+		sleep_until_moved(e, p, &p->tx_head, (tail + e->entries - 1) % e->entries, 1 << 1);
+	}
+	e->exits = g_hypercall(RS_HC_EXIT_COUNT, 0, 0, 0) - first - 1;
+	e->counted = e->doorbells - counted;
+	return e->progress;
+}
+
+/* Each round: room for one frame, and asleep until it is there. */
+static u64 edges_rx(struct g_edges *e)
+{
+	volatile struct rs_nic_page *p = (void *)e->page;
+	struct rx_desc *ring = (void *)e->ring;
+	u64 seed = e->seed | 1, first = 0, counted = 0;
+	u32 next = p->rx_tail;
+
+	for (e->progress = 0; e->progress < e->count; e->progress++) {
+		/* by then all of the memory has been touched once */
+		if (e->progress == 10) {
+			first = g_hypercall(RS_HC_EXIT_COUNT, 0, 0, 0);
+			counted = e->doorbells;
+		}
+		idle(rnd(&seed) % e->pause);
+		ring[next] = (struct rx_desc){ .addr = e->bufs };
+		asm volatile("" ::: "memory");
+		p->rx_tail = (next + 1) % e->entries;
+		doorbell(e, p, RS_NIC_WANT_RX);
+		sleep_until_moved(e, p, &p->rx_head, next, 1 << 7);
+		if ((ring[next].status & 3) != 3)
+			break;
+		next = (next + 1) % e->entries;
+	}
+	e->exits = g_hypercall(RS_HC_EXIT_COUNT, 0, 0, 0) - first - 1;
+	e->counted = e->doorbells - counted;
+	return e->progress;
+}
+
 u64 g_nic(volatile struct g_args *a)
 {
 	switch (a->a[0]) {
@@ -346,6 +442,10 @@ u64 g_nic(volatile struct g_args *a)
 		return forms();
 	case GN_REFUSED:
 		return refused(a->a[1]);
+	case GN_EDGES_TX:
+		return edges_tx((struct g_edges *)a->a[1]);
+	case GN_EDGES_RX:
+		return edges_rx((struct g_edges *)a->a[1]);
 	case GN_FUZZ:
 		return fuzz(a->a[1], a->a[2]);
 	default:

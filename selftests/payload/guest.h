@@ -87,7 +87,9 @@ enum g_nic {
 	GN_ICR,			/* ret: ICR */
 	GN_FORMS,		/* every form of MOV; ret: a bit for each that went wrong */
 	GN_REFUSED,		/* access a1 of those that are refused; ret: 1 when there is no such one */
-	GN_EDGES,		/* see edge_test.c */
+	/* the queue page of the test (nic/link.h): see edge_test.c; struct g_edges at a1; ret: rounds */
+	GN_EDGES_TX,
+	GN_EDGES_RX,
 	GN_FUZZ,		/* a2 random writes and reads of registers, seed a1 */
 };
 
@@ -105,6 +107,17 @@ enum g_user {
 };
 
 #ifndef __ASSEMBLY__
+/* What the edges share with the test. */
+struct g_edges {
+	unsigned long count, seed, pause;	/* rounds, and how long it waits between two at most */
+	unsigned long page, ring, bufs;		/* GVAs: queue page, the ring used, its buffers of 2 KiB */
+	unsigned long entries;
+	/* results and signals */
+	volatile unsigned long progress, woken;	/* rounds so far; 1: the interrupt has come, set by the test */
+	volatile unsigned long doorbells, sleeps;
+	volatile unsigned long exits, counted;		/* exits, and doorbells, of all rounds but the first */
+};
+
 struct g_args {
 	unsigned long fn;
 	unsigned long a[6];

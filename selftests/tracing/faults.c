@@ -5,7 +5,7 @@
  * `ringside trace` has seen.
  *
  *	rs-faults FILE		all kinds; FILE has at least FILE_PAGES pages
- *	rs-faults spin SECONDS	so much time in spin_here(), for ringside profile
+ *	rs-faults spin N	N times a million turns in spin_here(), for ringside profile
  *	rs-faults switch N	two threads that wake each other N times
  *	rs-faults touch PAGES	so many zero fills
  */
@@ -19,7 +19,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <ringside/app.h>
@@ -156,16 +155,13 @@ __attribute__((noinline, noclone)) static unsigned long spin_here(unsigned long 
 	return x;
 }
 
-static int spin(double seconds)
+static int spin(long n)
 {
 	volatile unsigned long sink = 0;
-	struct timespec a, b;
 
-	clock_gettime(CLOCK_MONOTONIC, &a);
-	do {
+	/* The argument changes: calls that are alike would be one. */
+	while (n--)
 		sink += spin_here(1000000 + sink % 2);
-		clock_gettime(CLOCK_MONOTONIC, &b);
-	} while (b.tv_sec - a.tv_sec + (b.tv_nsec - a.tv_nsec) / 1e9 < seconds);
 	return 0;
 }
 
@@ -209,7 +205,7 @@ int main(int argc, char **argv)
 	if (argc == 2)
 		return all_kinds(argv[1]);
 	if (argc == 3 && !strcmp(argv[1], "spin"))
-		return spin(atof(argv[2]));
+		return spin(atol(argv[2]));
 	if (argc == 3 && !strcmp(argv[1], "switch"))
 		return switches(atol(argv[2]));
 	if (argc == 3 && !strcmp(argv[1], "touch")) {
@@ -219,6 +215,6 @@ int main(int argc, char **argv)
 				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), pages);
 		return 0;
 	}
-	fprintf(stderr, "usage: rs-faults FILE | spin SECONDS | switch N | touch PAGES\n");
+	fprintf(stderr, "usage: rs-faults FILE | spin N | switch N | touch PAGES\n");
 	return 2;
 }

@@ -24,7 +24,7 @@ EXITS = {
     'triple fault': 'shutdown', 'xsetbv': 'other', 'refused instruction': 'other', 'entry refused': 'other', 'unknown': 'other',
 }
 POINTS = ['rs_vm_created', 'rs_vm_ended', 'rs_vcpu_created', 'rs_vcpu_ended', 'rs_enter', 'rs_exit', 'rs_nested_fault', 'rs_invalidate',
-          'rs_flush', 'rs_kick', 'rs_kick_all', 'rs_hypercall', 'rs_inject']
+          'rs_flush', 'rs_kick', 'rs_kick_all', 'rs_hypercall', 'rs_inject', 'rs_nic_doorbell', 'rs_nic_interrupt', 'rs_nic_awake', 'rs_nic_asleep']
 
 
 class Tap:
@@ -223,6 +223,14 @@ def module(tap, p):
     tracepoints(tap, 'tracefs', p['tracefs'], stats(p, 'tracefs.stats'))
 
 
+def nic(tap, p):
+    tap.check('ping over a NIC, traced', 'status 0' in p['nic.out'], p['nic.out'])
+    n = {e: len(re.findall(rf'\b{e}: vm \d+ nic 0', p['nic'])) for e in POINTS[-4:]}
+    tap.same('a doorbell for each of its hypercalls', n['rs_nic_doorbell'], len(re.findall(r'rs_hypercall: .* nr 0x3 ', p['nic'])))
+    tap.check('the NIC wakes and sleeps in turn, and interrupts', n['rs_nic_doorbell'] > 0 and n['rs_nic_interrupt'] > 0 and
+              0 <= n['rs_nic_awake'] - n['rs_nic_asleep'] <= 1, n)
+
+
 def perf(tap, p):
     tracepoints(tap, 'perf record, perf script', p['perf'], stats(p, 'perf.stats'))
     tracepoints(tap, 'trace-cmd record, trace-cmd report', p['trace-cmd'], stats(p, 'trace-cmd.stats'))
@@ -246,7 +254,7 @@ def off(tap):
                                                                                   text=True, check=True).stdout, re.M))
     plain, traced = names('kernel.elf'), names('traced.elf')
     hooks = {n for n in traced if n.startswith('__wrap_')}
-    tap.check('the image without events has no hook', not {n for n in plain if n.startswith('__wrap_') or n in ('event', 'event_place', 'event_name')})
+    tap.check('the image without events has no hook', not {n for n in plain if n.startswith('__wrap_') or n in ('event_place', 'event_name', 'event_sample_wanted')})
     tap.check('the one with events has all of them', 'event' in traced and len(hooks) >= 15, sorted(hooks))
     tap.check('it has all functions of the other', plain <= traced, sorted(plain - traced))
     used = set(re.findall(r'__wrap_\w+', subprocess.run(['objdump', '-d', os.path.join(guest, 'traced.elf')], stdout=subprocess.PIPE, text=True,

@@ -9,7 +9,7 @@
 
 #include "ringside/events.h"
 
-/** report_text() - "@s" with what a terminal or a file's name could do harm with replaced by '?' */
+/** report_text() - @s, what could do harm in a terminal replaced by '?'; good until the eighth call after this */
 const char *report_text(const char *s);
 
 /** report_where() - a place as "symbol+0x1f (file)"; the text is good until the eighth call after this */

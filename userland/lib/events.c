@@ -11,8 +11,9 @@
  * slots are copied before anything in them is looked at; what they say about their own size is checked
  * against what is there. A ring that is wrong is read no more, the others go on.
  *
- * Merging by time: in each ring events are in order, since they are written when they happen. The
- * oldest of the heads comes next. Events of the host's own (samples) are rings like the others, never
+ * Merging by time: in each ring events are in order, since they are written when they happen, by the
+ * TSC, which modules leave as the host has it (where CPUs differ in it, so will the order). The oldest
+ * of the heads comes next. Events of the host's own (samples) are rings like the others, never
  * full and never shared with the guest.
  */
 #define _GNU_SOURCE

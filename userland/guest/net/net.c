@@ -11,7 +11,7 @@
  * it is free: so a sender that is faster than the NIC sleeps once for many packets.
  */
 #include "net.h"
-#include "sock.h"
+#include "insock.h"
 #include "../dev/e1000.h"
 #include "../host/host.h"
 #include "../lib/string.h"

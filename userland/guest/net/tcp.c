@@ -18,7 +18,7 @@
  */
 #include <linux/poll.h>
 #include "net.h"
-#include "sock.h"
+#include "insock.h"
 #include "tcp_glue.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
