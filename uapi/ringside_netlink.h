@@ -77,8 +77,8 @@ enum {
  *			vCPUs. The counters of a running VM move while they are read: those of one vCPU are each exact
  * RS_CMD_SET_LIMITS	RS_A_VM_ID and at least one of RS_A_LIMIT_CPU_TIME, RS_A_LIMIT_EXITS, RS_A_LIMIT_VCPUS. The others stay; 0 takes a
  *			limit away. A VM that reaches a limit ends (as by RS_CMD_END), with RS_CMD_EVENT_LIMIT: exits and vCPUs are
- *			limited exactly, CPU time is looked at so that it is exceeded by 20 ms per vCPU at most, and what the
- *			scheduler's tick adds. A limit of exits or CPU time below what is used already is reached at once. ERANGE: fewer
+ *			limited exactly; CPU time is looked at every 30 ms when it may soon be reached, so it is exceeded by what the
+ *			vCPUs use until then. A limit of exits or CPU time below what is used already is reached at once. ERANGE: fewer
  *			vCPUs than there are
  * RS_CMD_KICK		RS_A_VM_ID, RS_A_VCPU_ID: as RS_KICK. Without RS_A_VCPU_ID: all vCPUs. ENOENT: no such vCPU
  * RS_CMD_PAUSE		RS_A_VM_ID. When it is acknowledged no vCPU is in the guest, and none enters it before RS_CMD_RESUME: RS_RUN waits,

@@ -42,13 +42,17 @@ void *map_aligned(size_t size)
 
 struct tvm *tvm_bare(uint32_t flags)
 {
-	struct rs_vm_config cfg = { .flags = flags };
+	return tvm_of(&(struct rs_vm_config){ .flags = flags });
+}
+
+struct tvm *tvm_of(const struct rs_vm_config *cfg)
+{
 	struct tvm *vm = calloc(1, sizeof(*vm));
 
 	vm->dev = dev_open();
 	SYS(ioctl(vm->dev, RS_GET_INFO, &vm->info));
 	ASSERT_EQ(vm->info.abi_version, RS_ABI_VERSION);
-	vm->fd = SYS(ioctl(vm->dev, RS_CREATE_VM, &cfg));
+	vm->fd = SYS(ioctl(vm->dev, RS_CREATE_VM, cfg));
 	return vm;
 }
 

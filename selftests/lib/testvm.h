@@ -40,8 +40,9 @@ void *map_aligned(size_t size);
 
 /* A VM with arena, tables and payload in place. @flags: RS_VM_* */
 struct tvm *tvm_new(uint32_t flags);
-/* The parts: a VM without memory; @mem of G_ARENA bytes filled and made the region at GPA 0. */
+/* The parts: a VM without memory, one made as asked; @mem of G_ARENA bytes filled and made the region at GPA 0. */
 struct tvm *tvm_bare(uint32_t flags);
+struct tvm *tvm_of(const struct rs_vm_config *cfg);
 void tvm_load(struct tvm *vm, void *mem);
 /* Tables and payload as they were at first, whatever the guest has done to its memory. */
 void tvm_refill(struct tvm *vm);

@@ -42,5 +42,12 @@ int rs_cli_option(char **argv, int *i, const char *name, int needs, const char *
 uint64_t rs_cli_size(const char *s);
 int rs_cli_doctor(int argc, char **argv);
 int rs_cli_ps(int argc, char **argv);
+int rs_cli_top(int argc, char **argv);
+int rs_cli_stat(int argc, char **argv);
+int rs_cli_events(int argc, char **argv);
+int rs_cli_pause(int argc, char **argv);
+int rs_cli_resume(int argc, char **argv);
+int rs_cli_kill(int argc, char **argv);
+int rs_cli_limit(int argc, char **argv);
 
 #endif /* RS_CLI_H */

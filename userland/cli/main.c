@@ -17,6 +17,13 @@ static const struct {
 	{ "trace",	rs_cli_trace,	"run a program and say where its page faults go" },
 	{ "profile",	rs_cli_profile,	"run a program and say where its time goes" },
 	{ "ps",		rs_cli_ps,	"list the VMs that run" },
+	{ "top",	rs_cli_top,	"show which use most, again and again" },
+	{ "stat",	rs_cli_stat,	"show every counter of a VM" },
+	{ "events",	rs_cli_events,	"tell what happens to VMs" },
+	{ "pause",	rs_cli_pause,	"take VMs out of the guest" },
+	{ "resume",	rs_cli_resume,	"let paused VMs go on" },
+	{ "kill",	rs_cli_kill,	"end VMs" },
+	{ "limit",	rs_cli_limit,	"set what a VM may use" },
 	{ "doctor",	rs_cli_doctor,	"say what this machine offers and what is missing" },
 };
 

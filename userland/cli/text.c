@@ -141,6 +141,12 @@ void rs_json_u64(struct rs_json *j, const char *key, uint64_t value)
 	fprintf(j->out, "%" PRIu64, value);
 }
 
+void rs_json_fixed(struct rs_json *j, const char *key, double value)
+{
+	begin(j, key);
+	fprintf(j->out, "%.3f", value);
+}
+
 void rs_json_i64(struct rs_json *j, const char *key, int64_t value)
 {
 	begin(j, key);

@@ -29,6 +29,7 @@ struct rs_json {
 void rs_json_open(struct rs_json *j, const char *key, char bracket);	/* @key NULL in arrays */
 void rs_json_close(struct rs_json *j, char bracket);
 void rs_json_u64(struct rs_json *j, const char *key, uint64_t value);
+void rs_json_fixed(struct rs_json *j, const char *key, double value);	/* three decimals */
 void rs_json_i64(struct rs_json *j, const char *key, int64_t value);
 void rs_json_text(struct rs_json *j, const char *key, const char *value);
 

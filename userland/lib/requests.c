@@ -227,17 +227,17 @@ static void vm_ended(struct rs_sandbox *sb, const struct rs_run *run)
 
 	switch (run->ended.reason) {
 	case RS_END_LIMIT_CPU_TIME:
-		rs_end(sb, 2, 128 + SIGKILL, "ended: its limit of %llu.%03llu s of CPU time was reached",
+		rs_end(sb, 2, 128 + SIGKILL, "the VM was ended: its limit of %llu.%03llu s of CPU time was reached",
 		       limit / 1000000000, limit / 1000000 % 1000);
 		break;
 	case RS_END_LIMIT_EXITS:
-		rs_end(sb, 2, 128 + SIGKILL, "ended: its limit of %llu exits was reached", limit);
+		rs_end(sb, 2, 128 + SIGKILL, "the VM was ended: its limit of %llu exits was reached", limit);
 		break;
 	case RS_END_LIMIT_VCPUS:
-		rs_end(sb, 2, 128 + SIGKILL, "ended: its limit of %llu vCPUs was reached", limit);
+		rs_end(sb, 2, 128 + SIGKILL, "the VM was ended: its limit of %llu vCPUs was reached", limit);
 		break;
 	default:
-		rs_end(sb, 2, 128 + SIGKILL, "ended from outside (ringside kill)");
+		rs_end(sb, 2, 128 + SIGKILL, "the VM was ended from outside (ringside kill)");
 	}
 }
 
