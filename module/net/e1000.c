@@ -245,8 +245,10 @@ u32 rs_e1000_reg_read(struct rs_e1000 *dev, u32 offset, u32 *what)
 	case E1000_TCTL:	return dev->tctl;
 	case E1000_RXCSUM:	return dev->rxcsum;
 	case E1000_RFCTL:	return dev->rfctl;
-	case RS_NIC_REG_PAGE_LOW: return dev->page_on ? (u32)dev->page | 1 : 0;
-	case RS_NIC_REG_PAGE_HIGH: return dev->page_high;
+	case RS_NIC_REG_PAGE_LOW:
+		return dev->page_on ? (u32)dev->page | 1 : 0;
+	case RS_NIC_REG_PAGE_HIGH:
+		return dev->page_high;
 	}
 	if (offset >= E1000_STATS && offset < E1000_STATS_END)
 		return counter_read(dev, STAT(offset));

@@ -62,7 +62,7 @@ void eecd_write(struct rs_e1000 *dev, u32 v)
 		/* the first one is the start */
 		if (!dev->wire_bits && !(v & EECD_DI))
 			return;
-		dev->wire_in = dev->wire_in << 1 | !!(v & EECD_DI);
+		dev->wire_in = dev->wire_in << 1 | (v & EECD_DI ? 1 : 0);
 		if (++dev->wire_bits == COMMAND_BITS && (dev->wire_in & 0x1c0) == COMMAND_READ)
 			dev->wire_out = dev->eeprom[dev->wire_in & (EEPROM_WORDS - 1)];
 	} else {

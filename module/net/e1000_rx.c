@@ -85,7 +85,7 @@ static bool tag_wanted(const struct rs_e1000 *dev, u32 tci)
 
 /* --- bytes --------------------------------------------------------------- */
 
-/**
+/*
  * struct inbound - a frame on its way in
  * @len: of the frame as the caller has it; @total: as the driver gets it. @tag: in it, if @tagged
  */
@@ -127,7 +127,7 @@ static int put(struct rs_e1000 *dev, const struct inbound *in, u32 from, u64 gpa
 
 /* --- descriptors --------------------------------------------------------- */
 
-/**
+/*
  * struct verdict - what the last descriptor of a frame says beside its length
  */
 struct verdict {

@@ -27,7 +27,7 @@ enum found {
 	FOUND_ERROR,		/* the ring is not to be had */
 };
 
-/**
+/*
  * struct taken - descriptors of one find
  * @rs, @ide: bit N: the Nth has that bit. @first, @last: words 2 and 3 of the first and of the last one
  * @vlan: word 3 of the last one with VLE

@@ -72,7 +72,7 @@ static s64 mem_or32(void *ctx, u64 gpa, u32 bits)
 
 static void full_barrier(void)
 {
-	smp_mb();
+	smp_mb();	/* against the guest's, on the queue page */
 }
 
 static u64 now_ns(void *unused)
@@ -387,7 +387,7 @@ static int worker(void *arg)
 			put_mm(nic);
 		} else {
 			clear_bit(0, &nic->work);
-			smp_mb__after_atomic();
+			smp_mb__after_atomic();	/* pairs with test_and_set_bit in rs_nic_wake */
 			guest_gone(nic);
 		}
 	}
@@ -429,7 +429,7 @@ void rs_nic_stop(struct rs_nic *nic)
 		return;
 	/* stop, then the signal: a worker that did not take signals yet sees stop. */
 	WRITE_ONCE(nic->stop, true);
-	smp_mb();
+	smp_mb();	/* pairs with the locks of allow_signal, which the worker takes before it reads stop */
 	send_sig(SIGKILL, nic->worker, 1);
 	kthread_stop(nic->worker);
 	if (nic->mm_left)

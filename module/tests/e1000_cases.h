@@ -279,7 +279,7 @@ static u32 eecd_read(struct world *w, u32 address)
 	}
 	for (i = 0; i < 16; i++) {
 		wr(w, E1000_EECD, base | EECD_SK);
-		v = v << 1 | !!(rd(w, E1000_EECD) & EECD_DO);
+		v = v << 1 | (rd(w, E1000_EECD) & EECD_DO ? 1 : 0);
 		wr(w, E1000_EECD, base);
 	}
 	wr(w, E1000_EECD, 0);

@@ -347,7 +347,7 @@ static void idle(u64 turns)
 static void doorbell(struct g_edges *e, volatile struct rs_nic_page *p, u32 want)
 {
 	fence();
-	if (p->doorbell & want) {
+	if ((p->doorbell & want) && (__atomic_fetch_and(&p->doorbell, ~want, __ATOMIC_SEQ_CST) & want)) {
 		g_hypercall(RS_HC_NIC_DOORBELL, 0, 0, 0);
 		e->doorbells++;
 	}

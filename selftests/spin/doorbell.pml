@@ -7,7 +7,7 @@
  * (uapi/ringside_guest.h) says is here, as the worker (module/net/nic.c), the model of the device
  * (module/net/e1000_irq.c) and a driver do it:
  *
- *	tx doorbell	guest: store the tail; barrier; a doorbell if the module has asked for it
+ *	tx doorbell	guest: store the tail; barrier; if the module has asked for it, take that back and ring
  *			module: ask; barrier; look at the tail again; sleep
  *	rx room		the same with the other tail, asked for while a frame waits for room
  *	interrupt	module: store the heads; OR the cause; barrier; signal if a wanted bit is new
@@ -85,7 +85,22 @@ inline doorbell(want)
 	BARRIER(guest_stores);
 #endif
 	if
-	:: mem[DOORBELL] & want -> work = true
+	:: mem[DOORBELL] & want ->
+#ifndef CLEAR_UNSEEN
+		/* one doorbell for each time it was asked for: who clears the bit rings */
+		atomic {
+			BARRIER(guest_stores) ->
+			asked = mem[DOORBELL] & want;
+			mem[DOORBELL] = mem[DOORBELL] & ~want
+		};
+		if
+		:: asked -> asked = 0; work = true
+		:: else
+		fi
+#else
+		STORE(guest_stores, DOORBELL, mem[DOORBELL] & ~want);
+		work = true
+#endif
 	:: else
 	fi
 }
@@ -105,6 +120,7 @@ active proctype guest()
 {
 	byte posted = RING, told = 0;
 	bool progress;
+	byte asked;
 
 	do
 	:: guest_done == TX && guest_got == RX && told == posted -> break
