@@ -237,15 +237,18 @@ int main(int argc, char **argv)
 	/* What exec_true and shell_script execute: nothing is smaller that is there for certain. */
 	if (argc == 2 && !strcmp(argv[1], "true"))
 		return 0;
+	if (argc == 2 && !strcmp(argv[1], "peer"))
+		return net_peer();
 	if (argc >= 2)
 		where = !strcmp(argv[1], "native") ? NATIVE : !strcmp(argv[1], "ring") ? RING : !strcmp(argv[1], "outside") ? OUTSIDE : 0;
 	if (!where || argc > 3) {
-		fprintf(stderr, "usage: rs-bench native|ring|outside [OP|GROUP]\n");
+		fprintf(stderr, "usage: rs-bench native|ring|outside [OP|GROUP], rs-bench peer\n");
 		return 2;
 	}
 	self = (const char *)getauxval(AT_EXECFN);
 	in_ring = where == RING;
 	run_ops(basic_ops, where, word, &found, &failed);
+	run_ops(net_ops, where, word, &found, &failed);
 	run_ops(app_ops, where, word, &found, &failed);
 	run_ops(ipc_ops, where, word, &found, &failed);
 	run_ops(uthread_ops, where, word, &found, &failed);

@@ -46,7 +46,9 @@ struct op {
 #define BATCHES 40
 
 /* Each ends with one that is zero. */
-extern const struct op process_ops[], app_ops[], ipc_ops[], pages_ops[], dirty_ops[], uthread_ops[], rcu_ops[], user_fork_ops[];
+extern const struct op process_ops[], app_ops[], ipc_ops[], pages_ops[], dirty_ops[], uthread_ops[], rcu_ops[], user_fork_ops[], net_ops[];
+/** net_peer() - the other side of net_ops; does not return but for an error */
+int net_peer(void);
 extern const char *self;	/* the path of this program */
 
 void die(const char *what) __attribute__((noreturn));

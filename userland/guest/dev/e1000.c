@@ -102,10 +102,21 @@ static void full_barrier(void)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-static noinline void doorbell(struct e1000 *d)
+static noinline void doorbell(struct e1000 *d, u32 want)
 {
+	/* taken back by who rings: what follows before the module runs needs no other one */
+	if (!(__atomic_fetch_and(&d->page->doorbell, ~want, __ATOMIC_SEQ_CST) & want))
+		return;
 	d->stats.doorbells++;
 	rs_hypercall(RS_HC_NIC_DOORBELL, d->nic, 0, 0, 0);
+}
+
+/* A tail was stored: does the module sleep for want of it? */
+static inline void ring_if_wanted(struct e1000 *d, u32 want)
+{
+	full_barrier();
+	if (unlikely(READ_ONCE(d->page->doorbell) & want))
+		doorbell(d, want);
 }
 
 /* --- set-up ----------------------------------------------------------------------------------- */
@@ -329,9 +340,7 @@ int e1000_send(struct e1000 *d, struct nbuf *n)
 	d->tx_tail = next_of(i);
 	d->stats.tx_packets++;
 	__atomic_store_n(&d->page->tx_tail, d->tx_tail, __ATOMIC_RELEASE);
-	full_barrier();
-	if (unlikely(READ_ONCE(d->page->doorbell) & RS_NIC_WANT_TX))
-		doorbell(d);
+	ring_if_wanted(d, RS_NIC_WANT_TX);
 	return 0;
 }
 
@@ -431,9 +440,7 @@ void e1000_refilled(struct e1000 *d)
 		return;
 	d->rx_tail = tail;
 	__atomic_store_n(&d->page->rx_tail, tail, __ATOMIC_RELEASE);
-	full_barrier();
-	if (unlikely(READ_ONCE(d->page->doorbell) & RS_NIC_WANT_RX))
-		doorbell(d);
+	ring_if_wanted(d, RS_NIC_WANT_RX);
 }
 
 u32 e1000_mask(struct e1000 *d, u32 mask)

@@ -25,7 +25,7 @@
 #include "../net/nbuf.h"
 
 #define E1000_TX_RING	512u
-#define E1000_RX_RING	512u
+#define E1000_RX_RING	1024u
 
 /* Causes: bits of ICR, IMS and of the queue page */
 #define E1000_TXDW	(1u << 0)	/* a descriptor with RS is done */

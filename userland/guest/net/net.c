@@ -11,7 +11,7 @@
  * it is free: so a sender that is faster than the NIC sleeps once for many packets.
  */
 #include "net.h"
-#include "sock.h"
+#include "insock.h"
 #include "../dev/e1000.h"
 #include "../host/host.h"
 #include "../lib/string.h"
@@ -21,6 +21,7 @@
 #define QUEUE_MAX	1024u
 #define LOOP_MAX	1024u
 #define BUDGET		256u	/* packets between two looks at everything else */
+#define ROUND		(4 * BUDGET)	/* from the NIC before somebody may run */
 #define MANY		16u	/* in one go: polling is worth it */
 #define FINISH_MS	3000u	/* how long the end waits for connections to end */
 
@@ -175,7 +176,7 @@ u32 net_poll(void)
 		if (have_nic)
 			look_for_room();
 		total += n;
-	} while (nloop || n >= BUDGET);
+	} while (nloop || (n >= BUDGET && total < ROUND));
 	inside = false;
 	since_tick += total;
 	sock_flush();
@@ -190,21 +191,83 @@ static u32 wanted_causes(void)
 }
 
 /*
- * Before a CPU sleeps, and when there is too little to do for polling: true: the mask is set, and nothing
- * is there. False: there was something.
+ * A flood. Each packet that wakes a sleeping CPU costs an exit. When much comes and little goes out, so that
+ * nobody waits for an answer of ours, an idle CPU sleeps until the ring is half full, or for as long
+ * as BATCH packets have taken lately. What counts as much is measured by the CPU's own speed: a packet
+ * in less than FLOOD_TSC ticks. It is looked at every WINDOW packets, or, when these take longer, every
+ * WINDOW_TSC ticks.
  */
-static bool rest(void)
+#define BATCH		320u
+#define FLOOD_TSC	16000u
+#define WINDOW		256u
+#define WINDOW_TSC	20000000u
+
+static struct {
+	u64 tsc, rx, tx;
+	u64 sleep_ns;	/* 0: no flood */
+} window;
+
+static void measure(void)
+{
+	u64 now = rdtsc(), ticks = now - window.tsc;
+	u64 rx = nic.stats.rx_packets - window.rx, tx = nic.stats.tx_packets - window.tx;
+
+	if (rx < WINDOW && ticks < WINDOW_TSC)
+		return;
+	window.sleep_ns = 0;
+	if (rx >= WINDOW && rx >= 4 * tx && ticks / rx <= FLOOD_TSC)
+		window.sleep_ns = 1000 + tsc_to_us(ticks / rx * BATCH) * 1000;
+	window.tsc = now;
+	window.rx = nic.stats.rx_packets;
+	window.tx = nic.stats.tx_packets;
+}
+
+/* Sets the mask to @causes when nothing is there; true: nothing was. */
+static bool rest_with(u32 causes)
 {
 	if (net_poll())
 		return false;
-	e1000_mask(&nic, wanted_causes());
-	if (e1000_pending(&nic) || e1000_cause(&nic) ||
-	    (somebody_waits() && e1000_room(&nic) >= E1000_TX_RING / 2)) {
+	e1000_mask(&nic, causes);
+	/* Who waits for room stays in the list until it has run, so this is no reason to go on. */
+	look_for_room();
+	if (e1000_pending(&nic) || e1000_cause(&nic)) {
 		net_poll();
 		return false;
 	}
 	sched_set_polling(false);
 	return true;
+}
+
+static bool rest(void)
+{
+	return rest_with(wanted_causes());
+}
+
+/* A CPU is about to sleep: for how long it may; 0: there was something to do. */
+static u64 before_sleep(void)
+{
+	measure();
+	if (likely(!window.sleep_ns))
+		return rest() ? NO_DEADLINE : 0;
+	if (rest_with(wanted_causes() & ~E1000_RXT0))
+		return window.sleep_ns;
+	/* Whoever runs now is to be told of more. */
+	e1000_mask(&nic, wanted_causes());
+	net_poll();
+	return 0;
+}
+
+#define TRIES	4	/* then it is so much that polling is right */
+
+static void settle(void)
+{
+	u32 i;
+
+	for (i = 0; i < TRIES; i++)
+		if (rest())
+			return;
+	e1000_mask(&nic, 0);
+	sched_set_polling(true);
 }
 
 /* The NIC's interrupt. */
@@ -213,14 +276,14 @@ static void event(void)
 	u32 n;
 
 	e1000_mask(&nic, 0);
+	measure();
 	n = net_poll();
 	if (n >= MANY) {
 		since_tick = n;
 		sched_set_polling(true);
 		return;
 	}
-	while (!rest())
-		;
+	settle();
 }
 
 /* Some program has run for a tick, with the mask off. */
@@ -228,18 +291,20 @@ static void tick(void)
 {
 	net_poll();
 	if (since_tick < MANY)
-		while (!rest())
-			;
+		settle();
 	since_tick = 0;
 }
 
 void net_set_mask(void)
 {
-	while (have_nic && !rest())
-		;
+	if (!have_nic)
+		return;
+	/* Causes that are taken here are looked at here; later ones signal. */
+	e1000_mask(&nic, wanted_causes());
+	net_poll();
 }
 
-static const struct sched_nic sched_nic = { .event = event, .tick = tick, .sleep = rest };
+static const struct sched_nic sched_nic = { .event = event, .tick = tick, .sleep = before_sleep };
 
 /* --- beginning and end ------------------------------------------------------------------------ */
 
@@ -261,8 +326,7 @@ bool net_init(void)
 				  .mtu = max(68u, min((u32)b->mtu, 9000u)) };
 	memcpy(net_if.mac, nic.mac, 6);
 	sched_set_nic(&sched_nic);
-	while (!rest())
-		;
+	settle();
 	return true;
 }
 

@@ -8,7 +8,7 @@
  * have no raw sockets: whoever is in the sandbox is alone on its network, but not alone on Linux's.
  */
 #include "net.h"
-#include "sock.h"
+#include "insock.h"
 #include "../lib/string.h"
 
 #define SOL_RAW		255

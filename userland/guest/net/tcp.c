@@ -18,7 +18,7 @@
  */
 #include <linux/poll.h>
 #include "net.h"
-#include "sock.h"
+#include "insock.h"
 #include "tcp_glue.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
@@ -530,10 +530,11 @@ static long tcp_sock_recv(struct sock *s, struct net_iter *it, struct sock_msg *
 	if (!t->rx_bytes) {
 		if (s->err)
 			return sock_take_error(s);
+		if (t->state == T_NEW || t->state == T_LISTENING ||
+		    (t->state == T_OVER && !s->connected))
+			return -ENOTCONN;
 		if (t->fin || s->shut & SHUT_RD || t->state == T_OVER)
 			return 0;
-		if (t->state == T_NEW || t->state == T_LISTENING)
-			return -ENOTCONN;
 		return -EAGAIN;
 	}
 	for (; done < want; p = p->next) {

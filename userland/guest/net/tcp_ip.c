@@ -11,7 +11,7 @@
  * Memory comes from kmalloc(), with a limit for all connections together.
  */
 #include "net.h"
-#include "sock.h"
+#include "insock.h"
 #include "tcp_glue.h"
 #include "../host/host.h"
 #include "../lib/assert.h"

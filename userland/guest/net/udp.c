@@ -10,7 +10,7 @@
  * that is bound to all; of equals the newest.
  */
 #include "net.h"
-#include "sock.h"
+#include "insock.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
 

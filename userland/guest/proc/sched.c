@@ -176,7 +176,10 @@ void sched_set_polling(bool on)
 
 void sched_nic_sleep(void)
 {
-	while (!nic->sleep())
+	u32 i;
+
+	/* A NIC that always has something does not keep a call from being made. */
+	for (i = 0; i < 4 && !nic->sleep(); i++)
 		;
 }
 
@@ -698,10 +701,13 @@ static const struct waiter_ops waiter_ops = {
  */
 static void idle_once(void)
 {
-	u64 timeout = NO_DEADLINE, now;
+	u64 timeout = NO_DEADLINE, now, most;
 
 	host_events();
-	if (this_queue()->n || (nic && !nic->sleep()))
+	if (this_queue()->n)
+		return;
+	most = nic ? nic->sleep() : NO_DEADLINE;
+	if (!most || this_queue()->n)
 		return;
 	if (!list_empty(&sched_timers)) {
 		u64 first = list_first(&sched_timers, struct timer, link)->deadline;
@@ -717,7 +723,7 @@ static void idle_once(void)
 	page_alloc_stats_update();
 	idle[this_cpu()->id] = true;
 	sched_leave_for_host();
-	host_call1(RS_CALL_IDLE, timeout);
+	host_call1(RS_CALL_IDLE, min(timeout, most));
 	sched_enter();
 	idle[this_cpu()->id] = false;
 }

@@ -205,13 +205,13 @@ void host_events(void);
 
 /**
  * struct sched_nic - what the network wants to be called for, inside of the kernel
- * @event: the NIC has signalled. @tick: a tick while polling is on. @sleep: a CPU is about to sleep; false
- * when there was something to do first.
+ * @event: the NIC has signalled. @tick: a tick while polling is on. @sleep: a CPU is about to sleep; for how
+ * many ns at most (NO_DEADLINE), 0: there was something to do first.
  */
 struct sched_nic {
 	void (*event)(void);
 	void (*tick)(void);
-	bool (*sleep)(void);
+	u64 (*sleep)(void);
 };
 
 /** sched_set_nic() - NULL: none */

@@ -804,6 +804,11 @@ long forward(u64 nr, const u64 a[6])
 	long ret = 0;
 
 	if (row->policy == RS_P_NET && !(rs_boot->flags & RS_BOOT_NET_HOST)) {
+		const struct file *file = fd_lookup(current_proc()->files, a[0]);
+
+		/* What is wrong in any case comes before what is not allowed. */
+		if (RS_ARG_KIND(row->arg[0]) == RS_A_FD && (!file || file->ops))
+			return file ? -ENOTSOCK : -EBADF;
 		host_explain((int)nr, EPERM, NULL);
 		return -EPERM;
 	}

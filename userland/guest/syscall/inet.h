@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inet.h - the calls on sockets of our own network (net/sock.h)
+ * inet.h - the calls on sockets of our own network (net/insock.h)
  *
  * inet.c has the object, making connections, reading and writing; inet_msg.c messages; inet_opt.c options and
  * what ioctl() says of the interface.
@@ -10,7 +10,7 @@
 
 #include "../fs/fd.h"
 #include "../host/host.h"
-#include "../net/sock.h"
+#include "../net/insock.h"
 
 #define AF_UNSPEC	0
 #define AF_UNIX		1

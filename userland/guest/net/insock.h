@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sock.h - what all sockets of our own network have in common
+ * insock.h - what all sockets of our own network have in common
  *
  * A struct sock belongs to an open file (syscall/inet.c), or, when it is a connection that nobody has
  * accepted yet, to the listening socket. Its protocol is a struct sock_ops; none of these sleeps: what
@@ -14,8 +14,8 @@
  * brought up to date by sock_flush(), at the end of every call and of net_poll(): not in between, since
  * a request to the host may announce new packets.
  */
-#ifndef RS_NET_SOCK_H
-#define RS_NET_SOCK_H
+#ifndef RS_NET_INSOCK_H
+#define RS_NET_INSOCK_H
 
 #include "../lib/types.h"
 #include "../lib/list.h"

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * sock.c - see sock.h
+ * insock.c - see insock.h
  */
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
 #include <linux/poll.h>
 #include "net.h"
-#include "sock.h"
+#include "insock.h"
 #include "../host/host.h"
 #include "../lib/string.h"
 #include "../mm/kmalloc.h"
