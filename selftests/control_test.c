@@ -83,7 +83,7 @@ static void await(struct nl *nl, uint32_t vm, int attr, uint64_t want)
 TEST(pause_is_exact)
 {
 	enum { CPUS = 3 };
-	unsigned int rounds = test_rounds(60);
+	unsigned int rounds = test_rounds(24);
 	struct nl *nl = nl_open();
 	struct tvm *vm = tvm_new(0);
 	struct loop loops[CPUS];
@@ -420,7 +420,7 @@ TEST(limit_of_exits_while_running)
 		ASSERT_EQ(nl_limit(nl, id, RS_A_LIMIT_EXITS, 1ull << 40), 0);
 		ASSERT_EQ(nl_limit(nl, id, RS_A_LIMIT_EXITS, 0), 0);
 	}
-	limit = tvm_stats(vm).exits + 200000;
+	limit = tvm_stats(vm).exits + 50000;
 	ASSERT_EQ(nl_limit(nl, id, RS_A_LIMIT_EXITS, limit), 0);
 	loop_join(&a, RS_EXIT_ENDED);
 	loop_join(&b, RS_EXIT_ENDED);

@@ -132,7 +132,7 @@ enum rs_vm_state {
 enum rs_vcpu_run_state {
 	RS_VCPU_STATE_NEW,	/* no thread has run it yet */
 	RS_VCPU_STATE_GUEST,	/* in the guest, or on the way in or out */
-	RS_VCPU_STATE_HOST,	/* its thread does something else and can run */
+	RS_VCPU_STATE_HOST,	/* its thread can run and is not in the guest: in a call, or waiting for a CPU */
 	RS_VCPU_STATE_IDLE,	/* its thread sleeps, or is gone */
 	RS_VCPU_STATE_PAUSED,	/* its thread waits in RS_RUN until the VM is resumed */
 };

@@ -164,6 +164,7 @@ static u64 audit(struct kunit *test, struct bench *b)
 					     &leaves);
 
 	KUNIT_EXPECT_EQ(test, tables, b->pt.nr_tables);
+	KUNIT_EXPECT_EQ(test, leaves, b->pt.nr_leaves[1] + b->pt.nr_leaves[2]);
 	return leaves;
 }
 

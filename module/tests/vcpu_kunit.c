@@ -385,6 +385,59 @@ static void kicks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, b->vcpu.run->exit_reason, (u32)RS_EXIT_HYPERCALL);
 }
 
+static void shut(struct bench *b, unsigned int flags)
+{
+	b->gate.flags = flags;
+	rs_vcpu_mark(&b->vcpu, RS_KICK_GATE);
+}
+
+static void the_gate(struct kunit *test)
+{
+	static const struct fake_step steps[] = {
+		HYPERCALL(RS_HC_NULL), HYPERCALL(RS_HC_NULL), HYPERCALL(RS_HC_NULL),
+		HYPERCALL(RS_HC_NULL), USER_CALL,
+	};
+	struct bench *b = test->priv;
+	struct rs_run *r = b->vcpu.run;
+
+	/* the mark alone keeps nobody: the gate was opened again, or the limit is far */
+	shut(b, 0);
+	fake_start(steps, ARRAY_SIZE(steps));
+	KUNIT_EXPECT_EQ(test, run(&b->vcpu), 0);
+	KUNIT_EXPECT_EQ(test, r->exit_reason, (u32)RS_EXIT_HYPERCALL);
+	KUNIT_EXPECT_EQ(test, fake_log.enters, 5u);
+
+	/* each entry takes one off; RS_KICK is not one */
+	shut(b, RS_GATE_METERED);
+	atomic64_set(&b->gate.entries_left, 8);
+	rs_vcpu_kick(&b->vcpu);
+	KUNIT_EXPECT_EQ(test, run(&b->vcpu), 0);
+	KUNIT_EXPECT_EQ(test, r->exit_reason, (u32)RS_EXIT_KICK);
+	fake_start(steps, ARRAY_SIZE(steps));
+	KUNIT_EXPECT_EQ(test, run(&b->vcpu), 0);
+	KUNIT_EXPECT_EQ(test, r->exit_reason, (u32)RS_EXIT_HYPERCALL);
+	KUNIT_EXPECT_EQ(test, (s64)atomic64_read(&b->gate.entries_left), 3ll);
+	fake_start(steps, ARRAY_SIZE(steps));
+	KUNIT_EXPECT_EQ(test, run(&b->vcpu), 0);
+	KUNIT_EXPECT_EQ(test, fake_log.enters, 3u);
+	KUNIT_EXPECT_EQ(test, b->used_up, 1u);
+	KUNIT_EXPECT_EQ(test, r->exit_reason, (u32)RS_EXIT_ENDED);
+	KUNIT_EXPECT_EQ(test, r->ended.reason, (u32)RS_END_LIMIT_EXITS);
+	KUNIT_EXPECT_EQ(test, r->ended.limit, 3ull);
+
+	/* for good, before RS_KICK and without a state as well */
+	rs_vcpu_kick(&b->vcpu);
+	fake_start(NULL, 0);
+	KUNIT_EXPECT_EQ(test, run(&b->vcpu), 0);
+	KUNIT_EXPECT_EQ(test, r->exit_reason, (u32)RS_EXIT_ENDED);
+	b->vcpu.life = RS_VCPU_NEW;
+	b->vcpu.runner = NULL;
+	KUNIT_EXPECT_EQ(test, run(&b->vcpu), 0);
+	KUNIT_EXPECT_EQ(test, r->exit_reason, (u32)RS_EXIT_ENDED);
+	KUNIT_EXPECT_EQ(test, fake_log.enters, 0u);
+	KUNIT_EXPECT_EQ(test, b->used_up, 1u);
+}
+
 static void open_window(struct rs_vcpu *vcpu)
 {
 	fake_can_interrupt = true;
@@ -468,10 +521,14 @@ static void broken_vcpus_need_new_state(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, run(&b->vcpu), 0);
 	KUNIT_EXPECT_EQ(test, r->exit_reason, (u32)RS_EXIT_UNHANDLED);
 	KUNIT_EXPECT_EQ(test, r->hw.info2, 3ull);
+	KUNIT_EXPECT_EQ(test, b->report.reason, (u32)RS_EXIT_UNHANDLED);
+	KUNIT_EXPECT_EQ(test, b->report.hw_info2, 3ull);
+	KUNIT_EXPECT_EQ(test, b->report.rip, r->rip);
 
 	fake_start(shutdown, 1);
 	KUNIT_EXPECT_EQ(test, run(&b->vcpu), 0);
 	KUNIT_EXPECT_EQ(test, r->exit_reason, (u32)RS_EXIT_SHUTDOWN);
+	KUNIT_EXPECT_EQ(test, b->report.reason, (u32)RS_EXIT_SHUTDOWN);
 	KUNIT_EXPECT_EQ(test, run(&b->vcpu), -EIO);
 	KUNIT_EXPECT_EQ(test, r->exit_reason, (u32)RS_EXIT_NONE);
 	KUNIT_EXPECT_EQ(test, rs_vcpu_get_state(&b->vcpu, &st), 0);
@@ -483,6 +540,8 @@ static void broken_vcpus_need_new_state(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, r->exit_reason, (u32)RS_EXIT_FAIL_ENTRY);
 	KUNIT_EXPECT_EQ(test, r->hw.reason, 7ull);
 	KUNIT_EXPECT_EQ(test, r->hw.info1, 8ull);
+	KUNIT_EXPECT_EQ(test, b->report.reason, (u32)RS_EXIT_FAIL_ENTRY);
+	KUNIT_EXPECT_EQ(test, b->report.hw_reason, 7ull);
 	KUNIT_EXPECT_EQ(test, run(&b->vcpu), -EIO);
 	/* the CPU may have left anything where the state was */
 	KUNIT_EXPECT_EQ(test, rs_vcpu_get_state(&b->vcpu, &st), -EIO);
@@ -716,6 +775,7 @@ static struct kunit_case vcpu_tests[] = {
 	KUNIT_CASE(nested_faults),
 	KUNIT_CASE(invalidation_flushes_before_next_entry),
 	KUNIT_CASE(kicks),
+	KUNIT_CASE(the_gate),
 	KUNIT_CASE(interrupts_wait_for_their_window),
 	KUNIT_CASE(bad_vectors),
 	KUNIT_CASE(halts),
