@@ -303,6 +303,33 @@ static void udp_sizes(void)
 	pass("UDP: datagrams of all sizes come back as they were sent");
 }
 
+/* Before the other machine's address is known: what is taken arrives, the rest is told. */
+static void udp_first(void)
+{
+	s32 a = bound(SOCK_DGRAM, 4999);
+	u32 i, n = 0, v;
+
+	EQ(connect_to(a, HOST, 4999), 0);
+	nonblocking(a);
+	wire_stopped = true;
+	for (i = 0; i < 1000; i++) {
+		long ret = K(write, (u64)a, P(&n), sizeof(n));
+
+		CHECK(ret == sizeof(n) || ret == -ENOBUFS);
+		n += ret == sizeof(n);
+	}
+	wire_stopped = false;
+	CHECK(n >= 100 && n < 1000);
+	for (i = 0; i < n; i++) {
+		CHECK(poll_of(a, POLLIN, 1000) & POLLIN);
+		EQ(K(read, (u64)a, P(&v), sizeof(v)), sizeof(v));
+		CHECK(v == i);
+	}
+	CHECK(!(poll_of(a, POLLIN, 100) & POLLIN));
+	K(close, (u64)a);
+	pass("UDP: what is taken before the neighbour is known is not lost");
+}
+
 /* The ring is full: the sender is told, and nothing of what was taken is lost. */
 static void udp_ring_full(void)
 {
@@ -849,6 +876,7 @@ static void everything(void)
 {
 	struct wire_faults none = { 0 }, some = { 20, 20, 20, 20 };
 
+	udp_first();
 	udp_sizes();
 	udp_ring_full();
 	udp_faults();

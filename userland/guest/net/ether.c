@@ -5,7 +5,8 @@
  * The table has ENTRIES places; a new address takes the place of the one that has not been used for longest.
  * An entry is
  *
- *	ASKED	we have asked for it; packets wait, PENDING at most (the oldest is dropped for a new one)
+ *	ASKED	we have asked for it; packets wait, PENDING at most: then a sender who can be told is told, and
+ *		for TCP, which sends again, the oldest is dropped for the new one
  *	KNOWN	the address holds for VALID_MS after it was last confirmed
  *	OLD	it is used, but asked for again; without an answer to TRIES questions it is forgotten
  *
@@ -17,7 +18,7 @@
 #include "../lib/string.h"
 
 #define ENTRIES		64u
-#define PENDING		16u
+#define PENDING		256u
 #define TRIES		3u
 #define RETRY_MS	1000u
 #define VALID_MS	60000u
@@ -28,7 +29,8 @@ struct entry {
 	enum state state;
 	u32 ip;
 	u8 mac[6];
-	u8 tries, npending;
+	u8 tries;
+	u16 npending;
 	u64 asked, confirmed, used;	/* net_now() */
 	struct list pending;
 };
@@ -211,8 +213,13 @@ void arp_reset(void)
 
 /* --- frames ----------------------------------------------------------------------------------- */
 
-static int wait_for_answer(struct entry *e, struct nbuf *n)
+static int wait_for_answer(struct entry *e, struct nbuf *n, bool wait)
 {
+	if (e->npending == PENDING && !wait) {
+		net_stats.queue_full++;
+		nbuf_free(n);
+		return -ENOBUFS;
+	}
 	if (e->npending == PENDING) {
 		struct nbuf *old = list_first(&e->pending, struct nbuf, link);
 
@@ -244,13 +251,13 @@ int ether_output(struct nbuf *n, u32 next_hop, bool wait)
 	if (unlikely(!e)) {
 		e = add(next_hop);
 		set_state(e, ASKED);
-		wait_for_answer(e, n);
+		wait_for_answer(e, n, wait);
 		ask(e);
 		return 0;
 	}
 	e->used = now;
 	if (unlikely(e->state == ASKED))
-		return wait_for_answer(e, n);
+		return wait_for_answer(e, n, wait);
 	if (unlikely(e->state == KNOWN && now - e->confirmed > VALID_MS)) {
 		set_state(e, OLD);
 		ask(e);
