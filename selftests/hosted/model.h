@@ -31,7 +31,7 @@ static int model_tests;
 
 static uint64_t rnd_state = 1;
 
-static uint64_t rnd(void)
+static inline uint64_t rnd(void)
 {
 	rnd_state ^= rnd_state >> 12;
 	rnd_state ^= rnd_state << 25;
@@ -39,7 +39,7 @@ static uint64_t rnd(void)
 	return rnd_state * 0x2545f4914f6cdd1dull;
 }
 
-static void rnd_seed(uint64_t seed)
+static inline void rnd_seed(uint64_t seed)
 {
 	rnd_state = seed * 0x9e3779b97f4a7c15ull + 1;
 	rnd();

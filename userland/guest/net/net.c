@@ -196,7 +196,11 @@ static u32 wanted_causes(void)
  * as BATCH packets have taken lately. What counts as much is measured by the CPU's own speed: a packet
  * in less than FLOOD_TSC ticks. It is looked at every WINDOW packets, or, when these take longer, every
  * WINDOW_TSC ticks.
+ *
+ * Whoever runs then goes on taking what comes, and is not signalled either; should he do something else
+ * instead, a timer sets the mask, after LATE times as long.
  */
+#define LATE		4u
 #define BATCH		320u
 #define FLOOD_TSC	16000u
 #define WINDOW		256u
@@ -206,6 +210,29 @@ static struct {
 	u64 tsc, rx, tx;
 	u64 sleep_ns;	/* 0: no flood */
 } window;
+
+static struct timer late_timer;
+
+static void late(struct timer *t)
+{
+	(void)t;
+	e1000_mask(&nic, wanted_causes());
+	net_poll();
+}
+
+/* The host's clock, about: it is asked once a second. */
+static u64 about_now(void)
+{
+	static u64 asked_ns, asked_tsc;
+	u64 us = tsc_to_us(rdtsc() - asked_tsc);
+
+	if (!asked_ns || us > 1000000) {
+		asked_ns = clock_monotonic();
+		asked_tsc = rdtsc();
+		us = 0;
+	}
+	return asked_ns + us * 1000;
+}
 
 static void measure(void)
 {
@@ -247,13 +274,12 @@ static bool rest(void)
 static u64 before_sleep(void)
 {
 	measure();
+	timer_stop(&late_timer);
 	if (likely(!window.sleep_ns))
 		return rest() ? NO_DEADLINE : 0;
 	if (rest_with(wanted_causes() & ~E1000_RXT0))
 		return window.sleep_ns;
-	/* Whoever runs now is to be told of more. */
-	e1000_mask(&nic, wanted_causes());
-	net_poll();
+	timer_start(&late_timer, about_now() + LATE * window.sleep_ns);
 	return 0;
 }
 
@@ -316,6 +342,7 @@ bool net_init(void)
 	list_init(&loop);
 	wait_list_init(&net_room_waiters);
 	timer_init(&tick_timer, net_tick);
+	timer_init(&late_timer, late);
 	nbuf_limit = (u32)min((u64)8192, pages_total() / 4);
 	tcp_setup();
 	if (e1000_init(&nic, 0))
@@ -361,6 +388,7 @@ void net_finish(void)
 	}
 	sched_set_nic(NULL);
 	timer_stop(&tick_timer);
+	timer_stop(&late_timer);
 	tcp_give_up_all();
 	arp_reset();
 	ipv4_reset();
