@@ -17,6 +17,7 @@
  *			it up, but not sooner than WATCH_MIN from now
  */
 #include <linux/jiffies.h>
+#include <linux/pid.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -30,29 +31,37 @@
 /* --- end --- */
 
 /*
- * Only while the thread is of the VM's process: after exec it is somebody else's program, with rights
- * of its own.
+ * @sig to a thread, a reference to which is given up, and SIGCONT, since one that was stopped could not
+ * react. Only while the thread is of the VM's process: after exec it is somebody else's program, with
+ * rights of its own.
  */
-static void tell_thread(struct rs_vm *vm, struct rs_vcpu *vcpu)
+static void tell(const struct rs_vm *vm, struct task_struct *t, int sig)
 {
-	struct task_struct *t = rs_vcpu_get_thread(vcpu);
-
 	if (!t)
 		return;
 	task_lock(t);
 	if (t->mm == vm->mm) {
-		send_sig(vm->end_signal, t, 1);
-		/* One that was stopped could not react. */
+		if (sig)
+			send_sig(sig, t, 1);
 		send_sig(SIGCONT, t, 1);
 	}
 	task_unlock(t);
 	put_task_struct(t);
 }
 
+static void tell_threads(struct rs_vm *vm)
+{
+	int i;
+
+	for_each_set_bit(i, vm->vcpu_ids, RS_MAX_VCPUS)
+		tell(vm, rs_vcpu_get_thread(vm->vcpus[i]), vm->end_signal);
+	/* One that has not run a vCPU yet needs no signal, but may be stopped on its way there. */
+	tell(vm, get_pid_task(vm->pid, PIDTYPE_TGID), 0);
+}
+
 static void end_locked(struct rs_vm *vm, u32 reason, u64 limit)
 {
 	struct rs_gate *gate = &vm->gate;
-	int i;
 
 	lockdep_assert_held(&vm->lock);
 	if (gate->flags & RS_GATE_ENDED)
@@ -65,10 +74,8 @@ static void end_locked(struct rs_vm *vm, u32 reason, u64 limit)
 	smp_store_release(&gate->flags, gate->flags | RS_GATE_ENDED);
 	rs_vm_shut_gate(vm);
 	wake_up_all(&gate->wait);
-	if (!vm->end_signal)
-		return;
-	for_each_set_bit(i, vm->vcpu_ids, RS_MAX_VCPUS)
-		tell_thread(vm, vm->vcpus[i]);
+	if (vm->end_signal)
+		tell_threads(vm);
 }
 
 int rs_vm_end(struct rs_vm *vm)

@@ -296,7 +296,9 @@ static void on_end(int sig, siginfo_t *info, void *context)
 }
 
 /* Sleeps in a call of its own, having run a vCPU; and is told. */
-static int idle_process(int ready, int sleeps)
+enum { STOPPED_BEFORE, STOPPED, ASLEEP, HOWS };
+
+static int idle_process(int ready, int how)
 {
 	struct sigaction sa = { .sa_sigaction = on_end, .sa_flags = SA_SIGINFO };
 	const struct rs_vm_config cfg = { .end_signal = SIGRTMIN };
@@ -310,11 +312,15 @@ static int idle_process(int ready, int sleeps)
 	sigaction(SIGRTMIN, &sa, NULL);
 	tvm_load(vm, map_aligned(G_ARENA));
 	c = tcpu_new(vm, 0);
-	tcpu_call(c, G_NULL);
+	if (how != STOPPED_BEFORE)
+		tcpu_call(c, G_NULL);
 	if (write(ready, "r", 1) != 1)
 		return 1;
-	if (!sleeps)
+	if (how != ASLEEP)
 		raise(SIGSTOP);
+	/* A thread that has not run its vCPU is told by RS_RUN. */
+	if (how == STOPPED_BEFORE)
+		return tcpu_run_raw(c) == RS_EXIT_ENDED && !told ? 42 : 1;
 	sigemptyset(&set);
 	sigsuspend(&set);
 	return told == SIGRTMIN && told_code == SI_KERNEL && tcpu_run_raw(c) == RS_EXIT_ENDED ? 42 : 1;
@@ -325,7 +331,7 @@ TEST(end_of_an_idle_process)
 {
 	struct nl *nl = nl_open();
 
-	for (int sleeps = 0; sleeps < 2; sleeps++) {
+	for (int how = 0; how < HOWS; how++) {
 		uint32_t id = 0;
 		int ready[2], status;
 		pid_t pid;
@@ -334,9 +340,9 @@ TEST(end_of_an_idle_process)
 		SYS(pipe(ready));
 		pid = SYS(fork());
 		if (!pid)
-			_exit(idle_process(ready[1], sleeps));
+			_exit(idle_process(ready[1], how));
 		SYS(read(ready[0], &c, 1));
-		if (!sleeps) {
+		if (how != ASLEEP) {
 			SYS(waitpid(pid, &status, WUNTRACED));
 			ASSERT(WIFSTOPPED(status));
 		}

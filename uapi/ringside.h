@@ -85,7 +85,7 @@ struct rs_info {
  * struct rs_vm_config - what a VM is made with
  * @flags:	RS_VM_*
  * @end_signal: 0, or the signal that a thread which ran a vCPU of this VM gets when the VM is ended from outside or by a limit
- *		(ringside_netlink.h), with si_code SI_KERNEL; a stopped process is continued. So that threads which sleep in calls of
+ *		(ringside_netlink.h), with si_code SI_KERNEL; the process is continued if it was stopped. So that threads which sleep in calls of
  *		their own notice: RS_RUN says it to those that call it. Not sent to threads that have left the address space
  * @name:	0, or the address of a string of less than RS_VM_NAME_MAX bytes that is shown to who lists VMs; ENAMETOOLONG
  */

@@ -156,7 +156,7 @@ static inline void put_tx(struct world *w, u32 i, u64 addr, u32 word2, u32 word3
 {
 	struct e1000_tx_desc *d = (struct e1000_tx_desc *)(w->mem + TX_RING) + i % RING;
 
-	*d = (struct e1000_tx_desc){ { (u32)addr, (u32)(addr >> 32), word2, word3 } };
+	*d = (struct e1000_tx_desc){ { addr & ~0u, addr >> 32, word2, word3 } };
 }
 
 static inline u32 tx_done(struct world *w, u32 i)
