@@ -736,10 +736,13 @@ static long poller_sleep(struct poller *w, u64 deadline)
 		w->file[i]->ops->poll(w->file[i], &list);
 		wait_enter(list, &e[i]);
 	}
-	do {
-		err = thread_sleep(deadline, SLEEP_SIGNALS);
+	/* Looking may have brought something (the network's does): so once more, before the first sleep, too. */
+	for (;;) {
 		n = poller_look(w);
-	} while (!n && !err && !w->at_host);
+		if (n || err || w->at_host)
+			break;
+		err = thread_sleep(deadline, SLEEP_SIGNALS);
+	}
 	if (w->at_host && !n && err != -EINTR)
 		err = poller_to_host(w);
 	for (i = 0; i < w->n; i++) {
