@@ -271,11 +271,11 @@ static bool rest(void)
 }
 
 /* A CPU is about to sleep: for how long it may; 0: there was something to do. */
-static u64 before_sleep(void)
+static u64 before_sleep(bool limited)
 {
 	measure();
 	timer_stop(&late_timer);
-	if (likely(!window.sleep_ns))
+	if (likely(!window.sleep_ns || !limited))
 		return rest() ? NO_DEADLINE : 0;
 	if (rest_with(wanted_causes() & ~E1000_RXT0))
 		return window.sleep_ns;

@@ -179,7 +179,7 @@ void sched_nic_sleep(void)
 	u32 i;
 
 	/* A NIC that always has something does not keep a call from being made. */
-	for (i = 0; i < 4 && !nic->sleep(); i++)
+	for (i = 0; i < 4 && !nic->sleep(false); i++)
 		;
 }
 
@@ -706,7 +706,7 @@ static void idle_once(void)
 	host_events();
 	if (this_queue()->n)
 		return;
-	most = nic ? nic->sleep() : NO_DEADLINE;
+	most = nic ? nic->sleep(true) : NO_DEADLINE;
 	if (!most || this_queue()->n)
 		return;
 	if (!list_empty(&sched_timers)) {
@@ -725,6 +725,8 @@ static void idle_once(void)
 	sched_leave_for_host();
 	host_call1(RS_CALL_IDLE, min(timeout, most));
 	sched_enter();
+	if (most != NO_DEADLINE)
+		sched_set_polling(true);
 	idle[this_cpu()->id] = false;
 }
 

@@ -206,12 +206,14 @@ void host_events(void);
 /**
  * struct sched_nic - what the network wants to be called for, inside of the kernel
  * @event: the NIC has signalled. @tick: a tick while polling is on. @sleep: a CPU is about to sleep; for how
- * many ns at most (NO_DEADLINE), 0: there was something to do first.
+ * many ns at most (NO_DEADLINE), 0: there was something to do first. Who sleeps for a limited time need
+ * not be signalled for every packet; so polling is on after that. Who cannot sleep for a limited time,
+ * because a call of the host says when it ends, has @limited false, and is signalled.
  */
 struct sched_nic {
 	void (*event)(void);
 	void (*tick)(void);
-	u64 (*sleep)(void);
+	u64 (*sleep)(bool limited);
 };
 
 /** sched_set_nic() - NULL: none */
