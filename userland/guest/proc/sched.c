@@ -145,7 +145,8 @@ void sched_timers_changed(void)
 /* --- the network ------------------------------------------------------------------------------ */
 
 static const struct sched_nic *nic;
-bool sched_polling;
+static bool sched_polling;
+bool sched_quiet;
 
 /* Somebody has to look at this CPU's thread from time to time. */
 static void start_ticking(void)
@@ -160,12 +161,12 @@ static void start_ticking(void)
 void sched_set_nic(const struct sched_nic *n)
 {
 	nic = n;
-	sched_polling = false;
+	sched_polling = sched_quiet = false;
 }
 
 void sched_set_polling(bool on)
 {
-	sched_polling = on;
+	sched_polling = sched_quiet = on;
 	if (on) {
 		__atomic_store_n(&this_cpu()->shared->want_tick, 1, __ATOMIC_SEQ_CST);
 		start_ticking();
@@ -726,7 +727,7 @@ static void idle_once(void)
 	host_call1(RS_CALL_IDLE, min(timeout, most));
 	sched_enter();
 	if (most != NO_DEADLINE)
-		sched_set_polling(true);
+		sched_quiet = true;
 	idle[this_cpu()->id] = false;
 }
 

@@ -207,7 +207,7 @@ void host_events(void);
  * struct sched_nic - what the network wants to be called for, inside of the kernel
  * @event: the NIC has signalled. @tick: a tick while polling is on. @sleep: a CPU is about to sleep; for how
  * many ns at most (NO_DEADLINE), 0: there was something to do first. Who sleeps for a limited time need
- * not be signalled for every packet; so polling is on after that. Who cannot sleep for a limited time,
+ * not be signalled for every packet, and is asked like with polling before it is away. Who cannot sleep for a limited time,
  * because a call of the host says when it ends, has @limited false, and is signalled.
  */
 struct sched_nic {
@@ -223,12 +223,12 @@ void sched_set_nic(const struct sched_nic *nic);
  * network is asked before a thread is away in the host
  */
 void sched_set_polling(bool on);
-extern bool sched_polling;
+extern bool sched_quiet;	/* the NIC does not signal everything */
 void sched_nic_sleep(void);
 /** sched_before_host() - before a call of the host that may take long */
 static inline void sched_before_host(void)
 {
-	if (unlikely(sched_polling))
+	if (unlikely(sched_quiet))
 		sched_nic_sleep();
 }
 
