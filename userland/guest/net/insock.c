@@ -161,14 +161,25 @@ static void update(struct sock *s)
 		file_host_call(__NR_shutdown, s->pair[1], 1, 0);
 }
 
+/*
+ * A request to the host may announce packets, and these come here again: in the middle of update(), which
+ * would then undo for the newer state what is to be seen of it. What they change is looked at by the
+ * outer one.
+ */
 void sock_flush(void)
 {
+	static bool flushing;
+
+	if (flushing)
+		return;
+	flushing = true;
 	while (unlikely(!list_empty(&dirty))) {
 		struct sock *s = list_first(&dirty, struct sock, dirty);
 
 		list_del(&s->dirty);
 		update(s);
 	}
+	flushing = false;
 }
 
 long sock_stand_in(struct sock *s)
@@ -184,7 +195,9 @@ long sock_stand_in(struct sock *s)
 	s->pair[0] = pair[0];
 	s->pair[1] = pair[1];
 	s->told = POLLOUT;
-	update(s);
+	if (list_empty(&s->dirty))
+		list_add_tail(&dirty, &s->dirty);
+	sock_flush();
 	return s->pair[0];
 }
 
