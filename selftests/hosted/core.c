@@ -19,7 +19,7 @@ struct cpu_features cpu_has = { .nx = true, .xsave_size = 832 };
 u32 rs_ncpus = 1;
 u64 host_releases, host_released_bytes, window_maps, tlb_flushes;
 bool host_map_fails, host_no_more;
-int core_tests;
+int tap_tests;
 jmp_buf core_panic;
 char core_panic_text[1024];
 bool core_panic_expected;
@@ -88,7 +88,7 @@ void rs_panic(const char *fmt, ...)
 		memcpy(core_panic_text, text, sizeof(text));
 		longjmp(core_panic, 1);
 	}
-	printf("not ok %d - panic: %s\n", core_tests + 1, text);
+	printf("not ok %d - panic: %s\n", tap_tests + 1, text);
 	abort();
 }
 

@@ -63,22 +63,8 @@ static inline u64 rnd_below(u64 n)
 	return rnd() % n;
 }
 
-/* TAP. A failed CHECK ends the program: what follows would mean nothing. */
-extern int core_tests;
-#define CHECK(cond, ...)	do {							\
-	if (!(cond)) {									\
-		printf("not ok %d - %s:%d: %s", core_tests + 1, __FILE__, __LINE__, #cond);	\
-		printf(" " __VA_ARGS__);							\
-		printf("\n");								\
-		exit(1);								\
-	}										\
-} while (0)
-#define PASS(...)	do {					\
-	printf("ok %d - ", ++core_tests);			\
-	printf(__VA_ARGS__);					\
-	printf("\n");						\
-} while (0)
-#define DONE()		do { printf("1..%d\n", core_tests); return 0; } while (0)
+extern int tap_tests;
+#include "tap.h"
 
 /** EXPECT_PANIC() - @stmt must panic; core_panic_text is then what it said */
 extern jmp_buf core_panic;

@@ -23,56 +23,14 @@
 #include "../../userland/guest/syscall/signal.h"
 #include "../../userland/guest/syscall/syscall.h"
 
-void _exit(int status) __noreturn;
-
-#define P(p)	((u64)(p))
-#define MS	1000000ull
-#define SEC	1000000000ull
-#define CHECK(c)                                                                                \
-	do {                                                                                    \
-		if (!(c)) {                                                                     \
-			printf("not ok - seed %lu, %s:%d: %s\n", seed0, __func__, __LINE__, #c); \
-			fflush(stdout);                                                         \
-			_exit(1);                                                               \
-		}                                                                               \
-	} while (0)
-#define EQ(a, b)                                                                                \
-	do {                                                                                    \
-		long _a = (long)(a), _b = (long)(b);                                            \
-		if (_a != _b) {                                                                 \
-			printf("not ok - seed %lu, %s:%d: %s is %ld, not %ld\n", seed0, __func__, \
-			       __LINE__, #a, _a, _b);                                           \
-			fflush(stdout);                                                         \
-			_exit(1);                                                               \
-		}                                                                               \
-	} while (0)
-
-static u64 seed, seed0;
-
-static u64 rnd(void)
-{
-	u64 z = seed += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
-}
-
-static u64 below(u64 n)
-{
-	return rnd() % n;
-}
+#include "seeded.h"
 
 /* --- ring 3 ---------------------------------------------------------------------------------- */
-
-#define AFTER_SYSCALL	0x401002ull
 
 struct user {
 	u64 rsp;
 	u8 stack[16384] __attribute__((aligned(64)));
 };
-
-typedef int (*program)(u64 arg);
 
 static struct user **user_slot(struct thread *t)
 {
@@ -135,7 +93,6 @@ static long call(u64 nr, const u64 *a, program fn, u64 arg)
 	return call_regs(&r);
 }
 
-#define K(name, ...) call(__NR_##name, (u64[6]){ __VA_ARGS__ }, NULL, 0)
 #define R(name, ...) call(RS_SYS_##name, (u64[6]){ __VA_ARGS__ }, NULL, 0)
 
 static long spawn(program fn, u64 arg)

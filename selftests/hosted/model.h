@@ -11,23 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int model_tests;
-
-/* A failed CHECK ends the program: what follows would mean nothing. */
-#define CHECK(cond, ...)	do {							\
-	if (!(cond)) {									\
-		printf("not ok %d - %s:%d: %s", model_tests + 1, __FILE__, __LINE__, #cond);	\
-		printf(" " __VA_ARGS__);							\
-		printf("\n");								\
-		exit(1);								\
-	}										\
-} while (0)
-#define PASS(...)	do {					\
-	printf("ok %d - ", ++model_tests);			\
-	printf(__VA_ARGS__);					\
-	printf("\n");						\
-} while (0)
-#define DONE()		do { printf("1..%d\n", model_tests); return 0; } while (0)
+static int tap_tests;
+#include "tap.h"
 
 static uint64_t rnd_state = 1;
 

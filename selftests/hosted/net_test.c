@@ -27,41 +27,9 @@
 #include "../../userland/guest/syscall/signal.h"
 #include "../../userland/guest/syscall/syscall.h"
 
-void _exit(int status) __noreturn;
+#include "seeded.h"
 
-#define P(p)	((u64)(p))
-#define MS	1000000ull
-#define SEC	1000000000ull
-#define CHECK(c)                                                                                \
-	do {                                                                                    \
-		if (!(c)) {                                                                     \
-			printf("not ok - seed %lu, line %d: %s\n", seed0, __LINE__, #c);         \
-			fflush(stdout);                                                         \
-			_exit(1);                                                               \
-		}                                                                               \
-	} while (0)
-#define EQ(a, b)                                                                                \
-	do {                                                                                    \
-		long a_ = (long)(a), b_ = (long)(b);                                            \
-		if (a_ != b_) {                                                                 \
-			printf("not ok - seed %lu, line %d: %s is %ld, not %ld\n", seed0,        \
-			       __LINE__, #a, a_, b_);                                           \
-			fflush(stdout);                                                         \
-			_exit(1);                                                               \
-		}                                                                               \
-	} while (0)
-
-static u64 seed, seed0;
 static int tests;
-
-static u64 rnd(void)
-{
-	u64 z = seed += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
-}
 
 uint64_t wire_random(void)
 {
@@ -75,35 +43,13 @@ static void pass(const char *what)
 
 /* --- ring 3 ----------------------------------------------------------------------------------- */
 
-#define AFTER_SYSCALL	0x401002ull
-
-typedef int (*program)(u64 arg);
-
 static long call(u64 nr, const u64 *a, program fn, u64 arg)
 {
-	struct thread *t = current();
-	struct rs_frame r = {
-		.vector = RS_VECTOR_SYSCALL, .error = nr, .rax = nr, .rip = AFTER_SYSCALL,
-		.rcx = AFTER_SYSCALL, .rsp = 0x7000, .cs = USER_CS, .ss = USER_SS, .rflags = 0x202,
-		.rdi = a[0], .rsi = a[1], .rdx = a[2], .r10 = a[3], .r8 = a[4], .r9 = a[5],
-		.rbx = P(fn), .rbp = arg,
-	};
-
 	/* Linux runs beside the guest. */
 	if (!(rnd() % 8))
 		wire_run();
-	for (;;) {
-		*t->frame = r;
-		rs_syscall(t->frame);
-		if (t->work || floor_shared.pending)
-			rs_return_to_user(t->frame);
-		if (t->frame->rip == AFTER_SYSCALL)
-			return (long)t->frame->rax;
-		CHECK(t->frame->rip == AFTER_SYSCALL - 2);	/* again */
-	}
+	return plain_call(nr, a, fn, arg);
 }
-
-#define K(name, ...) call(__NR_##name, (u64[6]){ __VA_ARGS__ }, NULL, 0)
 
 static long spawn(program fn, u64 arg)
 {

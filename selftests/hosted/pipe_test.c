@@ -37,69 +37,19 @@
 #include "../../userland/guest/syscall/signal.h"
 #include "../../userland/guest/syscall/syscall.h"
 
+#include "seeded.h"
+
 long syscall(long nr, ...);
-void _exit(int status) __noreturn;
 int *__errno_location(void);
 
 #define ROUNDS	400
-#define P(p)	((u64)(p))
-#define MS	1000000ull
-#define SEC	1000000000ull
-#define CHECK(c)                                                                                \
-	do {                                                                                    \
-		if (!(c)) {                                                                     \
-			printf("not ok - round %u of seed %lu, line %d: %s\n", round_no, seed0,  \
-			       __LINE__, #c);                                                   \
-			fflush(stdout);                                                         \
-			_exit(1);                                                               \
-		}                                                                               \
-	} while (0)
-
-static u64 seed, seed0;
-static u32 round_no;
-
-static u64 rnd(void)
-{
-	u64 z = seed += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
-}
-
-static u64 below(u64 n)
-{
-	return rnd() % n;
-}
 
 /* --- ring 3 ----------------------------------------------------------------------------------- */
 
-#define AFTER_SYSCALL	0x401002ull
-
-typedef int (*program)(u64 arg);
-
 static long call(u64 nr, const u64 *a, program fn, u64 arg)
 {
-	struct thread *t = current();
-	struct rs_frame r = {
-		.vector = RS_VECTOR_SYSCALL, .error = nr, .rax = nr, .rip = AFTER_SYSCALL,
-		.rcx = AFTER_SYSCALL, .rsp = 0x7000, .cs = USER_CS, .ss = USER_SS, .rflags = 0x202,
-		.rdi = a[0], .rsi = a[1], .rdx = a[2], .r10 = a[3], .r8 = a[4], .r9 = a[5],
-		.rbx = P(fn), .rbp = arg,
-	};
-
-	for (;;) {
-		*t->frame = r;
-		rs_syscall(t->frame);
-		if (t->work || floor_shared.pending)
-			rs_return_to_user(t->frame);
-		if (t->frame->rip == AFTER_SYSCALL)
-			return (long)t->frame->rax;
-		CHECK(t->frame->rip == AFTER_SYSCALL - 2);	/* again */
-	}
+	return plain_call(nr, a, fn, arg);
 }
-
-#define K(name, ...) call(__NR_##name, (u64[6]){ __VA_ARGS__ }, NULL, 0)
 
 static long spawn(program fn, u64 arg)
 {
