@@ -349,19 +349,24 @@ static void guest_gone(struct rs_nic *nic)
 }
 
 /*
- * The mm is not needed for now. Its last user takes it down, with the files that are mapped there, and
- * the end of a file is put off when a kernel thread brings it about: the process would be gone, and its
- * VM and its interface not yet. So the last reference is left to rs_nic_stop(), which the end of the
- * same process is about to call, unless another one keeps the VM's descriptor open.
+ * Let go of the mm until there is work again. Its last user takes it down, with the files that are
+ * mapped there, and the end of a file is put off when a kernel thread brings it about: the process would
+ * be gone, and its VM not yet. So the last reference is left to rs_nic_stop(), which the end of the same
+ * process is about to call, unless another one keeps the VM's descriptor open.
  */
 static void put_mm(struct rs_nic *nic)
 {
+	long left = LEFT_ALONE_JIFFIES;
+
 	if (atomic_add_unless(&nic->mm->mm_users, -1, 1))
 		return;
-	set_current_state(TASK_IDLE);
-	if (!ending(nic))
-		schedule_timeout(LEFT_ALONE_JIFFIES);
-	__set_current_state(TASK_RUNNING);
+	while (left && !ending(nic)) {
+		/* a frame for the guest may wake us: there is no guest for it */
+		set_current_state(TASK_IDLE);
+		if (!ending(nic))
+			left = schedule_timeout(left);
+		__set_current_state(TASK_RUNNING);
+	}
 	if (ending(nic))
 		nic->mm_left = true;
 	else

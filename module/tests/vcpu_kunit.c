@@ -28,7 +28,6 @@ struct bench {
 	struct rs_gate gate;
 	unsigned int used_up;
 	struct rs_fault_report report;	/* the last one */
-	bool fpu_flag;
 };
 
 static void no_kick(struct rs_mmu *mmu)
@@ -82,8 +81,6 @@ static int bench_init(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, rs_virt_get(), 0);
 	test->priv = b;
 	preempt_notifier_inc();
-	/* A kernel thread has no FPU registers to load. */
-	b->fpu_flag = test_and_clear_thread_flag(TIF_NEED_FPU_LOAD);
 	fake_start(NULL, 0);
 	fake_can_interrupt = false;
 	rs_gate_init(&b->gate, &bench_gate_ops);
@@ -102,8 +99,6 @@ static void bench_exit(struct kunit *test)
 		return;
 	rs_vcpu_release(&b->vcpu);
 	rs_vcpu_destroy(&b->vcpu);
-	if (b->fpu_flag)
-		set_thread_flag(TIF_NEED_FPU_LOAD);
 	preempt_notifier_dec();
 	rs_virt_put();
 	rs_backend_use(b->real);
@@ -152,6 +147,19 @@ static void quick_exits_stay_in_the_guest(struct kunit *test)
 	/* the first entry flushes, nothing else asked for it */
 	KUNIT_EXPECT_EQ(test, fake_log.flushes, 1u);
 	KUNIT_EXPECT_FALSE(test, b->vcpu.in_guest);
+}
+
+/* The scheduler sets the flag whenever it brings a thread back, a kernel thread (this one) too. */
+static void a_kernel_thread_has_no_fpu_registers(struct kunit *test)
+{
+	static const struct fake_step steps[] = { USER_CALL };
+	struct bench *b = test->priv;
+
+	set_thread_flag(TIF_NEED_FPU_LOAD);
+	fake_start(steps, ARRAY_SIZE(steps));
+	KUNIT_EXPECT_EQ(test, run(&b->vcpu), 0);
+	KUNIT_EXPECT_EQ(test, fake_log.enters, 1u);
+	KUNIT_EXPECT_FALSE(test, test_thread_flag(TIF_NEED_FPU_LOAD));
 }
 
 static void answers_reach_the_guest(struct kunit *test)
@@ -768,6 +776,7 @@ static void msrs_are_closed(struct kunit *test)
 
 static struct kunit_case vcpu_tests[] = {
 	KUNIT_CASE(quick_exits_stay_in_the_guest),
+	KUNIT_CASE(a_kernel_thread_has_no_fpu_registers),
 	KUNIT_CASE(answers_reach_the_guest),
 	KUNIT_CASE(user_answer_is_loaded_once),
 	KUNIT_CASE(ring3_hypercall_is_ud),

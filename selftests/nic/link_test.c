@@ -102,7 +102,8 @@ TEST(carrier_and_link)
 	WAIT_FOR(!dev_carrier(n->name));
 	nic_write(n, REG_RCTL, RCTL_EN);
 	WAIT_FOR(dev_carrier(n->name));
-	/* the interface is the link, and a change is told */
+	/* the interface is the link, and a change is told; the first one, up, has to be seen before */
+	WAIT_FOR(nic_read(n, REG_STATUS) & STATUS_LU);
 	n->page->cause = 0;
 	while (read(n->event, &v, sizeof(v)) > 0)
 		;
