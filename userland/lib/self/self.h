@@ -88,7 +88,8 @@ struct self_vcpu {
 	uint8_t fsgsbase, xsave, ring0, pad0[5];
 	uint64_t xsave_mask, xsave_size;
 	uint64_t cr2;
-	uint64_t reserved[4];
+	uint64_t restart;
+	uint64_t reserved[3];
 
 	uint32_t id;
 	int fd;
@@ -177,6 +178,8 @@ SELF_ASSERT_AT(ring0, RS_V_RING0);
 SELF_ASSERT_AT(xsave_mask, RS_V_XSAVE_MASK);
 SELF_ASSERT_AT(xsave_size, RS_V_XSAVE_SIZE);
 SELF_ASSERT_AT(cr2, RS_V_CR2);
+SELF_ASSERT_AT(restart, RS_V_RESTART);
+SELF_ASSERT_AT(pending, RS_V_PENDING);
 _Static_assert(sizeof(struct self_vcpu) <= RS_BLOCK_GDT, "struct self_vcpu fits");
 _Static_assert(sizeof(struct rs_trap_frame) == RS_F_SIZE, "struct rs_trap_frame is as the stub has it");
 _Static_assert(offsetof(struct rs_trap_frame, rax) == RS_F_RAX, "rax");
@@ -214,7 +217,10 @@ static inline void self_want_here(struct self_vcpu *v)
  */
 void self_loop(struct self_vcpu *v) __attribute__((noreturn));
 
-/* One system call with the registers of @f, natively: the result. Labels for signal handlers: nothing has happened in [begin, insn]. */
+/*
+ * One system call with the registers of @f, natively: the result. In native.S. Labels for signal handlers: nothing has happened in [begin, insn].
+ * SELF_INTERRUPTED (native.h): a signal is noted and the call has not begun: frame.rip goes back to the call, frame.rax = v->restart, deliver.
+ */
 long self_syscall(const struct rs_trap_frame *f);
 extern const char self_syscall_begin[], self_syscall_insn[], self_syscall_end[];
 
