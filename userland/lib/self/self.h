@@ -84,7 +84,7 @@ struct self_vcpu {
 	uint64_t trap_top;
 	struct self_shared *shared;	/* the stub's address */
 	uint64_t cr3;
-	uint64_t trap_low, trap_end;
+	uint64_t trap_low, trap_end;	/* and trap_top: the loop's addresses: handlers give addresses of variables to Linux */
 	uint8_t fsgsbase, xsave, ring0, pad0[5];
 	uint64_t xsave_mask, xsave_size;
 	uint64_t cr2;
