@@ -276,6 +276,31 @@ self_sigreturn:
 	ud2
 	.size	self_sigreturn, . - self_sigreturn
 
+/* long self_call_on(void *stack rdi, long nr rsi, long a rdx, long b rcx): a system call on another stack */
+	.globl	self_call_on
+	.hidden	self_call_on
+	.type	self_call_on, @function
+self_call_on:
+	.cfi_startproc
+	pushq	%rbx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset rbx, 0
+	movq	%rsp, %rbx
+	.cfi_def_cfa_register rbx
+	movq	%rsi, %rax
+	movq	%rcx, %rsi
+	movq	%rdi, %rsp
+	movq	%rdx, %rdi
+	syscall
+	movq	%rbx, %rsp
+	.cfi_def_cfa_register rsp
+	popq	%rbx
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore rbx
+	ret
+	.cfi_endproc
+	.size	self_call_on, . - self_call_on
+
 /*
  * What the kernel's frames return to where the program has given nothing. Unwinders know it by
  * these bytes, as it has no unwind information.

@@ -34,6 +34,8 @@ long self_vfork(const struct rs_trap_frame *f, void (*child)(void *), void *arg)
  */
 void self_first(struct self_vcpu *v, void (*fn)(struct self_vcpu *)) __attribute__((noreturn));
 void self_sigreturn(const struct self_sigframe *frame) __attribute__((noreturn));
+/* A system call on another stack. */
+long self_call_on(void *stack, long nr, long a, long b);
 void self_restore_rt(void);
 void self_exit(volatile int *state, int free, long code) __attribute__((noreturn));
 

@@ -71,6 +71,8 @@ enum {
  * @in_loop: the thread runs the loop: between entering and leaving. For signal handlers of this thread.
  * @pending: signals.c: not 0: self_signals_deliver() has something to do. Set by handlers of this thread (then run->irq_vector as well, by
  *	     self_want_here()), looked at before each answer.
+ * @mask:    the program's signal mask on the way in
+ * @insn_len: of the instruction that made the system call which is being answered (SYSCALL: 2)
  * @doomed_*: the last refused access, for accesses that are repeated without progress
  * @victim:  memory.c: a slot that is being taken from another chunk, + 1
  * @calls, ...: counts, summed up by rs_self_stats()
@@ -99,6 +101,8 @@ struct self_vcpu {
 	int primed;
 	volatile int in_loop;
 	volatile int pending;
+	uint64_t mask;
+	uint32_t insn_len;
 	uint64_t doomed_rip, doomed_addr;
 	unsigned int doomed_count;
 	unsigned int victim;
@@ -224,9 +228,9 @@ void self_loop(struct self_vcpu *v) __attribute__((noreturn));
 long self_syscall(const struct rs_trap_frame *f);
 extern const char self_syscall_begin[], self_syscall_insn[], self_syscall_end[];
 
-/* Words to standard error and the end of the process (SIGKILL if nothing else works). printf's %s %d %u %x (64 bits, with 0x) */
-void self_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-void self_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Words to standard error and the end of the process (SIGKILL if nothing else works). printf's %s %d %u %lx */
+void self_die(const char *fmt, ...) __attribute__((noreturn));
+void self_say(const char *fmt, ...);
 
 void self_lock(volatile uint32_t *lock);
 void self_unlock(volatile uint32_t *lock);
@@ -258,19 +262,22 @@ int self_chunk_is_given(uint64_t addr);
  */
 int self_signals_start(void);
 /*
- * Of the calling thread, natively, before each enter: its state in @v anew, its alternate stack off. On any stack; no libc. From then on
- * signals that find the thread on @v's native stack are noted. Its counterpart is self_outside().
+ * Of the calling thread, natively, before each enter, with all signals blocked (v->mask: the mask that it had): its state in @v anew, its
+ * alternate stack off. On any stack; no libc. From then on signals that find the thread on @v's native stack are noted. Its counterpart is
+ * self_outside().
  */
 void self_signals_enter(struct self_vcpu *v);
+/* The first thing in the loop: the thread has the program's mask from now on. Looks at v->pending come after it. */
+void self_signals_begin(struct self_vcpu *v);
 /**
  * self_outside() - the thread goes on outside: registers of v->frame, both bases, its mask and alternate stack, natively
  * On the native stack of @v, v->primed or not. Signals that are noted are delivered first: the thread then goes on in their handlers.
  */
 void self_outside(struct self_vcpu *v) __attribute__((noreturn));
-/* In the child of fork, which is outside: Linux has the program's own handlers again. @v is then good for self_outside() and nothing else. */
-void self_signals_child(struct self_vcpu *v);
-/* The vCPU for a new thread of the calling one, which is @v: what a thread inherits. */
-void self_signals_thread(struct self_vcpu *v, struct self_vcpu *child);
+/* In the child of fork, which is outside: Linux has the program's own handlers again. Its vCPU is then good for self_outside() and nothing else. */
+void self_signals_child(void);
+/* @v is for a thread that is about to begin, with its creator's mask. */
+void self_signals_thread(struct self_vcpu *v);
 /**
  * self_signals_call() - rt_sigaction, rt_sigreturn, sigaltstack, rt_sigprocmask (and what else concerns signals), in v->frame
  * *@next: how it ends. 0: it is none of these.
