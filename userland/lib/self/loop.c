@@ -1,0 +1,716 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The loop: what the thread does natively while its program runs in the ring.
+ *
+ *	enter the guest
+ *	why did it come back?	a hypercall of the stub: do what it asks for; the program's registers are in v->frame
+ *				interrupted (a signal handler has noted what there is, and asked for RS_HC_HERE): again
+ *	a signal is noted:	deliver it, which changes the frame
+ *	answer
+ *
+ * A signal that comes after the look at v->pending has set run->irq_vector; RS_RUN delivers that as soon as the program can be
+ * interrupted, which is before its next instruction.
+ *
+ * System calls of the program are executed as they are. Answered here are those that concern what the loop keeps for the program:
+ * descriptors of our own, segment bases; signals.c and threads.c have theirs.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdarg.h>
+
+#include "raw.h"
+#include "self.h"
+
+#define ARCH_SET_GS_	0x1001
+#define ARCH_SET_FS_	0x1002
+#define ARCH_GET_FS_	0x1003
+#define ARCH_GET_GS_	0x1004
+#define PR_SET_SYSCALL_USER_DISPATCH_	59
+#define PROGRESS	64	/* accesses that Linux permits and refuses in turn */
+
+/* --- words --- */
+
+struct text {
+	unsigned int len;
+	char buf[512];
+};
+
+static void put(struct text *t, char c)
+{
+	if (t->len < sizeof(t->buf))
+		t->buf[t->len++] = c;
+}
+
+static void put_number(struct text *t, uint64_t n, unsigned int base)
+{
+	char digits[24];
+	int i = 0;
+
+	do
+		digits[i++] = "0123456789abcdef"[n % base];
+	while (n /= base);
+	while (i)
+		put(t, digits[--i]);
+}
+
+static void say(const char *fmt, va_list ap)
+{
+	static const char head[] = "ringside: ";
+	struct text t = { .len = 0 };
+	const char *s;
+	int i;
+
+	for (i = 0; head[i]; i++)
+		put(&t, head[i]);
+	for (; *fmt; fmt++) {
+		int wide = 0;
+
+		if (*fmt != '%') {
+			put(&t, *fmt);
+			continue;
+		}
+		for (fmt++; *fmt == 'l' || *fmt == '#'; fmt++)
+			wide |= *fmt == 'l';
+		switch (*fmt) {
+		case 's':
+			for (s = va_arg(ap, const char *); *s; s++)
+				put(&t, *s);
+			break;
+		case 'd': {
+			long n = wide ? va_arg(ap, long) : va_arg(ap, int);
+
+			if (n < 0)
+				put(&t, '-');
+			put_number(&t, n < 0 ? -(uint64_t)n : (uint64_t)n, 10);
+			break;
+		}
+		case 'u':
+			put_number(&t, wide ? va_arg(ap, unsigned long) : va_arg(ap, unsigned int), 10);
+			break;
+		case 'x':
+			put(&t, '0');
+			put(&t, 'x');
+			put_number(&t, wide ? va_arg(ap, unsigned long) : va_arg(ap, unsigned int), 16);
+			break;
+		default:
+			put(&t, *fmt);
+		}
+	}
+	put(&t, '\n');
+	rs_raw3(__NR_write, 2, (long)t.buf, t.len);
+}
+
+void self_say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+}
+
+void self_die(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+	for (;;)
+		rs_raw3(__NR_kill, rs_raw3(__NR_getpid, 0, 0, 0), SIGKILL, 0);
+}
+
+void self_tables_lock(void)
+{
+	while (__atomic_exchange_n(&rs_self.shared->tables_lock, 1, __ATOMIC_ACQUIRE))
+		rs_raw3(__NR_sched_yield, 0, 0, 0);
+}
+
+void self_tables_unlock(void)
+{
+	__atomic_store_n(&rs_self.shared->tables_lock, 0, __ATOMIC_RELEASE);
+}
+
+/* --- segment bases --- */
+
+/* What the thread has natively is what the program has: for whoever looks at the thread from outside, and for children. */
+static void bases_to_native(struct self_vcpu *v)
+{
+	if (v->native_fs != v->fs_base) {
+		rs_raw3(__NR_arch_prctl, ARCH_SET_FS_, v->fs_base, 0);
+		v->native_fs = v->fs_base;
+	}
+	if (v->native_gs != v->gs_base) {
+		rs_raw3(__NR_arch_prctl, ARCH_SET_GS_, v->gs_base, 0);
+		v->native_gs = v->gs_base;
+	}
+}
+
+static enum self_next call_arch_prctl(struct self_vcpu *v)
+{
+	struct rs_trap_frame *f = &v->frame;
+	uint64_t code = f->rdi, arg = f->rsi;
+
+	bases_to_native(v);
+	f->rax = self_syscall(f, &v->pending);
+	if (f->rax)
+		return SELF_CALL;
+	if (code == ARCH_SET_FS_)
+		v->fs_base = v->native_fs = arg;
+	else if (code == ARCH_SET_GS_)
+		v->gs_base = v->native_gs = arg;
+	else
+		return SELF_CALL;
+	return SELF_LOAD;
+}
+
+/* --- descriptors --- */
+
+static int is_ours(int64_t fd)
+{
+	unsigned int i;
+
+	if (fd == rs_self.vm_fd)
+		return 1;
+	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++)
+		if (fd == rs_self.vcpus[i]->fd)
+			return 1;
+	return 0;
+}
+
+/* The next of our descriptors in [from, to], or -1. */
+static int64_t next_of_ours(uint64_t from, uint64_t to)
+{
+	int64_t best = -1;
+	unsigned int i;
+
+	for (i = 0; i <= SELF_VCPUS; i++) {
+		int64_t fd = i == SELF_VCPUS ? rs_self.vm_fd : rs_self.vcpus[i] ? rs_self.vcpus[i]->fd : -1;
+
+		if (fd >= 0 && (uint64_t)fd >= from && (uint64_t)fd <= to && (best < 0 || fd < best))
+			best = fd;
+	}
+	return best;
+}
+
+/* Around ours. With CLOSE_RANGE_UNSHARE the first part unshares. */
+static int64_t call_close_range(const struct rs_trap_frame *f)
+{
+	uint64_t from = (uint32_t)f->rdi, to = (uint32_t)f->rsi;
+	int64_t ret = 0, ours;
+
+	if (from > to)
+		return rs_raw3(f->rax, from, to, f->rdx);
+	while (from <= to && !ret) {
+		ours = next_of_ours(from, to);
+		if (ours < 0)
+			return rs_raw3(__NR_close_range, from, to, f->rdx);
+		if ((uint64_t)ours > from)
+			ret = rs_raw3(__NR_close_range, from, ours - 1, f->rdx);
+		from = ours + 1;
+	}
+	return ret;
+}
+
+/* --- system calls --- */
+
+static int64_t sum_stats(struct rs_self_stats *st)
+{
+	struct rs_stats vm;
+	unsigned int i;
+	long ret = rs_raw3(__NR_ioctl, rs_self.vm_fd, RS_GET_VM_STATS, (long)&vm);
+
+	if (ret)
+		return ret;
+	*st = (struct rs_self_stats){
+		.chunks = rs_self.chunks, .recycled = rs_self.recycled, .threads_outside = rs_self.threads_outside, .exits = vm.exits,
+		.exits_other = vm.exits - vm.exit_hypercall - vm.exit_npf - vm.exit_interrupt - vm.exit_nmi,
+	};
+	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++) {
+		const struct self_vcpu *v = rs_self.vcpus[i];
+
+		st->calls += RS_READ_ONCE(v->calls);
+		st->faults += RS_READ_ONCE(v->faults);
+		st->signals += RS_READ_ONCE(v->signals_delivered);
+		st->enters += RS_READ_ONCE(v->enters);
+		st->leaves += RS_READ_ONCE(v->leaves);
+	}
+	return 0;
+}
+
+int rs_self_stats(struct rs_self_stats *stats)
+{
+	if (rs_inside() >= 0)
+		return rs_raw3(RS_SELF_SYS_STATS, (long)stats, 0, 0);
+	if (!rs_self.ready || rs_self.pid != rs_raw3(__NR_getpid, 0, 0, 0))
+		return -EINVAL;
+	return sum_stats(stats);
+}
+
+static enum self_next own_call(struct self_vcpu *v)
+{
+	struct rs_trap_frame *f = &v->frame;
+
+	switch (f->rax) {
+	case RS_SELF_SYS_LEAVE:
+		f->rax = 0;
+		return SELF_OUTSIDE;
+	case RS_SELF_SYS_CHUNK: {
+		int ret = self_chunk_give(v, f->rdi);
+
+		f->rax = ret == 1 ? -EAGAIN : ret;
+		return SELF_CALL;
+	}
+	case RS_SELF_SYS_STATS: {
+		struct rs_self_stats st;
+		long ret = sum_stats(&st);
+		/* through Linux, as the address is the program's word */
+		struct { uint64_t base, len; } from = { (uintptr_t)&st, sizeof(st) }, to = { f->rdi, sizeof(st) };
+
+		if (!ret && rs_raw6(__NR_process_vm_writev, rs_self.pid, (long)&from, 1, (long)&to, 1, 0) != sizeof(st))
+			ret = -EFAULT;
+		f->rax = ret;
+		return SELF_CALL;
+	}
+	case RS_SELF_SYS_ENTER:
+		f->rax = -EALREADY;
+		return SELF_CALL;
+	default:
+		f->rax = -ENOSYS;
+		return SELF_CALL;
+	}
+}
+
+static enum self_next pass_on(struct self_vcpu *v)
+{
+	struct rs_trap_frame *f = &v->frame;
+	long ret = self_syscall(f, &v->pending);
+
+	if (ret == SELF_INTERRUPTED) {
+		f->rip -= v->insn_len;
+		return SELF_LOAD;
+	}
+	f->rax = ret;
+	return SELF_CALL;
+}
+
+static enum self_next call(struct self_vcpu *v)
+{
+	struct rs_trap_frame *f = &v->frame;
+	enum self_next next;
+
+	v->calls++;
+	if (f->rax >= RS_SELF_SYS)
+		return f->rax < RS_SELF_SYS + 256 ? own_call(v) : pass_on(v);
+	switch (f->rax) {
+	case __NR_rt_sigaction:
+	case __NR_rt_sigprocmask:
+	case __NR_rt_sigreturn:
+	case __NR_rt_sigpending:
+	case __NR_rt_sigtimedwait:
+	case __NR_rt_sigsuspend:
+	case __NR_sigaltstack:
+	case __NR_signalfd:
+	case __NR_signalfd4:
+	case __NR_pselect6:
+	case __NR_ppoll:
+	case __NR_epoll_pwait:
+	case 441: /* epoll_pwait2 */
+	case __NR_io_pgetevents:
+		return self_signals_call(v, &next) ? next : pass_on(v);
+	case __NR_clone:
+	case 435: /* clone3 */
+	case __NR_fork:
+	case __NR_vfork:
+	case __NR_exit:
+	case __NR_exit_group:
+	case __NR_execve:
+	case __NR_execveat:
+		bases_to_native(v);
+		return self_threads_call(v, &next) ? next : pass_on(v);
+	case __NR_arch_prctl:
+		return call_arch_prctl(v);
+	case __NR_prctl:
+		if (f->rdi != PR_SET_SYSCALL_USER_DISPATCH_)
+			return pass_on(v);
+		f->rax = -EINVAL;
+		return SELF_CALL;
+	case __NR_close:
+		if (!is_ours((uint32_t)f->rdi))
+			return pass_on(v);
+		f->rax = -EBADF;
+		return SELF_CALL;
+	case __NR_dup2:
+	case __NR_dup3:
+		if (!is_ours((uint32_t)f->rdi) && !is_ours((uint32_t)f->rsi))
+			return pass_on(v);
+		f->rax = -EBADF;
+		return SELF_CALL;
+	case 436: /* close_range */
+		f->rax = call_close_range(f);
+		return SELF_CALL;
+	default:
+		return pass_on(v);
+	}
+}
+
+/* --- exceptions --- */
+
+/* Bytes of the program, or not: no signal comes of it. */
+static int peek(uint64_t addr, void *to, unsigned long n)
+{
+	struct { uint64_t base, len; } local = { (uintptr_t)to, n }, remote = { addr, n };
+
+	return rs_raw6(__NR_process_vm_readv, rs_self.pid, (long)&local, 1, (long)&remote, 1, 0) == (long)n;
+}
+
+/* VMCALL and VMMCALL in the program's text */
+static int is_literal_call(uint64_t rip)
+{
+	uint8_t insn[3];
+
+	return peek(rip, insn, 3) && insn[0] == 0x0f && insn[1] == 0x01 && (insn[2] == 0xc1 || insn[2] == 0xd9);
+}
+
+static int fpe_code(const struct self_vcpu *v, int simd)
+{
+	uint32_t status, control;
+	uint16_t sw, cw;
+
+	(void)v;
+	if (simd) {
+		__asm__ volatile("stmxcsr %0" : "=m"(status));
+		control = status >> 7;
+	} else {
+		__asm__ volatile("fnstsw %0; fnstcw %1" : "=m"(sw), "=m"(cw));
+		status = sw;
+		control = cw;
+	}
+	status &= ~control & 0x3f;
+	if (status & 1)
+		return FPE_FLTINV;
+	if (status & 4)
+		return FPE_FLTDIV;
+	if (status & 8)
+		return FPE_FLTOVF;
+	if (status & 0x12)
+		return FPE_FLTUND;
+	if (status & 0x20)
+		return FPE_FLTRES;
+	return 0;
+}
+
+/* What Linux says of an exception of a program, by vector. */
+static void signal_of(const struct self_vcpu *v, siginfo_t *info)
+{
+	const struct rs_trap_frame *f = &v->frame;
+	volatile uint64_t *w = (uint64_t *)info;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(*info) / 8; i++)
+		w[i] = 0;
+	info->si_signo = SIGSEGV;
+	info->si_code = SI_KERNEL;
+	switch (f->vector) {
+	case 0:
+		info->si_signo = SIGFPE;
+		info->si_code = FPE_INTDIV;
+		info->si_addr = (void *)f->rip;
+		break;
+	case 1:
+		info->si_signo = SIGTRAP;
+		info->si_code = TRAP_TRACE;
+		info->si_addr = (void *)f->rip;
+		break;
+	case 3:
+		info->si_signo = SIGTRAP;
+		break;
+	case 6:
+		info->si_signo = SIGILL;
+		info->si_code = ILL_ILLOPN;
+		info->si_addr = (void *)f->rip;
+		break;
+	case 10:
+	case 11:
+	case 12:
+		info->si_signo = SIGBUS;
+		break;
+	case 14:
+		/* The program's own rights; without such, the arena's, or no address of a program. */
+		info->si_code = v->cr2 < 1ull << 47 ? SEGV_ACCERR : SEGV_MAPERR;
+		info->si_addr = (void *)v->cr2;
+		break;
+	case 16:
+	case 19:
+		info->si_signo = SIGFPE;
+		info->si_code = fpe_code(v, f->vector == 19);
+		info->si_addr = (void *)f->rip;
+		break;
+	case 17:
+		info->si_signo = SIGBUS;
+		info->si_code = BUS_ADRALN;
+		break;
+	}
+}
+
+static enum self_next trap(struct self_vcpu *v)
+{
+	struct rs_trap_frame *f = &v->frame;
+	siginfo_t info;
+
+	if (f->vector == 6 && is_literal_call(f->rip)) {
+		enum self_next next;
+
+		f->rip += 3;
+		v->insn_len = 3;
+		next = call(v);
+		return next == SELF_CALL ? SELF_LOAD : next;
+	}
+	if (f->vector < 32 && rs_self.shared->handlers[f->vector])
+		return SELF_HANDLER;
+	signal_of(v, &info);
+	return self_signals_fault(v, &info);
+}
+
+static enum self_next chunk(struct self_vcpu *v)
+{
+	int ret = self_chunk_give(v, v->cr2);
+
+	if (ret == 0)
+		return SELF_LOAD;
+	if (ret == 1)
+		return SELF_TOUCH;
+	if (ret != -EFAULT)
+		self_die("no place in guest physical memory for address %#lx (error %d)", v->cr2, ret);
+	v->frame.addr = v->cr2;
+	v->frame.cause = RS_CAUSE_TABLES;
+	return trap(v);
+}
+
+/* Linux's address of what is at @gpa; ~0: nothing */
+static uint64_t address_of(uint64_t gpa)
+{
+	const struct self_shared *s = rs_self.shared;
+	uint64_t slot = gpa / SELF_CHUNK;
+
+	if (gpa - s->arena_gpa < RS_SELF_ARENA)
+		return gpa - s->arena_gpa + s->arena;
+	if (slot >= s->slots || !s->slot_chunk[slot])
+		return ~0ull;
+	return (s->slot_chunk[slot] - 1) * SELF_CHUNK + gpa % SELF_CHUNK;
+}
+
+/* Linux refuses an access that the tables allow. Does it really? */
+static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, uint32_t access)
+{
+	struct rs_trap_frame *f = &v->frame;
+	uint64_t addr = address_of(gpa);
+	siginfo_t info;
+
+	v->faults++;
+	if (addr == ~0ull) {
+		/* Not behind any address of the program: a table of its own points nowhere, or a chunk has been taken away since. */
+		if (gva && gva < 1ull << 47 && !self_chunk_is_given(gva))
+			return SELF_LOAD;
+		addr = gva;
+		v->cr2 = addr;
+		f->vector = 14;
+		signal_of(v, &info);
+	} else if (!self_probe(v, addr, access, &info)) {
+		if (v->doomed_rip != f->rip || v->doomed_addr != addr) {
+			v->doomed_rip = f->rip;
+			v->doomed_addr = addr;
+			v->doomed_count = 0;
+		}
+		if (++v->doomed_count < PROGRESS)
+			return SELF_LOAD;
+		self_say("the access to %#lx at %#lx cannot be done in the ring, though Linux permits it", addr,
+			 (unsigned long)f->rip);
+		v->cr2 = addr;
+		f->vector = 14;
+		signal_of(v, &info);
+		info.si_signo = SIGBUS;
+		info.si_code = BUS_ADRERR;
+	}
+	v->cr2 = addr;
+	f->vector = 14;
+	f->addr = addr;
+	f->cause = RS_CAUSE_LINUX;
+	f->error = (access & RS_FAULT_WRITE ? 2 : 0) | (f->cs & 3 ? 4 : 0) | (access & RS_FAULT_FETCH ? 16 : 0) |
+		   (info.si_signo != SIGSEGV || info.si_code != SEGV_MAPERR ? 1 : 0);
+	if (rs_self.shared->handlers[14])
+		return SELF_HANDLER;
+	return self_signals_fault(v, &info);
+}
+
+/* The stub, or something under it, is not as it should be. */
+static void broken(struct self_vcpu *v, uint64_t kind, uint64_t at, uint64_t cr2) __attribute__((noreturn));
+static void broken(struct self_vcpu *v, uint64_t kind, uint64_t at, uint64_t cr2)
+{
+	static const char *const what[] = {
+		"double fault", "NMI", "machine check", "exception in the stub", "the trap stack is used up",
+	};
+	const struct rs_trap_frame *f = &v->frame;
+
+	if (at - RS_SELF_BASE < RS_SELF_ARENA)
+		f = (const struct rs_trap_frame *)(rs_self.arena + (at - RS_SELF_BASE));
+	self_die("%s: vector %llu error %#llx rip %#llx rsp %#llx cs %#llx cr2 %#lx; rax %#llx rbx %#llx rcx %#llx rdx %#llx rsi %#llx "
+		 "rdi %#llx rbp %#llx", kind < sizeof(what) / sizeof(what[0]) ? what[kind] : "?", f->vector, f->error, f->rip, f->rsp,
+		 f->cs, cr2, f->rax, f->rbx, f->rcx, f->rdx, f->rsi, f->rdi, f->rbp);
+}
+
+/* --- the loop --- */
+
+static enum self_next hypercall(struct self_vcpu *v, const struct rs_run *run)
+{
+	switch (run->hypercall.nr) {
+	case RS_HC_SYSCALL:
+		v->insn_len = 2;
+		return call(v);
+	case RS_HC_CHUNK:
+		return chunk(v);
+	case RS_HC_TRAP:
+		return trap(v);
+	case RS_HC_REFUSED:
+		return refused(v, run->hypercall.args[0], run->hypercall.args[1], run->hypercall.args[2]);
+	case RS_HC_HERE:
+		return SELF_LOAD;
+	case RS_HC_BROKEN:
+		broken(v, run->hypercall.args[0], run->hypercall.args[1], run->hypercall.args[2]);
+	}
+	self_die("unknown hypercall %#lx at %#lx", (unsigned long)run->hypercall.nr, (unsigned long)run->rip);
+}
+
+/* --- to the outside --- */
+
+#define UC_FP_XSTATE_		1
+#define UC_SIGCONTEXT_SS_	2
+#define UC_STRICT_RESTORE_SS_	4
+#define FP_XSTATE_MAGIC1_	0x46505853u
+#define FP_XSTATE_MAGIC2_	0x46505845u
+#define FX_SW_BYTES		464
+
+/* Linux's struct ucontext, and struct _fpx_sw_bytes */
+struct kernel_ucontext {
+	uint64_t flags, link;
+	uint64_t ss_sp, ss_flags, ss_size;
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
+	uint16_t cs, gs, fs, ss;
+	uint64_t err, trapno, oldmask, cr2, fpstate, reserved[8];
+	uint64_t sigmask;
+};
+_Static_assert(offsetof(struct kernel_ucontext, sigmask) == 296, "as Linux has it");
+
+struct fpx_sw {
+	uint32_t magic1, extended_size;
+	uint64_t xfeatures;
+	uint32_t xstate_size, padding[7];
+};
+
+void self_go_outside(struct kernel_ucontext *uc, void *area, uint64_t mask) __attribute__((noreturn, visibility("hidden")));
+
+void self_outside(struct self_vcpu *v)
+{
+	uint8_t *area = (uint8_t *)v + RS_BLOCK_VECTORS;
+	struct fpx_sw *sw = (struct fpx_sw *)(area + FX_SW_BYTES);
+	const struct rs_trap_frame *f = &v->frame;
+	struct kernel_ucontext uc;
+	uint64_t all = ~0ull, cs, ss;
+
+	rs_raw4(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&v->mask, 8);
+	self_signals_leave(v);
+	bases_to_native(v);
+	rs_raw3(__NR_sigaltstack, 0, (long)&uc.ss_sp, 0);
+	__asm__("mov %%cs, %0; mov %%ss, %1" : "=r"(cs), "=r"(ss));
+	uc.flags = UC_SIGCONTEXT_SS_ | UC_STRICT_RESTORE_SS_ | (rs_self.leave_mask ? UC_FP_XSTATE_ : 0);
+	uc.link = 0;
+	uc.r8 = f->r8;
+	uc.r9 = f->r9;
+	uc.r10 = f->r10;
+	uc.r11 = f->r11;
+	uc.r12 = f->r12;
+	uc.r13 = f->r13;
+	uc.r14 = f->r14;
+	uc.r15 = f->r15;
+	uc.rdi = f->rdi;
+	uc.rsi = f->rsi;
+	uc.rbp = f->rbp;
+	uc.rbx = f->rbx;
+	uc.rdx = f->rdx;
+	uc.rax = f->rax;
+	uc.rcx = f->rcx;
+	uc.rsp = f->rsp;
+	uc.rip = f->rip;
+	uc.eflags = f->rflags;
+	uc.cs = cs;
+	uc.ss = ss;
+	uc.gs = uc.fs = 0;
+	uc.sigmask = v->mask;
+	uc.fpstate = (uintptr_t)area;
+	/* The end of the legacy area is software's; XSAVE leaves it alone. */
+	sw->magic1 = rs_self.leave_mask ? FP_XSTATE_MAGIC1_ : 0;
+	sw->xfeatures = rs_self.leave_mask;
+	sw->xstate_size = rs_self.leave_size;
+	sw->extended_size = rs_self.leave_size + 4;
+	*(uint32_t *)(area + rs_self.leave_size) = FP_XSTATE_MAGIC2_;
+	self_mark_outside(v);
+	v->in_loop = 0;
+	self_go_outside(&uc, area, rs_self.leave_mask);
+}
+
+/* --- the loop, continued --- */
+
+static const char *why_not(uint32_t reason)
+{
+	switch (reason) {
+	case RS_EXIT_MEMORY_FAULT:
+		return "a fault that no handler could take";
+	case RS_EXIT_SHUTDOWN:
+		return "triple fault";
+	case RS_EXIT_FAIL_ENTRY:
+		return "the CPU refuses the state";
+	case RS_EXIT_ENDED:
+		return "the ring was ended from outside";
+	}
+	return "an exit that should not be";
+}
+
+void self_loop(struct self_vcpu *v)
+{
+	struct rs_run *run = v->run;
+	enum self_next next;
+	long ret;
+
+	v->in_loop = 1;
+	rs_raw4(__NR_rt_sigprocmask, SIG_SETMASK, (long)&v->mask, 0, 8);
+	if (v->pending)
+		self_want_here(v);
+	for (;;) {
+		ret = rs_raw3(__NR_read, v->fd, 0, 0);
+		if (ret == -EINTR) {
+			if (v->pending)
+				self_want_here(v);
+			continue;
+		}
+		if (ret)
+			self_die("the ring cannot be entered: error %ld", ret);
+		switch (run->exit_reason) {
+		case RS_EXIT_HYPERCALL:
+			break;
+		case RS_EXIT_KICK:
+		case RS_EXIT_HLT:
+			continue;
+		default:
+			self_die("the ring cannot go on: %s (reason %u, rip %#lx, cpl %u, %#lx %#lx %#lx)", why_not(run->exit_reason),
+				 run->exit_reason, (unsigned long)run->rip, run->cpl, (unsigned long)run->pad[0],
+				 (unsigned long)run->pad[1], (unsigned long)run->pad[2]);
+		}
+		v->primed = 1;
+		next = hypercall(v, run);
+		if (v->pending)
+			next = self_signals_deliver(v, next);
+		if (next == SELF_OUTSIDE)
+			self_outside(v);
+		run->hypercall.ret = next;
+	}
+}
