@@ -76,7 +76,8 @@ static int get_info(void *unused, union rs_arg *arg)
 static int create_vm(void *unused, union rs_arg *arg)
 {
 	const struct rs_vm_config *config = &arg->vm_config;
-	const u32 flags = RS_VM_NESTED_FAULT_VECTOR | RS_VM_USER_HYPERCALLS;
+	const u32 flags = RS_VM_NESTED_FAULT_VECTOR | RS_VM_USER_HYPERCALLS |
+			  RS_VM_KERNEL_HYPERCALLS;
 	struct rs_vm_request req = { .flags = config->flags, .end_signal = config->end_signal };
 	struct rs_vm *vm;
 	long len;

@@ -44,16 +44,27 @@ static enum rs_next to_user(struct rs_vcpu *vcpu)
 	return RS_NEXT_USER;
 }
 
+/*
+ * The instruction exits from ring 3 as it does from ring 0, wherever it stands. Ring 3 must not get
+ * past the guest kernel that way; nor may program code where the kernel is only a part of the upper
+ * half. Each flag is a rule of its own.
+ */
+static noinline bool is_allowed(const struct rs_vcpu *vcpu)
+{
+	if (vcpu->exit.cpl && !(vcpu->vm_flags & RS_VM_USER_HYPERCALLS))
+		return false;
+	/* the sign is the half: an address between the halves cannot be executed */
+	return !(vcpu->vm_flags & RS_VM_KERNEL_HYPERCALLS) ||
+	       (s64)static_call(rs_get_rip)((struct rs_vcpu *)vcpu) < 0;
+}
+
 enum rs_next rs_hypercall(struct rs_vcpu *vcpu)
 {
 	struct rs_regs *r = &vcpu->regs;
 	u64 nr = r->rax;
 
-	/*
-	 * The instruction exits from ring 3 as it does from ring 0; ring 3 must not get past the
-	 * guest kernel that way.
-	 */
-	if (unlikely(vcpu->exit.cpl && !(vcpu->vm_flags & RS_VM_USER_HYPERCALLS))) {
+	if (unlikely(vcpu->exit.cpl | (vcpu->vm_flags & RS_VM_KERNEL_HYPERCALLS)) &&
+	    !is_allowed(vcpu)) {
 		rs_inject_fault(vcpu, X86_TRAP_UD);
 		return RS_NEXT_ENTER;
 	}

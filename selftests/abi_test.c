@@ -111,7 +111,7 @@ TEST(create_vm)
 	int fd;
 
 	EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, BAD_POINTER), EFAULT);
-	for (int bit = 2; bit < 32; bit++) {
+	for (int bit = 3; bit < 32; bit++) {
 		cfg = (struct rs_vm_config){ .flags = 1u << bit };
 		EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, &cfg), EINVAL);
 	}
@@ -135,7 +135,7 @@ TEST(create_vm)
 		cfg.reserved[i] = 1ull << 63;
 		EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, &cfg), EINVAL);
 	}
-	for (unsigned int flags = 0; flags < 4; flags++) {
+	for (unsigned int flags = 0; flags < 8; flags++) {
 		cfg = (struct rs_vm_config){ .flags = flags };
 		fd = SYS(ioctl(dev, RS_CREATE_VM, &cfg));
 		close(fd);
@@ -208,9 +208,9 @@ TEST(add_region)
 	EXPECT_EQ(tvm_region_raw(vm, 3 * PAGE, PAGE, mem, 0), 0);
 	for (int i = 3; i < RS_MAX_REGIONS; i++)
 		EXPECT_EQ(tvm_region_raw(vm, (100 + i) * PAGE, PAGE, mem, 0), 0);
-	EXPECT_ERRNO(tvm_region_raw(vm, 1000 * PAGE, PAGE, mem, 0), ENOSPC);
+	EXPECT_ERRNO(tvm_region_raw(vm, 2000 * PAGE, PAGE, mem, 0), ENOSPC);
 	EXPECT_EQ(tvm_unregion_raw(vm, 3 * PAGE, PAGE), 0);
-	EXPECT_EQ(tvm_region_raw(vm, 1000 * PAGE, PAGE, mem, 0), 0);
+	EXPECT_EQ(tvm_region_raw(vm, 2000 * PAGE, PAGE, mem, 0), 0);
 }
 
 TEST(remove_region)

@@ -815,6 +815,111 @@ TEST(start_in_ring_3)
 	tcpu_run_to(g.c, RS_EXIT_SHUTDOWN);
 }
 
+/*
+ * RS_VM_KERNEL_HYPERCALLS. The code runs at two addresses: the guest's memory is mapped in the upper
+ * half, too. It loads tables whose only gate is #UD's, makes a hypercall, jumps to the lower half
+ * and makes another; the handler, above again, tells where #UD came from.
+ */
+#define UPPER		0xffff800000000000ul
+
+extern const uint8_t kh_code[], kh_gdtr[], kh_idtr[], kh_upper[], kh_lower[], kh_handler[];
+extern const uint8_t kh_call1[], kh_call2[], kh_call3[], kh_end[];
+
+__asm__(".pushsection .rodata\n"
+	"kh_code:	lgdt kh_gdtr(%rip)\n"
+	"		lidt kh_idtr(%rip)\n"
+	"kh_upper:	mov $0x2000, %eax\n"
+	"kh_call1:	vmcall\n"
+	"		jmp *%rbx\n"
+	"kh_lower:	mov $0x2001, %eax\n"
+	"kh_call2:	vmcall\n"
+	"kh_handler:	mov (%rsp), %rdi\n"
+	"		mov $0x2002, %eax\n"
+	"kh_call3:	vmcall\n"
+	"		hlt\n"
+	"kh_gdtr:	.skip 10\n"
+	"kh_idtr:	.skip 10\n"
+	"kh_end:	.popsection");
+
+static uint64_t kh_at(const uint8_t *label)
+{
+	return G_SCRATCH + (label - kh_code);
+}
+
+static void kh_table(struct guest *g, const uint8_t *reg, uint64_t base, uint16_t limit)
+{
+	uint8_t *p = (uint8_t *)g->vm->mem + kh_at(reg);
+
+	base += UPPER;
+	memcpy(p, &limit, 2);
+	memcpy(p + 2, &base, 8);
+}
+
+static struct guest kh_guest(uint32_t flags, uint32_t cpl, uint64_t rip)
+{
+	static const uint64_t gdt[] = { 0, 0, 0x00209b0000000000, 0x0000930000000000 };
+	const uint8_t *calls[] = { kh_call1, kh_call2, kh_call3 };
+	struct guest g = guest(flags);
+	uint8_t *mem = (uint8_t *)g.vm->mem;
+	uint64_t handler = UPPER + kh_at(kh_handler);
+	struct rs_vcpu_state st;
+
+	memcpy(mem + G_SCRATCH, kh_code, kh_end - kh_code);
+	for (int i = 0; i < 3; i++)
+		if (g.vm->info.backend == RS_BACKEND_SVM)
+			mem[kh_at(calls[i]) + 2] = 0xd9;
+	memcpy(mem + G_SCRATCH + PAGE, gdt, sizeof(gdt));
+	tvm_at(g.vm, G_SCRATCH + 2 * PAGE)[2 * V_UD] = (handler & 0xffff) | 0x10 << 16 |
+		0x8eul << 40 | (handler >> 16 & 0xffff) << 48;
+	tvm_at(g.vm, G_SCRATCH + 2 * PAGE)[2 * V_UD + 1] = handler >> 32;
+	kh_table(&g, kh_gdtr, G_SCRATCH + PAGE, sizeof(gdt) - 1);
+	kh_table(&g, kh_idtr, G_SCRATCH + 2 * PAGE, 256 * 16 - 1);
+	tvm_at(g.vm, G_PML4)[256] = *tvm_at(g.vm, G_PML4);
+
+	tcpu_state(g.c, &st);
+	st.cpl = cpl;
+	st.rip = rip;
+	st.rbx = kh_at(kh_lower);
+	SYS(ioctl(g.c->fd, RS_SET_STATE, &st));
+	return g;
+}
+
+TEST(kernel_hypercalls)
+{
+	struct guest g;
+
+	/* ring 0: above yes, below #UD at the instruction */
+	g = kh_guest(RS_VM_KERNEL_HYPERCALLS, 0, UPPER + G_SCRATCH);
+	tcpu_run_to(g.c, RS_EXIT_HYPERCALL);
+	EXPECT_EQ(g.c->run->hypercall.nr, 0x2000);
+	tcpu_run_to(g.c, RS_EXIT_HYPERCALL);
+	EXPECT_EQ(g.c->run->hypercall.nr, 0x2002);
+	EXPECT_EQ(g.c->run->hypercall.args[0], kh_at(kh_call2));
+	EXPECT_EQ(g.c->run->cpl, 0);
+	EXPECT_EQ(tcpu_stats(g.c).injected, 1);
+	tvm_close(g.vm);
+
+	/* without the flag both are taken */
+	g = kh_guest(0, 0, UPPER + G_SCRATCH);
+	tcpu_run_to(g.c, RS_EXIT_HYPERCALL);
+	tcpu_run_to(g.c, RS_EXIT_HYPERCALL);
+	EXPECT_EQ(g.c->run->hypercall.nr, 0x2001);
+	tvm_close(g.vm);
+
+	/* ring 3 needs the other flag; then it may above, too. Without tables a fault is the end. */
+	g = kh_guest(RS_VM_KERNEL_HYPERCALLS, 3, UPPER + kh_at(kh_upper));
+	tcpu_run_to(g.c, RS_EXIT_SHUTDOWN);
+	EXPECT_EQ(tcpu_stats(g.c).injected, 1);
+	tvm_close(g.vm);
+	g = kh_guest(RS_VM_KERNEL_HYPERCALLS | RS_VM_USER_HYPERCALLS, 3, UPPER + kh_at(kh_upper));
+	tcpu_run_to(g.c, RS_EXIT_HYPERCALL);
+	EXPECT_EQ(g.c->run->hypercall.nr, 0x2000);
+	EXPECT_EQ(g.c->run->cpl, 3);
+	tcpu_run_to(g.c, RS_EXIT_SHUTDOWN);
+	EXPECT_EQ(tcpu_stats(g.c).injected, 1);
+	tvm_close(g.vm);
+}
+
 /* --- kicks, signals ----------------------------------------------------- */
 
 static void *kicker(void *arg)

@@ -28,13 +28,13 @@
 #include <linux/types.h>
 
 /* Incremented when a structure or a meaning changes; a library refuses a module whose version it does not know. */
-#define RS_ABI_VERSION		2
+#define RS_ABI_VERSION		3
 
 #define RS_DEVICE_PATH		"/dev/ringside"
 #define RS_IOC_MAGIC		0xb6
 
 #define RS_MAX_VCPUS		64	/* per VM */
-#define RS_MAX_REGIONS		64	/* per VM */
+#define RS_MAX_REGIONS		1100	/* per VM: one for each GiB of 40 bits, and some */
 
 /* --- /dev/ringside ------------------------------------------------------------------------------------------------------ */
 
@@ -78,6 +78,12 @@ struct rs_info {
 #define RS_VM_NESTED_FAULT_VECTOR	(1u << 0)
 /* Hypercalls from guest ring 3 are taken too (tests of the module). Without it they are #UD in the guest. */
 #define RS_VM_USER_HYPERCALLS		(1u << 1)
+/*
+ * Hypercalls from the lower half of the address space (RIP, of the instruction, with bit 63 clear) are #UD in the guest, from any ring: where
+ * ring 0 executes a program's code, only the guest kernel in the upper half can make one. Whether ring 3 may is decided by
+ * RS_VM_USER_HYPERCALLS alone; with both flags ring 3 may from the upper half.
+ */
+#define RS_VM_KERNEL_HYPERCALLS		(1u << 2)
 
 #define RS_VM_NAME_MAX		64	/* bytes, the terminating 0 included */
 

@@ -34,6 +34,8 @@ bool rs_mmu_region_copy(struct rs_mmu *mmu, u64 gpa, struct rs_mmu_region *copy)
 void rs_mmu_access_wait(struct rs_mmu *mmu);
 
 /* notifier.c; all under mmu->lock */
+void rs_mmu_hva_link(struct rs_mmu *mmu, struct rs_mmu_region *r);
+void rs_mmu_hva_unlink(struct rs_mmu *mmu, struct rs_mmu_region *r);
 extern const struct mmu_notifier_ops rs_mmu_notifier_ops;
 void rs_mmu_flush_locked(struct rs_mmu *mmu);
 bool rs_mmu_range_busy(const struct rs_mmu *mmu, u64 hva);

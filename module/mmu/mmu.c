@@ -96,7 +96,6 @@ static struct rs_mmu_region *region_find(struct rs_mmu *mmu, u64 gpa)
 static void region_link(struct rs_mmu *mmu, struct rs_mmu_region *new)
 {
 	struct rb_node **link = &mmu->regions.rb_node, *parent = NULL;
-	struct rs_mmu_region *r;
 
 	while (*link) {
 		parent = *link;
@@ -105,14 +104,8 @@ static void region_link(struct rs_mmu *mmu, struct rs_mmu_region *new)
 	rb_link_node(&new->gpa_node, parent, link);
 	rb_insert_color(&new->gpa_node, &mmu->regions);
 
-	INIT_LIST_HEAD(&new->hva_link);
-	if (new->flags & RS_REGION_MMIO)
-		return;
-	list_for_each_entry(r, &mmu->regions_by_hva, hva_link)
-		if (r->hva > new->hva)
-			break;
-	/* before r; at the end of the list r is the head */
-	list_add_tail(&new->hva_link, &r->hva_link);
+	if (!(new->flags & RS_REGION_MMIO))
+		rs_mmu_hva_link(mmu, new);
 }
 
 static bool reserved_clear(const struct rs_region *r)
@@ -189,7 +182,8 @@ int rs_mmu_remove_region(struct rs_mmu *mmu, const struct rs_region *r)
 	}
 	spin_lock(&mmu->lock);
 	rb_erase(&old->gpa_node, &mmu->regions);
-	list_del(&old->hva_link);
+	if (!(old->flags & RS_REGION_MMIO))
+		rs_mmu_hva_unlink(mmu, old);
 	rs_pt_zap(&mmu->pt, old->gpa, old->gpa + old->size, &g);
 	/* for faults that have looked the region up already */
 	mmu->inval_seq++;
@@ -432,7 +426,7 @@ int rs_mmu_setup(struct rs_mmu *mmu, const struct rs_pte_format *fmt, int levels
 	init_rwsem(&mmu->access_sem);
 	spin_lock_init(&mmu->lock);
 	mmu->regions = RB_ROOT;
-	INIT_LIST_HEAD(&mmu->regions_by_hva);
+	mmu->regions_by_hva = RB_ROOT_CACHED;
 	init_waitqueue_head(&mmu->inval_wait);
 	/* a vCPU that has seen 0 flushes before its first entry */
 	atomic64_set(&mmu->flush_gen, 1);

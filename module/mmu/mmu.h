@@ -50,7 +50,8 @@ struct rs_mmu_region {
 	struct rb_node gpa_node;
 	u64 gpa, size, hva;
 	u32 flags;			/* RS_REGION_* */
-	struct list_head hva_link;	/* sorted by hva, for the notifier's early out */
+	struct rb_node hva_node;
+	u64 hva_last_below;		/* the highest last byte at and below hva_node in its tree */
 };
 
 /*
@@ -73,7 +74,7 @@ struct rs_mmu {
 	struct mutex regions_lock;		/* regions are changed */
 	spinlock_t lock;
 	struct rb_root regions;			/* by gpa; changed under regions_lock and lock */
-	struct list_head regions_by_hva;	/* the same; MMIO regions are not in it */
+	struct rb_root_cached regions_by_hva;	/* the same, by what they show; not MMIO regions */
 	unsigned int nr_regions;		/* regions_lock */
 	/* read: a round of accesses goes on (access.c), with mmap_lock taken inside; else none can */
 	struct rw_semaphore access_sem;

@@ -37,6 +37,7 @@
  * Order: mmap_lock, i_mmap_rwsem, anon_vma and page-table locks may be held by the callers;
  * mmu->lock is the only one taken here.
  */
+#include <linux/interval_tree_generic.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include "internal.h"
@@ -68,19 +69,45 @@ bool rs_mmu_range_busy(const struct rs_mmu *mmu, u64 hva)
 }
 
 /*
- * The part of @r that HVAs [start, end) reach, as GPAs. The list is sorted by where regions start;
- * they may overlap in HVA, so only the start allows to stop early.
+ * Regions by what they show of the process. They may overlap there, so it is an interval tree: a
+ * call that meets none of them looks at the root, one that meets k of n at about k + log n.
  */
-static bool region_part(const struct rs_mmu_region *r, u64 start, u64 end, u64 *gpa_start,
+static u64 hva_first(const struct rs_mmu_region *r)
+{
+	return r->hva;
+}
+
+static u64 hva_last(const struct rs_mmu_region *r)
+{
+	return r->hva + r->size - 1;
+}
+
+INTERVAL_TREE_DEFINE(struct rs_mmu_region, hva_node, u64, hva_last_below, hva_first, hva_last,
+		     static, hva)
+
+void rs_mmu_hva_link(struct rs_mmu *mmu, struct rs_mmu_region *r)
+{
+	lockdep_assert_held(&mmu->lock);
+	hva_insert(r, &mmu->regions_by_hva);
+}
+
+void rs_mmu_hva_unlink(struct rs_mmu *mmu, struct rs_mmu_region *r)
+{
+	lockdep_assert_held(&mmu->lock);
+	hva_remove(r, &mmu->regions_by_hva);
+}
+
+/* Each region that HVAs [start, end) reach. */
+#define for_each_met(mmu, r, start, end)							\
+	for (r = start < end ? hva_iter_first(&(mmu)->regions_by_hva, start, end - 1) : NULL; r;	\
+	     r = hva_iter_next(r, start, end - 1))
+
+/* The part of @r that HVAs [start, end) reach, as GPAs. */
+static void region_part(const struct rs_mmu_region *r, u64 start, u64 end, u64 *gpa_start,
 			u64 *gpa_end)
 {
-	u64 lo = max(start, r->hva), hi = min(end, r->hva + r->size);
-
-	if (lo >= hi)
-		return false;
-	*gpa_start = r->gpa + (lo - r->hva);
-	*gpa_end = r->gpa + (hi - r->hva);
-	return true;
+	*gpa_start = r->gpa + (max(start, r->hva) - r->hva);
+	*gpa_end = r->gpa + (min(end, r->hva + r->size) - r->hva);
 }
 
 /* Returns whether the range met a region. */
@@ -90,11 +117,8 @@ static bool zap_hva(struct rs_mmu *mmu, u64 start, u64 end, struct rs_pt_gather 
 	u64 gs, ge;
 	bool met = false;
 
-	list_for_each_entry(r, &mmu->regions_by_hva, hva_link) {
-		if (r->hva >= end)
-			break;
-		if (!region_part(r, start, end, &gs, &ge))
-			continue;
+	for_each_met(mmu, r, start, end) {
+		region_part(r, start, end, &gs, &ge);
 		met = true;
 		rs_pt_zap(&mmu->pt, gs, ge, g);
 	}
@@ -154,11 +178,9 @@ static bool age(struct rs_mmu *mmu, u64 start, u64 end, bool clear, bool exact)
 	u64 gs, ge;
 
 	spin_lock(&mmu->lock);
-	list_for_each_entry(r, &mmu->regions_by_hva, hva_link) {
-		if (r->hva >= end)
-			break;
-		if (region_part(r, start, end, &gs, &ge))
-			young |= rs_pt_young(&mmu->pt, gs, ge, clear, &g);
+	for_each_met(mmu, r, start, end) {
+		region_part(r, start, end, &gs, &ge);
+		young |= rs_pt_young(&mmu->pt, gs, ge, clear, &g);
 	}
 	/*
 	 * A CPU that has the translation cached does not set the accessed bit again before a flush.

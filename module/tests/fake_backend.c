@@ -109,13 +109,16 @@ static void fake_set_state(struct rs_vcpu *vcpu, const struct rs_vcpu_state *st)
 static void fake_get_state(struct rs_vcpu *vcpu, struct rs_vcpu_state *st)
 {
 	require_l();
-	st->rip = 0x1234;
+	st->rip = FAKE_RIP;
 }
 
 static u64 fake_get_rip(struct rs_vcpu *vcpu)
 {
 	require_l();
-	return 0x1234;
+	/* left once the script has gone on */
+	if (!script_pos || script_pos > script_len || !script[script_pos - 1].rip)
+		return FAKE_RIP;
+	return script[script_pos - 1].rip;
 }
 
 static void fake_flush(struct rs_vcpu *vcpu)

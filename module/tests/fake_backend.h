@@ -5,15 +5,19 @@
 
 #include "vcpu.h"
 
+#define FAKE_RIP	0x1234
+
 /**
  * struct fake_step - one stay in the guest
  * @exit:   how it ends
  * @rax, @rcx, @rdi, ...: what the guest leaves in its registers
+ * @rip:    where it is left; 0: FAKE_RIP
  * @guest:  done while "in the guest", on its behalf or as somebody else meanwhile; may be NULL
  */
 struct fake_step {
 	struct rs_exit exit;
 	u64 rax, rcx, rdx, rsi, rdi, r10;
+	u64 rip;
 	void (*guest)(struct rs_vcpu *vcpu);
 };
 

@@ -8,6 +8,7 @@
  */
 #include <kunit/test.h>
 #include <linux/mm.h>
+#include <linux/prandom.h>
 #include <linux/sizes.h>
 #include "mmu/internal.h"
 #include "tests/formats.h"
@@ -263,6 +264,57 @@ static void invalidation_flushes(struct kunit *test)
 	range_end(b, 0x101000, 0x102000);
 }
 
+#define MANY		400	/* regions, at random addresses, that overlap much or little */
+
+/*
+ * Which of many regions a range meets, against a look at each. Every region has its first page
+ * entered, so that what was met can be told from what is gone.
+ */
+static void ranges_meet_the_right_regions(struct kunit *test)
+{
+	struct bench *b = test->priv;
+	struct { u64 gpa, hva, size; bool there; } *r;
+	struct rnd_state rnd;
+	unsigned int i, round, met, wrong = 0;
+
+	r = kunit_kcalloc(test, MANY, sizeof(*r), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, r);
+	prandom_seed_state(&rnd, 0x5e6);
+	for (i = 0; i < MANY; i++) {
+		r[i].gpa = (u64)i * SZ_1M;
+		r[i].hva = (u64)(prandom_u32_state(&rnd) % 1000) * SZ_64K;
+		r[i].size = (u64)(1 + prandom_u32_state(&rnd) % (i % 10 ? 8 : 256)) * SZ_4K;
+	}
+	for (round = 0; round < 600; round++) {
+		u64 start = (u64)(prandom_u32_state(&rnd) % 16000) * SZ_4K;
+		u64 end = start + (u64)(prandom_u32_state(&rnd) % 64) * SZ_4K;
+		s64 zapped = atomic64_read(&b->mmu.stats.inval_zapped);
+
+		/* come and go, in no order */
+		i = prandom_u32_state(&rnd) % MANY;
+		if (r[i].there)
+			KUNIT_EXPECT_EQ(test, del(b, r[i].gpa, r[i].size), 0);
+		for (i = round ? i : 0; i < MANY; i += round ? MANY : 1) {
+			r[i].there = !r[i].there;
+			if (r[i].there)
+				KUNIT_EXPECT_EQ(test, add(b, r[i].gpa, r[i].size, r[i].hva, 0), 0);
+		}
+		for (i = 0; i < MANY; i++)
+			if (r[i].there && !entered(b, r[i].gpa))
+				enter(test, r[i].gpa);
+		range_start(b, start, end);
+		for (i = 0, met = 0; i < MANY; i++) {
+			bool in = r[i].there && start <= r[i].hva && r[i].hva < end;
+
+			met += in;
+			wrong += entered(b, r[i].gpa) != (r[i].there && !in);
+		}
+		range_end(b, start, end);
+		wrong += atomic64_read(&b->mmu.stats.inval_zapped) - zapped != met;
+	}
+	KUNIT_EXPECT_EQ(test, wrong, 0u);
+}
+
 /*
  * Overlapping invalidations: the address stays busy until the last is over, the sequence moves with
  * each end.
@@ -332,6 +384,7 @@ static struct kunit_case mmu_tests[] = {
 	KUNIT_CASE(regions_do_not_overlap),
 	KUNIT_CASE(removal_flushes),
 	KUNIT_CASE(invalidation_flushes),
+	KUNIT_CASE(ranges_meet_the_right_regions),
 	KUNIT_CASE(open_ranges_nest),
 	KUNIT_CASE(aging_flushes_when_exact),
 	KUNIT_CASE(release_empties_for_good),

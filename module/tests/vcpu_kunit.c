@@ -239,6 +239,55 @@ static void ring3_hypercall_is_ud(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, b->vcpu.run->cpl, 3u);
 }
 
+/* Who may make a hypercall from where. The flags are rules of their own. */
+static void kernel_hypercalls(struct kunit *test)
+{
+	const u32 user = RS_VM_USER_HYPERCALLS, kernel = RS_VM_KERNEL_HYPERCALLS;
+	static const u64 low = 0x7fffffffffff, high = 0xffff800000000000;
+	const struct {
+		u32 flags;
+		u8 cpl;
+		u64 rip;
+		bool allowed;
+	} cases[] = {
+		{ 0, 0, low, true }, { 0, 0, high, true },
+		{ 0, 3, low, false }, { 0, 3, high, false },
+		{ user, 0, low, true }, { user, 0, high, true },
+		{ user, 3, low, true }, { user, 3, high, true },
+		{ kernel, 0, low, false }, { kernel, 0, high, true },
+		{ kernel, 0, FAKE_RIP, false }, { kernel, 0, -1ull, true },
+		{ kernel, 3, low, false }, { kernel, 3, high, false },
+		{ user | kernel, 0, low, false }, { user | kernel, 0, high, true },
+		{ user | kernel, 3, low, false }, { user | kernel, 3, high, true },
+	};
+	struct bench *b = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct fake_step steps[] = {
+			{ .exit = { .kind = RS_X_HYPERCALL, .cpl = cases[i].cpl },
+			  .rip = cases[i].rip, .rax = RS_HC_USER + 7 },
+			{ .exit = { .kind = RS_X_HLT } },
+		};
+
+		b->vcpu.vm_flags = cases[i].flags;
+		fake_start(steps, 2);
+		KUNIT_EXPECT_EQ_MSG(test, run(&b->vcpu), 0, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, b->vcpu.run->exit_reason,
+				    (u32)(cases[i].allowed ? RS_EXIT_HYPERCALL : RS_EXIT_HLT),
+				    "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, fake_log.injects, cases[i].allowed ? 0u : 1u, "case %u",
+				    i);
+		/* a fault is at the instruction: only the HLT was stepped over */
+		KUNIT_EXPECT_EQ_MSG(test, fake_log.skips, 1u, "case %u", i);
+		if (!cases[i].allowed) {
+			KUNIT_EXPECT_EQ(test, fake_log.injected.vector, (u8)X86_TRAP_UD);
+			KUNIT_EXPECT_FALSE(test, fake_log.injected.has_error);
+		}
+		b->vcpu.ret_pending = false;
+	}
+}
+
 /* What the guest may not do is a fault of the right kind, at the instruction. */
 static void forbidden_instructions(struct kunit *test)
 {
@@ -780,6 +829,7 @@ static struct kunit_case vcpu_tests[] = {
 	KUNIT_CASE(answers_reach_the_guest),
 	KUNIT_CASE(user_answer_is_loaded_once),
 	KUNIT_CASE(ring3_hypercall_is_ud),
+	KUNIT_CASE(kernel_hypercalls),
 	KUNIT_CASE(forbidden_instructions),
 	KUNIT_CASE(nested_faults),
 	KUNIT_CASE(invalidation_flushes_before_next_entry),

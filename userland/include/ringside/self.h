@@ -110,6 +110,8 @@ int rs_self_stats(struct rs_self_stats *stats);
 #define RS_CAUSE_LINUX	64
 /* a page fault by the page tables */
 #define RS_CAUSE_TABLES	65
+/* written by a handler: not its affair. When it returns, the exception becomes the signal that Linux would send, with the registers of the frame */
+#define RS_CAUSE_SIGNAL	66
 
 /**
  * typedef rs_ring0_fn - a handler; what it does to @f is what is loaded when it returns
@@ -143,7 +145,11 @@ long rs_ring0_linux(struct rs_trap_frame *f);
 
 /** rs_ring0_root() - the page table of the process's guest ring, 512 entries. May be called before rs_enter(): NULL as there is none. */
 uint64_t *rs_ring0_root(void);
-/** rs_ring0_gpa() - where @va is in guest physical memory (whether mapped by Linux or not); ~0: no address of a program, or none free */
+/**
+ * rs_ring0_gpa() - where @va is in guest physical memory (whether mapped by Linux or not); ~0: no address of a program, or none free
+ * Addresses below 64 GiB are where they are. What was answered stays true: that GiB is never taken for another address, and in a child of
+ * fork that has entered it is at the same place.
+ */
 uint64_t rs_ring0_gpa(const void *va);
 /** rs_ring0_va() - the address in the lower half for a guest physical one; NULL: nothing is there */
 void *rs_ring0_va(uint64_t gpa);

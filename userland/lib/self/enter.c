@@ -5,7 +5,7 @@
  *	the device, the VM; what the CPU offers
  *	the arena, below 64 GiB if there is room, so that its guest physical address is its address
  *	the root table: 256 pages of level 3 for the lower half, empty; the arena in the upper half
- *	signals.c takes the handlers over
+ *	signals.c takes the handlers over, each time that nobody was inside
  *
  * All signals are blocked from here to the loop, which sets the mask that was found: so a handler sees the thread outside, or in
  * the loop. Everything here runs on the program's stack, natively; libc may be used.
@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "raw.h"
-#include "self.h"
+#include "native.h"
 
 #ifndef RS_VM_KERNEL_HYPERCALLS
 #define RS_VM_KERNEL_HYPERCALLS	0	/* a module that does not know it */
@@ -105,14 +105,10 @@ static void look_at_cpu(void)
 		rs_self.cr4 |= CR4_FSGSBASE;
 	rs_self.xsave_mask = 0;
 	rs_self.xsave_size = 512;
-	rs_self.leave_mask = 0;
-	rs_self.leave_size = 512;
 	if (!(rs_self.info.features & RS_FEATURE_XSAVE))
 		return;
 	rs_self.cr4 |= CR4_OSXSAVE;
 	rs_self.xsave_mask = rs_self.info.xcr0 & ~(XFEATURE_PKRU | XFEATURE_TILES);
-	rs_self.leave_mask = rs_self.info.xcr0 & ~XFEATURE_TILES;
-	rs_self.leave_size = xsave_size(rs_self.leave_mask);
 	rs_self.xsave_size = (xsave_size(rs_self.xsave_mask) + 63) & ~63ull;
 }
 
@@ -191,8 +187,6 @@ static int make(unsigned int flags)
 		return ret;
 	look_at_cpu();
 	ret = make_arena();
-	if (!ret)
-		ret = self_signals_start();
 	if (ret) {
 		if (rs_self.arena)
 			munmap(rs_self.arena, RS_SELF_ARENA);
@@ -239,6 +233,11 @@ int self_enter(unsigned int flags, const struct self_caller *c)
 	self_unlock(&making);
 	if (ret)
 		goto fail;
+	/* Handlers that were installed while everybody was outside. */
+	if (!rs_self.shared->inside)
+		ret = self_signals_start();
+	if (ret)
+		goto fail;
 	if (flags & RS_ENTER_THREADS)
 		rs_self.threads = 1;
 	v = self_vcpu_get(rs_raw3(__NR_gettid, 0, 0, 0), &ret);
@@ -255,12 +254,10 @@ int self_enter(unsigned int flags, const struct self_caller *c)
 	};
 	rs_raw3(__NR_arch_prctl, ARCH_GET_FS_, (long)&v->fs_base, 0);
 	rs_raw3(__NR_arch_prctl, ARCH_GET_GS_, (long)&v->gs_base, 0);
-	v->native_fs = v->fs_base;
-	v->native_gs = v->gs_base;
 	v->mask = mask;
 	self_signals_enter(v);
 	self_mark_inside(v);
-	self_run(v);
+	self_first(v, self_loop);
 
 fail_prime:
 	self_vcpu_put(v);

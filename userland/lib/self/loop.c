@@ -19,7 +19,7 @@
 #include <stdarg.h>
 
 #include "raw.h"
-#include "self.h"
+#include "signals.h"
 
 #define ARCH_SET_GS_	0x1001
 #define ARCH_SET_FS_	0x1002
@@ -133,32 +133,20 @@ void self_tables_unlock(void)
 
 /* --- segment bases --- */
 
-/* What the thread has natively is what the program has: for whoever looks at the thread from outside, and for children. */
-static void bases_to_native(struct self_vcpu *v)
-{
-	if (v->native_fs != v->fs_base) {
-		rs_raw3(__NR_arch_prctl, ARCH_SET_FS_, v->fs_base, 0);
-		v->native_fs = v->fs_base;
-	}
-	if (v->native_gs != v->gs_base) {
-		rs_raw3(__NR_arch_prctl, ARCH_SET_GS_, v->gs_base, 0);
-		v->native_gs = v->gs_base;
-	}
-}
-
+/* The thread has the program's natively, too: for whoever looks at it from outside, and as Linux is asked. */
 static enum self_next call_arch_prctl(struct self_vcpu *v)
 {
 	struct rs_trap_frame *f = &v->frame;
 	uint64_t code = f->rdi, arg = f->rsi;
 
-	bases_to_native(v);
-	f->rax = self_syscall(f, &v->pending);
+	self_signals_bases(v);
+	f->rax = self_syscall(f);
 	if (f->rax)
 		return SELF_CALL;
 	if (code == ARCH_SET_FS_)
-		v->fs_base = v->native_fs = arg;
+		v->fs_base = arg;
 	else if (code == ARCH_SET_GS_)
-		v->gs_base = v->native_gs = arg;
+		v->gs_base = arg;
 	else
 		return SELF_CALL;
 	return SELF_LOAD;
@@ -284,10 +272,11 @@ static enum self_next own_call(struct self_vcpu *v)
 static enum self_next pass_on(struct self_vcpu *v)
 {
 	struct rs_trap_frame *f = &v->frame;
-	long ret = self_syscall(f, &v->pending);
+	long ret = self_syscall(f);
 
 	if (ret == SELF_INTERRUPTED) {
 		f->rip -= v->insn_len;
+		f->rax = v->restart;
 		return SELF_LOAD;
 	}
 	f->rax = ret;
@@ -304,19 +293,8 @@ static enum self_next call(struct self_vcpu *v)
 		return f->rax < RS_SELF_SYS + 256 ? own_call(v) : pass_on(v);
 	switch (f->rax) {
 	case __NR_rt_sigaction:
-	case __NR_rt_sigprocmask:
 	case __NR_rt_sigreturn:
-	case __NR_rt_sigpending:
-	case __NR_rt_sigtimedwait:
-	case __NR_rt_sigsuspend:
 	case __NR_sigaltstack:
-	case __NR_signalfd:
-	case __NR_signalfd4:
-	case __NR_pselect6:
-	case __NR_ppoll:
-	case __NR_epoll_pwait:
-	case 441: /* epoll_pwait2 */
-	case __NR_io_pgetevents:
 		return self_signals_call(v, &next) ? next : pass_on(v);
 	case __NR_clone:
 	case 435: /* clone3 */
@@ -326,7 +304,6 @@ static enum self_next call(struct self_vcpu *v)
 	case __NR_exit_group:
 	case __NR_execve:
 	case __NR_execveat:
-		bases_to_native(v);
 		return self_threads_call(v, &next) ? next : pass_on(v);
 	case __NR_arch_prctl:
 		return call_arch_prctl(v);
@@ -372,91 +349,9 @@ static int is_literal_call(uint64_t rip)
 	return peek(rip, insn, 3) && insn[0] == 0x0f && insn[1] == 0x01 && (insn[2] == 0xc1 || insn[2] == 0xd9);
 }
 
-static int fpe_code(const struct self_vcpu *v, int simd)
-{
-	uint32_t status, control;
-	uint16_t sw, cw;
-
-	(void)v;
-	if (simd) {
-		__asm__ volatile("stmxcsr %0" : "=m"(status));
-		control = status >> 7;
-	} else {
-		__asm__ volatile("fnstsw %0; fnstcw %1" : "=m"(sw), "=m"(cw));
-		status = sw;
-		control = cw;
-	}
-	status &= ~control & 0x3f;
-	if (status & 1)
-		return FPE_FLTINV;
-	if (status & 4)
-		return FPE_FLTDIV;
-	if (status & 8)
-		return FPE_FLTOVF;
-	if (status & 0x12)
-		return FPE_FLTUND;
-	if (status & 0x20)
-		return FPE_FLTRES;
-	return 0;
-}
-
-/* What Linux says of an exception of a program, by vector. */
-static void signal_of(const struct self_vcpu *v, siginfo_t *info)
-{
-	const struct rs_trap_frame *f = &v->frame;
-	volatile uint64_t *w = (uint64_t *)info;
-	unsigned int i;
-
-	for (i = 0; i < sizeof(*info) / 8; i++)
-		w[i] = 0;
-	info->si_signo = SIGSEGV;
-	info->si_code = SI_KERNEL;
-	switch (f->vector) {
-	case 0:
-		info->si_signo = SIGFPE;
-		info->si_code = FPE_INTDIV;
-		info->si_addr = (void *)f->rip;
-		break;
-	case 1:
-		info->si_signo = SIGTRAP;
-		info->si_code = TRAP_TRACE;
-		info->si_addr = (void *)f->rip;
-		break;
-	case 3:
-		info->si_signo = SIGTRAP;
-		break;
-	case 6:
-		info->si_signo = SIGILL;
-		info->si_code = ILL_ILLOPN;
-		info->si_addr = (void *)f->rip;
-		break;
-	case 10:
-	case 11:
-	case 12:
-		info->si_signo = SIGBUS;
-		break;
-	case 14:
-		/* The program's own rights; without such, the arena's, or no address of a program. */
-		info->si_code = v->cr2 < 1ull << 47 ? SEGV_ACCERR : SEGV_MAPERR;
-		info->si_addr = (void *)v->cr2;
-		break;
-	case 16:
-	case 19:
-		info->si_signo = SIGFPE;
-		info->si_code = fpe_code(v, f->vector == 19);
-		info->si_addr = (void *)f->rip;
-		break;
-	case 17:
-		info->si_signo = SIGBUS;
-		info->si_code = BUS_ADRALN;
-		break;
-	}
-}
-
 static enum self_next trap(struct self_vcpu *v)
 {
 	struct rs_trap_frame *f = &v->frame;
-	siginfo_t info;
 
 	if (f->vector == 6 && is_literal_call(f->rip)) {
 		enum self_next next;
@@ -468,8 +363,7 @@ static enum self_next trap(struct self_vcpu *v)
 	}
 	if (f->vector < 32 && rs_self.shared->handlers[f->vector])
 		return SELF_HANDLER;
-	signal_of(v, &info);
-	return self_signals_fault(v, &info);
+	return self_signals_trap(v);
 }
 
 static enum self_next chunk(struct self_vcpu *v)
@@ -500,6 +394,18 @@ static uint64_t address_of(uint64_t gpa)
 	return (s->slot_chunk[slot] - 1) * SELF_CHUNK + gpa % SELF_CHUNK;
 }
 
+static void put_info(siginfo_t *info, int signo, int code, uint64_t addr)
+{
+	volatile uint64_t *w = (uint64_t *)info;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(*info) / 8; i++)
+		w[i] = 0;
+	info->si_signo = signo;
+	info->si_code = code;
+	info->si_addr = (void *)addr;
+}
+
 /* Linux refuses an access that the tables allow. Does it really? */
 static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, uint32_t access)
 {
@@ -513,9 +419,7 @@ static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, u
 		if (gva && gva < 1ull << 47 && !self_chunk_is_given(gva))
 			return SELF_LOAD;
 		addr = gva;
-		v->cr2 = addr;
-		f->vector = 14;
-		signal_of(v, &info);
+		put_info(&info, SIGSEGV, SEGV_MAPERR, addr);
 	} else if (!self_probe(v, addr, access, &info)) {
 		if (v->doomed_rip != f->rip || v->doomed_addr != addr) {
 			v->doomed_rip = f->rip;
@@ -526,11 +430,7 @@ static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, u
 			return SELF_LOAD;
 		self_say("the access to %#lx at %#lx cannot be done in the ring, though Linux permits it", addr,
 			 (unsigned long)f->rip);
-		v->cr2 = addr;
-		f->vector = 14;
-		signal_of(v, &info);
-		info.si_signo = SIGBUS;
-		info.si_code = BUS_ADRERR;
+		put_info(&info, SIGBUS, BUS_ADRERR, addr);
 	}
 	v->cr2 = addr;
 	f->vector = 14;
@@ -581,85 +481,6 @@ static enum self_next hypercall(struct self_vcpu *v, const struct rs_run *run)
 	self_die("unknown hypercall %#lx at %#lx", (unsigned long)run->hypercall.nr, (unsigned long)run->rip);
 }
 
-/* --- to the outside --- */
-
-#define UC_FP_XSTATE_		1
-#define UC_SIGCONTEXT_SS_	2
-#define UC_STRICT_RESTORE_SS_	4
-#define FP_XSTATE_MAGIC1_	0x46505853u
-#define FP_XSTATE_MAGIC2_	0x46505845u
-#define FX_SW_BYTES		464
-
-/* Linux's struct ucontext, and struct _fpx_sw_bytes */
-struct kernel_ucontext {
-	uint64_t flags, link;
-	uint64_t ss_sp, ss_flags, ss_size;
-	uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags;
-	uint16_t cs, gs, fs, ss;
-	uint64_t err, trapno, oldmask, cr2, fpstate, reserved[8];
-	uint64_t sigmask;
-};
-_Static_assert(offsetof(struct kernel_ucontext, sigmask) == 296, "as Linux has it");
-
-struct fpx_sw {
-	uint32_t magic1, extended_size;
-	uint64_t xfeatures;
-	uint32_t xstate_size, padding[7];
-};
-
-void self_go_outside(struct kernel_ucontext *uc, void *area, uint64_t mask) __attribute__((noreturn, visibility("hidden")));
-
-void self_outside(struct self_vcpu *v)
-{
-	uint8_t *area = (uint8_t *)v + RS_BLOCK_VECTORS;
-	struct fpx_sw *sw = (struct fpx_sw *)(area + FX_SW_BYTES);
-	const struct rs_trap_frame *f = &v->frame;
-	struct kernel_ucontext uc;
-	uint64_t all = ~0ull, cs, ss;
-
-	rs_raw4(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&v->mask, 8);
-	self_signals_leave(v);
-	bases_to_native(v);
-	rs_raw3(__NR_sigaltstack, 0, (long)&uc.ss_sp, 0);
-	__asm__("mov %%cs, %0; mov %%ss, %1" : "=r"(cs), "=r"(ss));
-	uc.flags = UC_SIGCONTEXT_SS_ | UC_STRICT_RESTORE_SS_ | (rs_self.leave_mask ? UC_FP_XSTATE_ : 0);
-	uc.link = 0;
-	uc.r8 = f->r8;
-	uc.r9 = f->r9;
-	uc.r10 = f->r10;
-	uc.r11 = f->r11;
-	uc.r12 = f->r12;
-	uc.r13 = f->r13;
-	uc.r14 = f->r14;
-	uc.r15 = f->r15;
-	uc.rdi = f->rdi;
-	uc.rsi = f->rsi;
-	uc.rbp = f->rbp;
-	uc.rbx = f->rbx;
-	uc.rdx = f->rdx;
-	uc.rax = f->rax;
-	uc.rcx = f->rcx;
-	uc.rsp = f->rsp;
-	uc.rip = f->rip;
-	uc.eflags = f->rflags;
-	uc.cs = cs;
-	uc.ss = ss;
-	uc.gs = uc.fs = 0;
-	uc.sigmask = v->mask;
-	uc.fpstate = (uintptr_t)area;
-	/* The end of the legacy area is software's; XSAVE leaves it alone. */
-	sw->magic1 = rs_self.leave_mask ? FP_XSTATE_MAGIC1_ : 0;
-	sw->xfeatures = rs_self.leave_mask;
-	sw->xstate_size = rs_self.leave_size;
-	sw->extended_size = rs_self.leave_size + 4;
-	*(uint32_t *)(area + rs_self.leave_size) = FP_XSTATE_MAGIC2_;
-	self_mark_outside(v);
-	v->in_loop = 0;
-	self_go_outside(&uc, area, rs_self.leave_mask);
-}
-
-/* --- the loop, continued --- */
-
 static const char *why_not(uint32_t reason)
 {
 	switch (reason) {
@@ -682,7 +503,7 @@ void self_loop(struct self_vcpu *v)
 	long ret;
 
 	v->in_loop = 1;
-	rs_raw4(__NR_rt_sigprocmask, SIG_SETMASK, (long)&v->mask, 0, 8);
+	self_signals_begin(v);
 	if (v->pending)
 		self_want_here(v);
 	for (;;) {
@@ -709,8 +530,11 @@ void self_loop(struct self_vcpu *v)
 		next = hypercall(v, run);
 		if (v->pending)
 			next = self_signals_deliver(v, next);
-		if (next == SELF_OUTSIDE)
+		if (next == SELF_OUTSIDE) {
+			v->in_loop = 0;
+			self_mark_outside(v);
 			self_outside(v);
+		}
 		run->hypercall.ret = next;
 	}
 }

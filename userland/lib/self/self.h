@@ -73,7 +73,7 @@ enum {
  * @in_loop: the thread runs the loop: between entering and leaving. For signal handlers of this thread.
  * @pending: signals.c: not 0: self_signals_deliver() has something to do. Set by handlers of this thread (then run->irq_vector as well, by
  *	     self_want_here()), looked at before each answer.
- * @mask:    the program's signal mask on the way in, and on the way out
+ * @mask:    the program's signal mask on the way in
  * @insn_len: of the instruction that made the system call which is being answered (SYSCALL: 2)
  * @doomed_*: the last refused access, for accesses that are repeated without progress
  * @victim:  memory.c: a slot that is being taken from another chunk, + 1
@@ -88,12 +88,13 @@ struct self_vcpu {
 	uint64_t trap_top;
 	struct self_shared *shared;	/* the stub's address */
 	uint64_t cr3;
-	uint64_t trap_low, trap_end;
+	uint64_t trap_low, trap_end;	/* and trap_top: the loop's addresses: handlers give addresses of variables to Linux */
 	uint8_t fsgsbase, xsave, ring0, pad0[5];
 	uint64_t xsave_mask, xsave_size;
 	uint64_t cr2;
+	uint64_t restart;
 	uint64_t block;
-	uint64_t reserved[3];
+	uint64_t reserved[2];
 
 	uint32_t id;
 	int fd;
@@ -104,7 +105,6 @@ struct self_vcpu {
 	volatile int in_loop;
 	volatile int pending;
 	uint64_t mask;
-	uint64_t native_fs, native_gs;	/* what the thread has natively */
 	uint32_t insn_len;
 	uint64_t doomed_rip, doomed_addr;
 	unsigned int doomed_count;
@@ -170,7 +170,6 @@ struct self {
 	int fsgsbase;
 	uint64_t cr4, efer;
 	uint64_t xsave_mask, xsave_size;
-	uint64_t leave_mask, leave_size;	/* what is saved to leave: protection keys, too */
 	uint32_t chunk_limit;		/* 0, or how many chunks may be given out at once: for tests */
 	uint32_t given;			/* now */
 	rs_ring0_fn handlers[SELF_HANDLER_SYSCALLS + 1];	/* set before there is a shared block */
@@ -203,6 +202,8 @@ SELF_ASSERT_AT(xsave_mask, RS_V_XSAVE_MASK);
 SELF_ASSERT_AT(xsave_size, RS_V_XSAVE_SIZE);
 SELF_ASSERT_AT(cr2, RS_V_CR2);
 SELF_ASSERT_AT(block, RS_V_BLOCK);
+SELF_ASSERT_AT(restart, RS_V_RESTART);
+SELF_ASSERT_AT(pending, RS_V_PENDING);
 _Static_assert(sizeof(struct self_vcpu) <= RS_BLOCK_GDT, "struct self_vcpu fits");
 _Static_assert(sizeof(struct rs_trap_frame) == RS_F_SIZE, "struct rs_trap_frame is as the stub has it");
 _Static_assert(offsetof(struct rs_trap_frame, rax) == RS_F_RAX, "rax");
@@ -237,32 +238,18 @@ static inline void self_want_here(struct self_vcpu *v)
 
 /**
  * self_loop() - v->frame, fs_base and gs_base are the program's registers, v->mask its signal mask, all signals are blocked: run it.
- * On the native stack of @v (self_run()); does not return.
+ * On the native stack of @v (self_first()); does not return.
  */
 void self_loop(struct self_vcpu *v) __attribute__((noreturn));
 
-/**
- * self_syscall() - one system call with the registers of @f, natively: the result
- * A signal handler that finds the thread's RIP in [self_syscall_begin, self_syscall_insn] knows that nothing has happened yet, or that the
- * kernel will do it again (SA_RESTART); it sets RIP to self_syscall_interrupted, and the result is SELF_INTERRUPTED: the program's RIP goes back to
- * its own SYSCALL. So it does when *@pending is set by then. From self_syscall_insn + 2 on the result stands.
+/*
+ * One system call with the registers of @f, natively: the result. In native.S. Labels for signal handlers: nothing has happened in [begin, insn].
+ * SELF_INTERRUPTED (native.h): a signal is noted and the call has not begun: frame.rip goes back to the call, frame.rax = v->restart, deliver.
  */
-long self_syscall(const struct rs_trap_frame *f, const volatile int *pending);
-extern const char self_syscall_begin[], self_syscall_insn[], self_syscall_interrupted[];
-#define SELF_INTERRUPTED	(-512l)
+long self_syscall(const struct rs_trap_frame *f);
+extern const char self_syscall_begin[], self_syscall_insn[], self_syscall_end[];
 
-/**
- * self_outside() - from the loop to the outside: the thread goes on natively with the registers of v->frame, both bases, and all vector state
- * On the native stack. Blocks all signals, calls self_signals_leave(), and leaves by rt_sigreturn (IRET in ring 3 would do, but an emulator
- * knows it only from ring 0): so registers, the signal mask that was set when this was called, and the alternate stack that is set then
- * take effect at once. The vCPU stays the thread's (SELF_IDLE).
- */
-void self_outside(struct self_vcpu *v) __attribute__((noreturn));
-
-/* Onto the native stack of @v, and self_loop(). */
-void self_run(struct self_vcpu *v) __attribute__((noreturn));
-
-/* Words to standard error and the end of the process (SIGKILL if nothing else works). printf's %s %d %u %x (64 bits, with 0x) */
+/* Words to standard error and the end of the process (SIGKILL if nothing else works). printf's %s %d %u %lx */
 void self_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void self_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -275,7 +262,7 @@ void self_unlock(volatile uint32_t *lock);
  * self_vcpu_get() - the vCPU of thread @tid (the kernel's number), or a free one, which is its own from now on: SELF_IDLE
  * NULL: *@err is -EAGAIN (all in use) or another error. Takes self.lock; natively, in the loop too. Then, with all signals blocked: v->frame,
  * fs_base, gs_base and v->mask as the program's thread shall have them (ring: v->frame.cs), self_signals_enter(), self_mark_inside(),
- * self_run().
+ * self_first(v, self_loop).
  */
 struct self_vcpu *self_vcpu_get(int tid, int *err);
 /**
@@ -304,13 +291,28 @@ void self_tables_unlock(void);
 
 /* --- signals.c (its own file head has the protocol) ----------------------------------------------------------------------------------- */
 
-/* Before the process's first enter, natively, with libc: wraps the handlers. 0, -errno. */
+/*
+ * Before a thread enters, natively, when no other thread of the process is inside: wraps the handlers that are there (at the first enter
+ * and after each time everybody was outside, since what is outside installs handlers without our seeing it). No libc. 0, -errno.
+ */
 int self_signals_start(void);
-/* Of the calling thread, natively, before each enter (alternate stack, mask) and after each leave. On any stack; no libc. */
+/*
+ * Of the calling thread, natively, before each enter, with all signals blocked (v->mask: the mask that it had): its state in @v anew, its
+ * alternate stack off. On any stack; no libc. From then on signals that find the thread on @v's native stack are noted. Its counterpart is
+ * self_outside().
+ */
 void self_signals_enter(struct self_vcpu *v);
-void self_signals_leave(struct self_vcpu *v);
-/* In the child of fork, which is outside: state of the parent's thread is the child's only one's. */
-void self_signals_child(struct self_vcpu *v);
+/* The first thing in the loop: the thread has the program's mask from now on. Looks at v->pending come after it. */
+void self_signals_begin(struct self_vcpu *v);
+/**
+ * self_outside() - the thread goes on outside: registers of v->frame, both bases, its mask and alternate stack, natively
+ * On the native stack of @v, v->primed or not. Signals that are noted are delivered first: the thread then goes on in their handlers.
+ */
+void self_outside(struct self_vcpu *v) __attribute__((noreturn));
+/* In the child of fork, which is outside: Linux has the program's own handlers again. Its vCPU is then good for self_outside() and nothing else. */
+void self_signals_child(void);
+/* @v is for a thread that is about to begin, with its creator's mask. */
+void self_signals_thread(struct self_vcpu *v);
 /**
  * self_signals_call() - rt_sigaction, rt_sigreturn, sigaltstack, rt_sigprocmask (and what else concerns signals), in v->frame
  * *@next: how it ends. 0: it is none of these.
@@ -318,7 +320,7 @@ void self_signals_child(struct self_vcpu *v);
 int self_signals_call(struct self_vcpu *v, enum self_next *next);
 /**
  * self_signals_deliver() - v->pending is set: puts handlers' frames on the program's stack and changes v->frame
- * @call: v->frame is in a system call whose result has been put into rax (or -ERESTART... has not: see signals.c)
+ * A system call's result has been put into rax before; or, with SELF_INTERRUPTED, rip is at the call again.
  * SELF_LOAD if anything was changed, otherwise @next as given.
  */
 enum self_next self_signals_deliver(struct self_vcpu *v, enum self_next next);
@@ -328,6 +330,10 @@ enum self_next self_signals_deliver(struct self_vcpu *v, enum self_next next);
  */
 enum self_next self_signals_fault(struct self_vcpu *v, const siginfo_t *info);
 /**
+ * self_signals_trap() - the exception in v->frame (vector, error; v->cr2) becomes the signal that Linux makes of it; as self_signals_fault()
+ */
+enum self_next self_signals_trap(struct self_vcpu *v);
+/**
  * self_probe() - do the access natively. 0: it works now. 1: it is a signal, in *@info.
  * @access: RS_FAULT_READ, _WRITE or _FETCH
  */
@@ -335,7 +341,7 @@ int self_probe(struct self_vcpu *v, uint64_t addr, uint32_t access, siginfo_t *i
 
 /* --- threads.c -------------------------------------------------------------------------------------------------------------------- */
 
-/** self_threads_call() - clone, clone3, fork, vfork, exit, exit_group, execve, execveat in v->frame. As self_signals_call(). */
+/** self_threads_call() - clone, clone3, fork, vfork, exit, execve, execveat, close, close_range, dup2, dup3 in v->frame. As self_signals_call(). */
 int self_threads_call(struct self_vcpu *v, enum self_next *next);
 
 #pragma GCC visibility pop

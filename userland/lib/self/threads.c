@@ -7,6 +7,12 @@
 #include "raw.h"
 #include "self.h"
 
+void self_thread_begin(struct self_vcpu *v) __attribute__((noreturn, visibility("hidden")));
+void self_thread_begin(struct self_vcpu *v)
+{
+	self_loop(v);
+}
+
 int self_threads_call(struct self_vcpu *v, enum self_next *next)
 {
 	switch (v->frame.rax) {

@@ -14,13 +14,12 @@
 #include <sys/mman.h>
 
 #include "raw.h"
-#include "self.h"
+#include "native.h"
 
 struct self rs_self __attribute__((visibility("hidden")));
 
 extern const char self_stub_start[], self_stub_end[], self_stub_first[], self_stub_vectors[], self_stub_here[];
 extern const uint32_t self_stub_sites[], self_stub_sites_end[];
-void self_give_back_and_exit(volatile int *state, int code, int state_free) __attribute__((noreturn));
 
 /* --- locks --- */
 
@@ -252,7 +251,7 @@ void self_vcpu_put(struct self_vcpu *v)
 void self_thread_exit(struct self_vcpu *v, int code)
 {
 	v->tid = 0;
-	self_give_back_and_exit(&v->state, code, SELF_FREE);
+	self_exit(&v->state, SELF_FREE, code);
 }
 
 void self_mark_inside(struct self_vcpu *v)
