@@ -241,12 +241,55 @@ static void compare(void)
 	}
 }
 
-/* Nothing that is still mapped somewhere is free when TLBs are flushed, and everything taken out is still held. */
+/*
+ * TLBs: some translations of every root, as a CPU may have kept them. What a flush is told of is forgotten; what is kept must not allow more
+ * than the tables do. When a flush begins, nothing that CPUs may still use has been given back.
+ */
+static ptent_t tlb[ROOTS][NPAGES];
 static struct page *watched;
+
 void dune_sys_flush(uintptr_t va, size_t len)
 {
+	int r, p;
+
 	flushes++;
 	CHECK(!watched || watched->ref, "given back before the flush");
+	for (r = 0; r < ROOTS; r++)
+		for (p = 0; p < NPAGES; p++) {
+			uintptr_t at = FIRST + p * (uint64_t)PGSIZE;
+
+			if (!tlb[r][p] || at + PGSIZE <= va || (len != ~(size_t)0 && at >= va + len))
+				continue;
+			CHECK(!dune_page_isfrompool(PTE_ADDR(tlb[r][p])) || dune_pa2page(PTE_ADDR(tlb[r][p]))->ref, "given back before the flush");
+			tlb[r][p] = 0;
+		}
+}
+
+static void tlbs(void)
+{
+	int r, p, i;
+
+	for (r = 0; r < ROOTS; r++) {
+		struct root *m = &roots[r];
+
+		if (!m->root) {
+			memset(tlb[r], 0, sizeof(tlb[r]));
+			continue;
+		}
+		for (p = 0; p < NPAGES; p++) {
+			ptent_t had = tlb[r][p], has = m->touched[p / 512] ? m->leaf[p] : 0;
+
+			if (!had)
+				continue;
+			CHECK((has & PTE_P) && PTE_ADDR(had) == PTE_ADDR(has), "root %d, page %d: not flushed", r, p);
+			CHECK(!(had & ~has & (PTE_W | PTE_U)) && !(has & ~had & PTE_NX), "root %d, page %d: not flushed", r, p);
+		}
+		for (i = 0; i < 64; i++) {
+			p = below(NPAGES);
+			if (m->touched[p / 512] && (m->leaf[p] & PTE_P))
+				tlb[r][p] = m->leaf[p];
+		}
+	}
 }
 
 static int pool_in_use(void)
@@ -672,6 +715,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < rounds; i++) {
 		step();
 		compare();
+		tlbs();
 	}
 	PASS("%d changes of up to %d roots as the model has them", rounds, ROOTS);
 	for (i = 0; i < ROOTS; i++)
