@@ -40,9 +40,6 @@
 #define ARCH_GET_FS_	0x1003
 #define ARCH_GET_GS_	0x1004
 
-int self_high_fd(int fd);
-int self_prime(struct self_vcpu *v);
-
 /* What rs_enter() has put on the stack (entry.S). */
 struct self_caller {
 	uint64_t rbx, rbp, r12, r13, r14, r15, rsp, rip;

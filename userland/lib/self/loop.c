@@ -11,8 +11,8 @@
  * A signal that comes after the look at v->pending has set run->irq_vector; RS_RUN delivers that as soon as the program can be
  * interrupted, which is before its next instruction.
  *
- * System calls of the program are executed as they are. Answered here are those that concern what the loop keeps for the program:
- * descriptors of our own, segment bases; signals.c and threads.c have theirs.
+ * System calls of the program are executed as they are, but for those that concern what is kept for the program: segment bases, and what
+ * signals.c and threads.c have.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -152,54 +152,6 @@ static enum self_next call_arch_prctl(struct self_vcpu *v)
 	return SELF_LOAD;
 }
 
-/* --- descriptors --- */
-
-static int is_ours(int64_t fd)
-{
-	unsigned int i;
-
-	if (fd == rs_self.vm_fd)
-		return 1;
-	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++)
-		if (fd == rs_self.vcpus[i]->fd)
-			return 1;
-	return 0;
-}
-
-/* The next of our descriptors in [from, to], or -1. */
-static int64_t next_of_ours(uint64_t from, uint64_t to)
-{
-	int64_t best = -1;
-	unsigned int i;
-
-	for (i = 0; i <= SELF_VCPUS; i++) {
-		int64_t fd = i == SELF_VCPUS ? rs_self.vm_fd : rs_self.vcpus[i] ? rs_self.vcpus[i]->fd : -1;
-
-		if (fd >= 0 && (uint64_t)fd >= from && (uint64_t)fd <= to && (best < 0 || fd < best))
-			best = fd;
-	}
-	return best;
-}
-
-/* Around ours. With CLOSE_RANGE_UNSHARE the first part unshares. */
-static int64_t call_close_range(const struct rs_trap_frame *f)
-{
-	uint64_t from = (uint32_t)f->rdi, to = (uint32_t)f->rsi;
-	int64_t ret = 0, ours;
-
-	if (from > to)
-		return rs_raw3(f->rax, from, to, f->rdx);
-	while (from <= to && !ret) {
-		ours = next_of_ours(from, to);
-		if (ours < 0)
-			return rs_raw3(__NR_close_range, from, to, f->rdx);
-		if ((uint64_t)ours > from)
-			ret = rs_raw3(__NR_close_range, from, ours - 1, f->rdx);
-		from = ours + 1;
-	}
-	return ret;
-}
-
 /* --- system calls --- */
 
 static int64_t sum_stats(struct rs_self_stats *st)
@@ -301,9 +253,12 @@ static enum self_next call(struct self_vcpu *v)
 	case __NR_fork:
 	case __NR_vfork:
 	case __NR_exit:
-	case __NR_exit_group:
 	case __NR_execve:
 	case __NR_execveat:
+	case __NR_close:
+	case 436: /* close_range */
+	case __NR_dup2:
+	case __NR_dup3:
 		return self_threads_call(v, &next) ? next : pass_on(v);
 	case __NR_arch_prctl:
 		return call_arch_prctl(v);
@@ -311,20 +266,6 @@ static enum self_next call(struct self_vcpu *v)
 		if (f->rdi != PR_SET_SYSCALL_USER_DISPATCH_)
 			return pass_on(v);
 		f->rax = -EINVAL;
-		return SELF_CALL;
-	case __NR_close:
-		if (!is_ours((uint32_t)f->rdi))
-			return pass_on(v);
-		f->rax = -EBADF;
-		return SELF_CALL;
-	case __NR_dup2:
-	case __NR_dup3:
-		if (!is_ours((uint32_t)f->rdi) && !is_ours((uint32_t)f->rsi))
-			return pass_on(v);
-		f->rax = -EBADF;
-		return SELF_CALL;
-	case 436: /* close_range */
-		f->rax = call_close_range(f);
 		return SELF_CALL;
 	default:
 		return pass_on(v);

@@ -267,13 +267,15 @@ void self_unlock(volatile uint32_t *lock);
 struct self_vcpu *self_vcpu_get(int tid, int *err);
 /**
  * self_vcpu_put() - it is nobody's any more, SELF_FREE
- * From then on another thread may have it: the caller must not be on its native stack, or use it no more (self_thread_exit()).
+ * From then on another thread may have it: the caller must not be on its native stack, or use it no more (self_exit()).
  */
 void self_vcpu_put(struct self_vcpu *v);
-/* The calling thread ends (exit with @code) and gives back its vCPU, without a stack. All signals are blocked. v->state is SELF_IDLE. */
-void self_thread_exit(struct self_vcpu *v, int code) __attribute__((noreturn));
 /* In a child process: nothing of the parent's ring is ours. Forgets (and closes) all of it; natively. No libc. */
 void self_forget(void);
+/* When @v runs next, it loads v->frame and the bases. 0, -errno. */
+int self_prime(struct self_vcpu *v);
+/* @fd, or a duplicate with a high number in its place. */
+int self_high_fd(int fd);
 /* SELF_INSIDE of this vCPU begins and ends: counters of ring 0. */
 void self_mark_inside(struct self_vcpu *v);
 void self_mark_outside(struct self_vcpu *v);
@@ -309,8 +311,8 @@ void self_signals_begin(struct self_vcpu *v);
  * On the native stack of @v, v->primed or not. Signals that are noted are delivered first: the thread then goes on in their handlers.
  */
 void self_outside(struct self_vcpu *v) __attribute__((noreturn));
-/* In the child of fork, which is outside: Linux has the program's own handlers again. Its vCPU is then good for self_outside() and nothing else. */
-void self_signals_child(void);
+/* In the child of fork, which is outside: Linux has the program's own handlers again. @v is then good for self_outside() and nothing else. */
+void self_signals_child(struct self_vcpu *v);
 /* @v is for a thread that is about to begin, with its creator's mask. */
 void self_signals_thread(struct self_vcpu *v);
 /**

@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 
 #include "raw.h"
-#include "native.h"
+#include "self.h"
 
 struct self rs_self __attribute__((visibility("hidden")));
 
@@ -143,7 +143,6 @@ static int put_stub(struct self_vcpu *v)
 /* --- life --- */
 
 /* Descriptors of ours are out of the way of those that programs and shells number by hand. */
-int self_high_fd(int fd);
 int self_high_fd(int fd)
 {
 	struct { uint64_t soft, hard; } limit;
@@ -248,12 +247,6 @@ void self_vcpu_put(struct self_vcpu *v)
 	__atomic_store_n(&v->state, SELF_FREE, __ATOMIC_RELEASE);
 }
 
-void self_thread_exit(struct self_vcpu *v, int code)
-{
-	v->tid = 0;
-	self_exit(&v->state, SELF_FREE, code);
-}
-
 void self_mark_inside(struct self_vcpu *v)
 {
 	v->state = SELF_INSIDE;
@@ -268,7 +261,6 @@ void self_mark_outside(struct self_vcpu *v)
 	v->state = SELF_IDLE;
 }
 
-int self_prime(struct self_vcpu *v);
 /*
  * The vCPU will load v->frame when it runs: by the answer to the hypercall it stands in, or by beginning at the stub's start. The stack is
  * the frame's end, as for everything else in the stub.
