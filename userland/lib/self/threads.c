@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Calls that make, replace or end processes and threads.
+ * Calls that make, replace or end processes and threads, and those that close descriptors.
  *
  * Linux makes the child in the middle of the loop. Where it goes on:
  *
@@ -11,10 +11,13 @@
  *	a thread			on the native stack of a vCPU of its own (self_clone_inside), if new threads are to be inside and there is one
  *					left; else as the former
  *
+ * Descriptors of the ring have high numbers, and for the program they do not exist: what would close or replace one is EBADF, or passes over it.
+ *
  * No libc, no vector registers, no TLS in any of this.
  */
 #include <asm/errno.h>
 #include <asm/unistd.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
 
 #include "raw.h"
@@ -271,6 +274,57 @@ static enum self_next call_exec(struct self_vcpu *v)
 	return answer(v, ret);
 }
 
+/* --- descriptors ---------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_ours(int fd)
+{
+	int i;
+
+	if (fd == rs_self.vm_fd)
+		return true;
+	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++)
+		if (rs_self.vcpus[i]->fd == fd)
+			return true;
+	return false;
+}
+
+/* The least of ours in [@first, @last]; -1: none. */
+static int first_of_ours(unsigned int first, unsigned int last)
+{
+	unsigned int best = ~0u, fd;
+	int i;
+
+	for (i = -1; i < SELF_VCPUS; i++) {
+		if (i >= 0 && !rs_self.vcpus[i])
+			break;
+		fd = i < 0 ? rs_self.vm_fd : rs_self.vcpus[i]->fd;
+		if (fd >= first && fd <= last && fd < best)
+			best = fd;
+	}
+	return best == ~0u ? -1 : (int)best;
+}
+
+static enum self_next call_close_range(struct self_vcpu *v)
+{
+	unsigned int first = v->frame.rdi, last = v->frame.rsi, flags = v->frame.rdx;
+	long ret = 0;
+	int ours;
+
+	if ((flags & CLOSE_RANGE_CLOEXEC) || first > last || first_of_ours(first, last) < 0)
+		return answer(v, self_syscall(&v->frame));
+	while (!ret && first <= last) {
+		ours = first_of_ours(first, last);
+		if (ours < 0) {
+			ret = rs_raw3(__NR_close_range, first, last, flags);
+			break;
+		}
+		if ((unsigned int)ours > first)
+			ret = rs_raw3(__NR_close_range, first, ours - 1, flags);
+		first = ours + 1;
+	}
+	return answer(v, ret);
+}
+
 int self_threads_call(struct self_vcpu *v, enum self_next *next)
 {
 	const struct rs_trap_frame *f = &v->frame;
@@ -287,6 +341,20 @@ int self_threads_call(struct self_vcpu *v, enum self_next *next)
 	case __NR_execve:
 	case __NR_execveat:
 		*next = call_exec(v);
+		return 1;
+	case __NR_close:
+		if (!is_ours(f->rdi))
+			return 0;
+		*next = answer(v, -EBADF);
+		return 1;
+	case __NR_dup2:
+	case __NR_dup3:
+		if (!is_ours(f->rdi) && !is_ours(f->rsi))
+			return 0;
+		*next = answer(v, -EBADF);
+		return 1;
+	case __NR_close_range:
+		*next = call_close_range(v);
 		return 1;
 	}
 	return 0;
