@@ -361,6 +361,9 @@ static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, u
 			return SELF_LOAD;
 		addr = gva;
 		put_info(&info, SIGSEGV, SEGV_MAPERR, addr);
+	} else if (access & RS_FAULT_NO_EXEC) {
+		/* Doing it would be running the program's code out here; the module knows. */
+		put_info(&info, SIGSEGV, SEGV_ACCERR, addr);
 	} else if (!self_probe(v, addr, access, &info)) {
 		if (v->doomed_rip != f->rip || v->doomed_addr != addr) {
 			v->doomed_rip = f->rip;
