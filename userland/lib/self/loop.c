@@ -488,13 +488,14 @@ void self_loop(struct self_vcpu *v)
 		}
 		v->primed = 1;
 		next = hypercall(v, run);
-		if (v->pending)
-			next = self_signals_deliver(v, next);
 		if (next == SELF_OUTSIDE) {
 			v->in_loop = 0;
 			self_mark_outside(v);
 			self_outside(v);
 		}
+		/* The exception first, which would be lost: the signal comes at the handler's first instruction. */
+		if (v->pending && next != SELF_HANDLER && next != SELF_TOUCH)
+			next = self_signals_deliver(v, next);
 		run->hypercall.ret = next;
 	}
 }
