@@ -23,10 +23,6 @@
 #include "raw.h"
 #include "native.h"
 
-#ifndef RS_VM_KERNEL_HYPERCALLS
-#define RS_VM_KERNEL_HYPERCALLS	0	/* a module that does not know it */
-#endif
-
 #define CR4_PAE		(1ull << 5)
 #define CR4_OSFXSR	(1ull << 9)
 #define CR4_OSXMMEXCPT	(1ull << 10)
@@ -48,7 +44,9 @@ int self_enter(unsigned int flags, const struct self_caller *c);
 
 static int open_vm(void)
 {
-	struct rs_vm_config config = { .flags = RS_VM_NESTED_FAULT_VECTOR | RS_VM_KERNEL_HYPERCALLS, .end_signal = SIGKILL };
+	struct rs_vm_config config = {
+		.flags = RS_VM_NESTED_FAULT_VECTOR | RS_VM_KERNEL_HYPERCALLS | RS_VM_EXEC_RIGHTS, .end_signal = SIGKILL,
+	};
 	char name[RS_VM_NAME_MAX];
 	int dev, fd, err, i;
 

@@ -364,7 +364,10 @@ static void put_info(siginfo_t *info, int signo, int code, uint64_t addr)
 	info->si_addr = (void *)addr;
 }
 
-/* Linux refuses an access that the tables allow. Does it really? */
+/*
+ * Linux refuses an access that the tables allow. Does it really? The access is done natively: that may make a stack grow, or wait for who
+ * provides the page. What cannot be done so is a fetch: memory that can be read and is refused once more is not executable.
+ */
 static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, uint32_t access)
 {
 	struct rs_trap_frame *f = &v->frame;
@@ -384,12 +387,18 @@ static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, u
 			v->doomed_addr = addr;
 			v->doomed_count = 0;
 		}
-		if (++v->doomed_count < PROGRESS)
+		v->doomed_count++;
+		if (v->doomed_count < (access & RS_FAULT_FETCH ? 2 : PROGRESS))
 			return SELF_LOAD;
+		if (access & RS_FAULT_FETCH) {
+			put_info(&info, SIGSEGV, SEGV_ACCERR, addr);
+			goto refused;
+		}
 		self_say("the access to %#lx at %#lx cannot be done in the ring, though Linux permits it", addr,
 			 (unsigned long)f->rip);
 		put_info(&info, SIGBUS, BUS_ADRERR, addr);
 	}
+refused:
 	v->cr2 = addr;
 	f->vector = 14;
 	f->addr = addr;
