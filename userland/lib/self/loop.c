@@ -366,7 +366,7 @@ static void put_info(siginfo_t *info, int signo, int code, uint64_t addr)
 
 /*
  * Linux refuses an access that the tables allow. Does it really? The access is done natively: that may make a stack grow, or wait for who
- * provides the page. What cannot be done so is a fetch: memory that can be read and is refused once more is not executable.
+ * provides the page. A fetch is a read here.
  */
 static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, uint32_t access)
 {
@@ -381,24 +381,21 @@ static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, u
 			return SELF_LOAD;
 		addr = gva;
 		put_info(&info, SIGSEGV, SEGV_MAPERR, addr);
+	} else if (access & RS_FAULT_NO_EXEC) {
+		/* Doing it would be running the program's code out here; the module knows. */
+		put_info(&info, SIGSEGV, SEGV_ACCERR, addr);
 	} else if (!self_probe(v, addr, access, &info)) {
 		if (v->doomed_rip != f->rip || v->doomed_addr != addr) {
 			v->doomed_rip = f->rip;
 			v->doomed_addr = addr;
 			v->doomed_count = 0;
 		}
-		v->doomed_count++;
-		if (v->doomed_count < (access & RS_FAULT_FETCH ? 2 : PROGRESS))
+		if (++v->doomed_count < PROGRESS)
 			return SELF_LOAD;
-		if (access & RS_FAULT_FETCH) {
-			put_info(&info, SIGSEGV, SEGV_ACCERR, addr);
-			goto refused;
-		}
 		self_say("the access to %#lx at %#lx cannot be done in the ring, though Linux permits it", addr,
 			 (unsigned long)f->rip);
 		put_info(&info, SIGBUS, BUS_ADRERR, addr);
 	}
-refused:
 	v->cr2 = addr;
 	f->vector = 14;
 	f->addr = addr;
