@@ -280,6 +280,16 @@ static void faults_are_signals(void)
 	}
 	EXPECT_EQ(info.si_signo, SIGFPE);
 	EXPECT_EQ(info.si_code, FPE_INTDIV);
+	page[2 * PAGE] = 0xc3;
+	if (!sigsetjmp(back, 1)) {
+		((void (*)(void))(page + 2 * PAGE))();
+		FAIL("no fault");
+	}
+	EXPECT_EQ(info.si_signo, SIGSEGV);
+	EXPECT_EQ(info.si_code, SEGV_ACCERR);
+	EXPECT_EQ((uintptr_t)info.si_addr, (uintptr_t)page + 2 * PAGE);
+	mprotect((void *)page + 2 * PAGE, PAGE, PROT_READ | PROT_EXEC);
+	((void (*)(void))(page + 2 * PAGE))();
 	if (!sigsetjmp(back, 1)) {
 		*(volatile int *)0x8000000000000000 = 1;
 		FAIL("no fault");
@@ -319,7 +329,7 @@ TEST(faults_are_signals_in_ring0)
 	rs_ring0_handle(6, to_signal);
 	rs_ring0_handle(0, to_signal);
 	faults_are_signals();
-	EXPECT_EQ(traps, 4);
+	EXPECT_EQ(traps, 5);
 	EXPECT_EQ(rs_leave(), 0);
 }
 

@@ -23,10 +23,6 @@
 #include "raw.h"
 #include "native.h"
 
-#ifndef RS_VM_KERNEL_HYPERCALLS
-#define RS_VM_KERNEL_HYPERCALLS	0	/* a module that does not know it */
-#endif
-
 #define CR4_PAE		(1ull << 5)
 #define CR4_OSFXSR	(1ull << 9)
 #define CR4_OSXMMEXCPT	(1ull << 10)

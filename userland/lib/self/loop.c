@@ -364,7 +364,10 @@ static void put_info(siginfo_t *info, int signo, int code, uint64_t addr)
 	info->si_addr = (void *)addr;
 }
 
-/* Linux refuses an access that the tables allow. Does it really? */
+/*
+ * Linux refuses an access that the tables allow. Does it really? The access is done natively: that may make a stack grow, or wait for who
+ * provides the page. A fetch is a read here.
+ */
 static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, uint32_t access)
 {
 	struct rs_trap_frame *f = &v->frame;
