@@ -7,11 +7,12 @@
  * handler; Linux's signal. Where Linux has nothing mapped an address is the handler's, but for the stack's next pages, which have no
  * mapping before they are touched.
  *
- * An access that Linux refuses is the handler's as well: it may map something else there. One that changes nothing would be asked for ever;
- * after STUCK times in a row at the same instruction, with the same entry, it is Linux's signal. (A handler that makes Linux allow it does
- * not count: its mapping is looked for before the access is given up.)
+ * An access that Linux refuses is the handler's as well: it may map something else there. A handler that changes nothing would be asked for
+ * ever; after STUCK times in a row at the same instruction, with the same entry, it is Linux's signal. (Of a refused access a handler that has
+ * made Linux allow it does not count: its mapping is looked for before the access is given up.)
  *
- * INT n of ring 0 finds no gate from 32 on: a #GP whose error code names the vector. That is how the program's vectors are served.
+ * INT n of ring 0 finds no gate from 32 on: a #GP whose error code names a gate. That is how the program's vectors are served. Which one it
+ * was the instruction says: not all that emulate CPUs agree on the number in the error code.
  */
 #define _GNU_SOURCE
 #include <asm/prctl.h>
@@ -87,13 +88,15 @@ static bool find_mapping(const struct dune_procmap_entry *e, void *arg)
 	return false;
 }
 
-/* The handler has returned from an access that Linux has refused. true: it is no use asking it again. */
-static bool no_progress(ptent_t *root, const struct dune_tf *tf, uintptr_t addr, uintptr_t rip, uint64_t fec, ptent_t before)
+/* The handler has returned. true: it is no use asking it again. @refused: by Linux */
+static bool no_progress(ptent_t *root, const struct dune_tf *tf, uintptr_t addr, uintptr_t rip, uint64_t fec, bool refused, ptent_t before)
 {
-	ptent_t v = dune_vm_peek(root, addr, NULL);
 	struct allowed a = { addr, fec, false };
+	ptent_t v = 0;
 
-	if (v != before || tf->rip != rip) {
+	if (dune_sys_root() == root)
+		v = dune_vm_peek(root, addr, NULL);
+	if (dune_sys_root() != root || v != before || tf->rip != rip) {
 		stuck.times = 0;
 		return false;
 	}
@@ -106,7 +109,8 @@ static bool no_progress(ptent_t *root, const struct dune_tf *tf, uintptr_t addr,
 	if (++stuck.times < STUCK)
 		return false;
 	stuck.times = 0;
-	dune_procmap_each(find_mapping, &a);
+	if (refused)
+		dune_procmap_each(find_mapping, &a);
 	return !a.yes;
 }
 
@@ -142,14 +146,14 @@ static void on_page_fault(struct rs_trap_frame *f)
 		f->cause = RS_CAUSE_SIGNAL;
 		return;
 	}
-	if (root && refused)
+	if (root)
 		v = dune_vm_peek(root, addr, NULL);
 	dune_gave_up = false;
 	if (intr)
 		intr(tf);
 	else
 		cb(addr, fec, tf);
-	if (dune_gave_up || (root && refused && no_progress(root, tf, addr, rip, fec, v))) {
+	if (dune_gave_up || (root && no_progress(root, tf, addr, rip, fec, refused, v))) {
 		dune_gave_up = false;
 		f->cause = RS_CAUSE_SIGNAL;
 		f->addr = addr;
@@ -173,24 +177,17 @@ static void on_exception(struct rs_trap_frame *f)
 		f->cause = RS_CAUSE_SIGNAL;
 }
 
-static bool is_int(uintptr_t rip, unsigned int vector)
-{
-	/* The instruction was fetched just now, and this is ring 0: it can be read. */
-	const uint8_t *insn = (const uint8_t *)rip;
-
-	return insn[0] == 0xcd && insn[1] == vector;
-}
-
 /* #GP, #NP: maybe INT n. */
 static void on_gate(struct rs_trap_frame *f)
 {
-	unsigned int vector = f->error >> 3;
+	/* The instruction was fetched just now, and this is ring 0: it can be read. */
+	const uint8_t *insn = (const uint8_t *)f->rip;
 
-	if ((f->error & ERROR_IDT) && vector >= 32 && vector < IDT_ENTRIES && intr_cbs[vector] && !(f->cs & 3) && is_int(f->rip, vector)) {
+	if ((f->error & ERROR_IDT) && !(f->cs & 3) && insn[0] == 0xcd && insn[1] >= 32 && intr_cbs[insn[1]]) {
+		f->vector = insn[1];
 		f->rip += 2;
-		f->vector = vector;
 		f->error = 0;
-		intr_cbs[vector]((struct dune_tf *)f);
+		intr_cbs[f->vector]((struct dune_tf *)f);
 		return;
 	}
 	on_exception(f);
