@@ -119,6 +119,7 @@
 #define RS_SH_HANDLERS		0x00	/* of vectors 0 to 31, 32: system calls of ring 3 */
 #define RS_SH_PDPTS		0x108	/* the stub's address of the page of level 3 for address 0; the others follow */
 #define RS_SH_GPA		0x110	/* of the arena */
+#define RS_SH_INSIDE		0x118	/* u32: threads inside */
 
 /* RS_CAUSE_* of C headers */
 #define RS_CAUSE_EXCEPTION_	10
