@@ -190,7 +190,7 @@ TEST(stacks_grow_in_ring0)
 
 #define AREA	(64 * PAGE)
 static uint8_t *area;
-static volatile int done;
+static volatile int started, done;
 static __thread sigjmp_buf back;
 
 static void on_fault(int sig)
@@ -204,11 +204,12 @@ static void on_fault(int sig)
  */
 static void *user(void *arg)
 {
-	unsigned int seed = 1;
-	uintptr_t bad = 0;
+	volatile unsigned int seed = 1;
+	volatile uintptr_t bad = 0;
 
 	if (rs_enter((uintptr_t)arg))
 		return (void *)~0ul;
+	started = 1;
 	while (!done) {
 		volatile uint8_t *p;
 		unsigned int k;
@@ -241,6 +242,9 @@ static void mapper(unsigned int flags)
 	ASSERT(area != MAP_FAILED);
 	enter(flags);
 	SYS(-pthread_create(&t, NULL, user, (void *)(uintptr_t)flags));
+	/* From here on nobody else maps anything where a hole may be. */
+	while (!started)
+		usleep(1000);
 	for (i = 0; i < n; i++) {
 		uint8_t *p;
 
