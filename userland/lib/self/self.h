@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * self.h - self-entry, inside
+ *
+ * Parties. The program; the stub (stub.S), our code in ring 0 in the upper half; the loop (loop.c), native code on a stack of its own, of the
+ * thread that runs RS_RUN. A thread that is inside runs the loop all the time; what the program did is in v->frame whenever the vCPU
+ * stands in a hypercall, which is the only time anybody may read or change its registers.
+ *
+ *	enter.c		making the VM, the arena, a thread's vCPU; rs_enter()	may use libc
+ *	loop.c		the loop, system calls					no libc, no vector registers, no TLS
+ *	memory.c	chunks, page tables' memory				same
+ *	signals.c	handlers, delivery, faults				same but where it says otherwise
+ *	threads.c	fork, clone, exit, exec					same
+ *	tables.c	page tables, pure					same; ring 0, the loop and hosted tests
+ *	ring0.c		what is for ring 0 of ringside/self.h			runs inside
+ *
+ * The loop's code finds its vCPU by the stack pointer (self_vcpu_here()), as FS is the program's and may be anything. Vector registers of the
+ * program stay in the thread's registers: the files above are compiled with -mgeneral-regs-only and checked for calls of libc.
+ *
+ * Locks: self.lock (chunks, vCPUs; taken by loops, with a thread's signals only noted), then self_shared.tables_lock (page-table pages; taken by
+ * loops and, with interrupts off, in ring 0).
+ */
+#ifndef RS_SELF_H
+#define RS_SELF_H
+
+#include <stdint.h>
+#include <stddef.h>
+#include <signal.h>
+#include "ringside.h"
+#include "ringside_app.h"
+#include "ringside_guest.h"
+#include <ringside/self.h>
+#include "layout.h"
+
+#define SELF_VCPUS	RS_MAX_VCPUS
+#define SELF_CHUNK	(1ull << 30)
+#define SELF_HIDDEN	__attribute__((visibility("hidden")))
+
+#pragma GCC visibility push(hidden)
+
+/* What a call, or anything the loop has done for the program, ends with. */
+enum self_next {
+	SELF_CALL = RS_ANS_CALL,	/* a system call is done, its result in frame.rax; nothing else has changed */
+	SELF_LOAD = RS_ANS_LOAD,	/* all registers are taken from the frame, fs_base, gs_base */
+	SELF_HANDLER = RS_ANS_HANDLER,
+	SELF_TOUCH = RS_ANS_TOUCH,
+	SELF_OUTSIDE = 16,		/* the thread goes on outside, with the registers of the frame; its vCPU stays its own */
+};
+
+/* self_vcpu.state */
+enum {
+	SELF_FREE,		/* nobody's */
+	SELF_IDLE,		/* a thread's that is outside and may come back */
+	SELF_INSIDE,
+};
+
+/**
+ * struct self_vcpu - a vCPU and the thread it belongs to; at the start of its block
+ * The first part is the stub's (layout.h).
+ * @frame:   registers of the program, while the vCPU stands in a hypercall
+ * @staging: see rs_ring0_resume()
+ * @fs_base, @gs_base: as in the program at the last hypercall; loaded with SELF_LOAD
+ * @user:    system calls come from ring 3 (always, unless the program runs in ring 0)
+ *
+ * The rest is the loop's.
+ * @id:      vCPU, and block
+ * @fd, @run: of the device; fd is a high number
+ * @tid:     the thread's, of the kernel; 0: nobody's
+ * @state:   SELF_*; self.lock
+ * @primed:  the vCPU stands in a hypercall and waits for an answer: entering needs no RS_SET_STATE
+ * @in_loop: the thread runs the loop: between entering and leaving. For signal handlers of this thread.
+ * @pending: signals.c: not 0: self_signals_deliver() has something to do. Set by handlers of this thread (then run->irq_vector as well, by
+ *	     self_want_here()), looked at before each answer.
+ * @doomed_*: the last refused access, for accesses that are repeated without progress
+ * @victim:  memory.c: a slot that is being taken from another chunk, + 1
+ * @calls, ...: counts, summed up by rs_self_stats()
+ * @signals: of signals.c, @threads: of threads.c; for them alone
+ */
+struct self_vcpu {
+	struct rs_trap_frame frame;
+	struct rs_trap_frame staging;
+	uint64_t fs_base, gs_base;
+	uint64_t user;
+	uint64_t trap_top;
+	struct self_shared *shared;	/* the stub's address */
+	uint64_t cr3;
+	uint64_t trap_low, trap_end;
+	uint8_t fsgsbase, xsave, ring0, pad0[5];
+	uint64_t xsave_mask, xsave_size;
+	uint64_t cr2;
+	uint64_t reserved[4];
+
+	uint32_t id;
+	int fd;
+	struct rs_run *run;
+	int tid;
+	int state;
+	int primed;
+	volatile int in_loop;
+	volatile int pending;
+	uint64_t doomed_rip, doomed_addr;
+	unsigned int doomed_count;
+	unsigned int victim;
+	uint64_t victim_chunk;
+	uint64_t calls, faults, enters, leaves, signals_delivered;
+	uint64_t reserved2[8];
+	uint64_t signals[128];
+	uint64_t threads[32];
+};
+
+/**
+ * struct self_shared - what ring 0 of all vCPUs sees; block 64
+ * @handlers: of the program; [32]: system calls of ring 3
+ * @pdpts:    256 pages of level 3, one entry per chunk of the lower half: present when the chunk is given out. The stub's address
+ * @arena_gpa: where the arena is
+ * @arena:    the loop's address of the arena
+ * @root:     the stub's address of the root
+ * @free:     list of page-table pages that were given back: the stub's address, 0 is the end
+ * @unused:   first page never used, below @unused_end
+ * @slot_chunk: chunk number at each GiB of guest physical memory, + 1; 0: none
+ */
+#define SELF_SLOTS	1024
+struct self_shared {
+	rs_ring0_fn handlers[33];
+	uint64_t pdpts;
+	uint64_t arena_gpa;
+	uint64_t arena;
+	uint64_t root;
+	uint64_t free;
+	uint64_t unused, unused_end;
+	volatile uint32_t tables_lock;
+	volatile uint32_t inside;	/* vCPUs whose threads are inside */
+	uint32_t slots;			/* usable, below SELF_SLOTS */
+	uint32_t pad;
+	uint32_t slot_chunk[SELF_SLOTS];
+};
+
+/**
+ * struct self - the process's guest ring; all zero but for what says otherwise when there is none
+ * @pid:    that made it: a child of fork sees that it is not its own
+ * @ring0:  the ring
+ * @threads: RS_ENTER_THREADS was given
+ */
+struct self {
+	volatile uint32_t lock;
+	int pid;
+	int ready;
+	int ring0;
+	int threads;
+	int vm_fd;
+	struct rs_info info;
+	uint8_t *arena;			/* the loop's address */
+	struct self_shared *shared;	/* the loop's address */
+	int fsgsbase;
+	uint64_t xsave_mask, xsave_size;
+	unsigned int next_victim;
+	uint64_t chunks, recycled, threads_outside;
+};
+
+extern struct self rs_self;
+
+#define SELF_ASSERT_AT(field, off) \
+	_Static_assert(offsetof(struct self_vcpu, field) == (off), #field " is where the stub looks for it")
+SELF_ASSERT_AT(frame, RS_V_FRAME);
+SELF_ASSERT_AT(staging, RS_V_STAGING);
+SELF_ASSERT_AT(fs_base, RS_V_FS_BASE);
+SELF_ASSERT_AT(gs_base, RS_V_GS_BASE);
+SELF_ASSERT_AT(user, RS_V_USER);
+SELF_ASSERT_AT(trap_top, RS_V_TRAP_TOP);
+SELF_ASSERT_AT(shared, RS_V_SHARED);
+SELF_ASSERT_AT(cr3, RS_V_CR3);
+SELF_ASSERT_AT(trap_low, RS_V_TRAP_LOW);
+SELF_ASSERT_AT(trap_end, RS_V_TRAP_END);
+SELF_ASSERT_AT(fsgsbase, RS_V_FSGSBASE);
+SELF_ASSERT_AT(xsave, RS_V_XSAVE);
+SELF_ASSERT_AT(ring0, RS_V_RING0);
+SELF_ASSERT_AT(xsave_mask, RS_V_XSAVE_MASK);
+SELF_ASSERT_AT(xsave_size, RS_V_XSAVE_SIZE);
+SELF_ASSERT_AT(cr2, RS_V_CR2);
+_Static_assert(sizeof(struct self_vcpu) <= RS_BLOCK_GDT, "struct self_vcpu fits");
+_Static_assert(sizeof(struct rs_trap_frame) == RS_F_SIZE, "struct rs_trap_frame is as the stub has it");
+_Static_assert(offsetof(struct rs_trap_frame, rax) == RS_F_RAX, "rax");
+_Static_assert(offsetof(struct rs_trap_frame, vector) == RS_F_VECTOR, "vector");
+_Static_assert(offsetof(struct rs_trap_frame, rip) == RS_F_RIP, "rip");
+_Static_assert(offsetof(struct self_shared, handlers) == RS_SH_HANDLERS, "handlers");
+_Static_assert(offsetof(struct self_shared, pdpts) == RS_SH_PDPTS, "pdpts");
+_Static_assert(offsetof(struct self_shared, arena_gpa) == RS_SH_GPA, "arena_gpa");
+
+/* The vCPU whose native stack @sp is on, whoever asks; NULL: it is on none. For signal handlers: the thread is in the loop. */
+static inline struct self_vcpu *self_vcpu_at(uintptr_t sp)
+{
+	uintptr_t off = sp - (uintptr_t)rs_self.arena;
+
+	if (!rs_self.ready || off >= (uintptr_t)RS_SELF_SHARED_BLOCK * RS_SELF_BLOCK)
+		return NULL;
+	return (struct self_vcpu *)(sp & ~(uintptr_t)(RS_SELF_BLOCK - 1));
+}
+
+static inline struct self_vcpu *self_vcpu_here(void)
+{
+	return self_vcpu_at((uintptr_t)__builtin_frame_address(0));
+}
+
+/* From a signal handler of the thread itself: the loop shall look at v->pending as soon as the program can be interrupted. */
+static inline void self_want_here(struct self_vcpu *v)
+{
+	v->run->irq_vector = RS_VECTOR_HERE;
+}
+
+/* --- loop.c ----------------------------------------------------------------------------------------------------------------------- */
+
+/**
+ * self_loop() - v->frame, fs_base and gs_base are the program's registers: run it. On the native stack of @v; does not return.
+ */
+void self_loop(struct self_vcpu *v) __attribute__((noreturn));
+
+/* One system call with the registers of @f, natively: the result. Labels for signal handlers: nothing has happened in [begin, insn]. */
+long self_syscall(const struct rs_trap_frame *f);
+extern const char self_syscall_begin[], self_syscall_insn[], self_syscall_end[];
+
+/**
+ * self_go_outside() - leave the loop for good, or until rs_enter(): load all registers of @f and both bases natively. Does not return.
+ * Signals: whoever calls has told signals.c (self_signals_leave).
+ */
+void self_go_outside(const struct rs_trap_frame *f, uint64_t fs_base, uint64_t gs_base) __attribute__((noreturn));
+/* The same on the native stack of @v from C: bases, then self_go_outside(). */
+void self_outside(struct self_vcpu *v) __attribute__((noreturn));
+
+/* Words to standard error and the end of the process (SIGKILL if nothing else works). printf's %s %d %u %x (64 bits, with 0x) */
+void self_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void self_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+void self_lock(volatile uint32_t *lock);
+void self_unlock(volatile uint32_t *lock);
+
+/* --- enter.c ---------------------------------------------------------------------------------------------------------------------- */
+
+/* A free vCPU for thread @tid, or the one it has. NULL: none. Takes self.lock; usable in the loop. */
+struct self_vcpu *self_vcpu_get(int tid, int *err);
+/* It is nobody's any more. The caller may be on its native stack, and must not use that afterwards in a way that minds others doing so. */
+void self_vcpu_put(struct self_vcpu *v);
+/* In a child process: nothing of the parent's ring is ours. Forgets (and closes) all of it; natively. No libc. */
+void self_forget(void);
+/* SELF_INSIDE of this vCPU begins and ends: counters of ring 0. */
+void self_mark_inside(struct self_vcpu *v);
+void self_mark_outside(struct self_vcpu *v);
+
+/* --- memory.c --------------------------------------------------------------------------------------------------------------------- */
+
+/* Gives the chunk of @addr out. 0; 1: the flush page has to be touched in the guest, then once more; -errno. */
+int self_chunk_give(struct self_vcpu *v, uint64_t addr);
+/* 0: an access of this kind at @addr has a chunk (given out already). */
+int self_chunk_is_given(uint64_t addr);
+
+/* --- signals.c (its own file head has the protocol) ----------------------------------------------------------------------------------- */
+
+/* Before the process's first enter, natively, with libc: wraps the handlers. 0, -errno. */
+int self_signals_start(void);
+/* Of the calling thread, natively, before each enter (alternate stack, mask) and after each leave. On any stack; no libc. */
+void self_signals_enter(struct self_vcpu *v);
+void self_signals_leave(struct self_vcpu *v);
+/* In the child of fork, which is outside: state of the parent's thread is the child's only one's. */
+void self_signals_child(struct self_vcpu *v);
+/**
+ * self_signals_call() - rt_sigaction, rt_sigreturn, sigaltstack, rt_sigprocmask (and what else concerns signals), in v->frame
+ * *@next: how it ends. 0: it is none of these.
+ */
+int self_signals_call(struct self_vcpu *v, enum self_next *next);
+/**
+ * self_signals_deliver() - v->pending is set: puts handlers' frames on the program's stack and changes v->frame
+ * @call: v->frame is in a system call whose result has been put into rax (or -ERESTART... has not: see signals.c)
+ * SELF_LOAD if anything was changed, otherwise @next as given.
+ */
+enum self_next self_signals_deliver(struct self_vcpu *v, enum self_next next);
+/**
+ * self_signals_fault() - the program's instruction at v->frame.rip gets the signal that Linux would send: @info
+ * May end the process, or go on outside (the instruction is repeated there).
+ */
+enum self_next self_signals_fault(struct self_vcpu *v, const siginfo_t *info);
+/**
+ * self_probe() - do the access natively. 0: it works now. 1: it is a signal, in *@info.
+ * @access: RS_FAULT_READ, _WRITE or _FETCH
+ */
+int self_probe(struct self_vcpu *v, uint64_t addr, uint32_t access, siginfo_t *info);
+
+/* --- threads.c -------------------------------------------------------------------------------------------------------------------- */
+
+/** self_threads_call() - clone, clone3, fork, vfork, exit, exit_group, execve, execveat in v->frame. As self_signals_call(). */
+int self_threads_call(struct self_vcpu *v, enum self_next *next);
+
+#pragma GCC visibility pop
+
+#endif /* RS_SELF_H */
