@@ -76,6 +76,8 @@
 #define RS_V_XSAVE_MASK		0x1c8
 #define RS_V_XSAVE_SIZE		0x1d0	/* multiple of 64 */
 #define RS_V_CR2		0x1d8	/* of the exception in the frame */
+#define RS_V_RESTART		0x1e0	/* the loop's: number of a call that has not begun */
+#define RS_V_PENDING		0x220	/* the loop's: signals are noted */
 
 #define RS_F_ADDR		0x00
 #define RS_F_CAUSE		0x08

@@ -71,6 +71,8 @@ enum {
  * @in_loop: the thread runs the loop: between entering and leaving. For signal handlers of this thread.
  * @pending: signals.c: not 0: self_signals_deliver() has something to do. Set by handlers of this thread (then run->irq_vector as well, by
  *	     self_want_here()), looked at before each answer.
+ * @mask:    the program's signal mask on the way in
+ * @insn_len: of the instruction that made the system call which is being answered (SYSCALL: 2)
  * @doomed_*: the last refused access, for accesses that are repeated without progress
  * @victim:  memory.c: a slot that is being taken from another chunk, + 1
  * @calls, ...: counts, summed up by rs_self_stats()
@@ -84,11 +86,12 @@ struct self_vcpu {
 	uint64_t trap_top;
 	struct self_shared *shared;	/* the stub's address */
 	uint64_t cr3;
-	uint64_t trap_low, trap_end;
+	uint64_t trap_low, trap_end;	/* and trap_top: the loop's addresses: handlers give addresses of variables to Linux */
 	uint8_t fsgsbase, xsave, ring0, pad0[5];
 	uint64_t xsave_mask, xsave_size;
 	uint64_t cr2;
-	uint64_t reserved[4];
+	uint64_t restart;
+	uint64_t reserved[3];
 
 	uint32_t id;
 	int fd;
@@ -98,6 +101,8 @@ struct self_vcpu {
 	int primed;
 	volatile int in_loop;
 	volatile int pending;
+	uint64_t mask;
+	uint32_t insn_len;
 	uint64_t doomed_rip, doomed_addr;
 	unsigned int doomed_count;
 	unsigned int victim;
@@ -177,6 +182,8 @@ SELF_ASSERT_AT(ring0, RS_V_RING0);
 SELF_ASSERT_AT(xsave_mask, RS_V_XSAVE_MASK);
 SELF_ASSERT_AT(xsave_size, RS_V_XSAVE_SIZE);
 SELF_ASSERT_AT(cr2, RS_V_CR2);
+SELF_ASSERT_AT(restart, RS_V_RESTART);
+SELF_ASSERT_AT(pending, RS_V_PENDING);
 _Static_assert(sizeof(struct self_vcpu) <= RS_BLOCK_GDT, "struct self_vcpu fits");
 _Static_assert(sizeof(struct rs_trap_frame) == RS_F_SIZE, "struct rs_trap_frame is as the stub has it");
 _Static_assert(offsetof(struct rs_trap_frame, rax) == RS_F_RAX, "rax");
@@ -214,21 +221,16 @@ static inline void self_want_here(struct self_vcpu *v)
  */
 void self_loop(struct self_vcpu *v) __attribute__((noreturn));
 
-/* One system call with the registers of @f, natively: the result. Labels for signal handlers: nothing has happened in [begin, insn]. */
+/*
+ * One system call with the registers of @f, natively: the result. In native.S. Labels for signal handlers: nothing has happened in [begin, insn].
+ * SELF_INTERRUPTED (native.h): a signal is noted and the call has not begun: frame.rip goes back to the call, frame.rax = v->restart, deliver.
+ */
 long self_syscall(const struct rs_trap_frame *f);
 extern const char self_syscall_begin[], self_syscall_insn[], self_syscall_end[];
 
-/**
- * self_go_outside() - leave the loop for good, or until rs_enter(): load all registers of @f and both bases natively. Does not return.
- * Signals: whoever calls has told signals.c (self_signals_leave).
- */
-void self_go_outside(const struct rs_trap_frame *f, uint64_t fs_base, uint64_t gs_base) __attribute__((noreturn));
-/* The same on the native stack of @v from C: bases, then self_go_outside(). */
-void self_outside(struct self_vcpu *v) __attribute__((noreturn));
-
-/* Words to standard error and the end of the process (SIGKILL if nothing else works). printf's %s %d %u %x (64 bits, with 0x) */
-void self_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-void self_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Words to standard error and the end of the process (SIGKILL if nothing else works). printf's %s %d %u %lx */
+void self_die(const char *fmt, ...) __attribute__((noreturn));
+void self_say(const char *fmt, ...);
 
 void self_lock(volatile uint32_t *lock);
 void self_unlock(volatile uint32_t *lock);
@@ -254,13 +256,28 @@ int self_chunk_is_given(uint64_t addr);
 
 /* --- signals.c (its own file head has the protocol) ----------------------------------------------------------------------------------- */
 
-/* Before the process's first enter, natively, with libc: wraps the handlers. 0, -errno. */
+/*
+ * Before a thread enters, natively, when no other thread of the process is inside: wraps the handlers that are there (at the first enter
+ * and after each time everybody was outside, since what is outside installs handlers without our seeing it). No libc. 0, -errno.
+ */
 int self_signals_start(void);
-/* Of the calling thread, natively, before each enter (alternate stack, mask) and after each leave. On any stack; no libc. */
+/*
+ * Of the calling thread, natively, before each enter, with all signals blocked (v->mask: the mask that it had): its state in @v anew, its
+ * alternate stack off. On any stack; no libc. From then on signals that find the thread on @v's native stack are noted. Its counterpart is
+ * self_outside().
+ */
 void self_signals_enter(struct self_vcpu *v);
-void self_signals_leave(struct self_vcpu *v);
-/* In the child of fork, which is outside: state of the parent's thread is the child's only one's. */
-void self_signals_child(struct self_vcpu *v);
+/* The first thing in the loop: the thread has the program's mask from now on. Looks at v->pending come after it. */
+void self_signals_begin(struct self_vcpu *v);
+/**
+ * self_outside() - the thread goes on outside: registers of v->frame, both bases, its mask and alternate stack, natively
+ * On the native stack of @v, v->primed or not. Signals that are noted are delivered first: the thread then goes on in their handlers.
+ */
+void self_outside(struct self_vcpu *v) __attribute__((noreturn));
+/* In the child of fork, which is outside: Linux has the program's own handlers again. Its vCPU is then good for self_outside() and nothing else. */
+void self_signals_child(void);
+/* @v is for a thread that is about to begin, with its creator's mask. */
+void self_signals_thread(struct self_vcpu *v);
 /**
  * self_signals_call() - rt_sigaction, rt_sigreturn, sigaltstack, rt_sigprocmask (and what else concerns signals), in v->frame
  * *@next: how it ends. 0: it is none of these.
@@ -268,7 +285,7 @@ void self_signals_child(struct self_vcpu *v);
 int self_signals_call(struct self_vcpu *v, enum self_next *next);
 /**
  * self_signals_deliver() - v->pending is set: puts handlers' frames on the program's stack and changes v->frame
- * @call: v->frame is in a system call whose result has been put into rax (or -ERESTART... has not: see signals.c)
+ * A system call's result has been put into rax before; or, with SELF_INTERRUPTED, rip is at the call again.
  * SELF_LOAD if anything was changed, otherwise @next as given.
  */
 enum self_next self_signals_deliver(struct self_vcpu *v, enum self_next next);
@@ -278,6 +295,10 @@ enum self_next self_signals_deliver(struct self_vcpu *v, enum self_next next);
  */
 enum self_next self_signals_fault(struct self_vcpu *v, const siginfo_t *info);
 /**
+ * self_signals_trap() - the exception in v->frame (vector, error; v->cr2) becomes the signal that Linux makes of it; as self_signals_fault()
+ */
+enum self_next self_signals_trap(struct self_vcpu *v);
+/**
  * self_probe() - do the access natively. 0: it works now. 1: it is a signal, in *@info.
  * @access: RS_FAULT_READ, _WRITE or _FETCH
  */
@@ -285,7 +306,7 @@ int self_probe(struct self_vcpu *v, uint64_t addr, uint32_t access, siginfo_t *i
 
 /* --- threads.c -------------------------------------------------------------------------------------------------------------------- */
 
-/** self_threads_call() - clone, clone3, fork, vfork, exit, exit_group, execve, execveat in v->frame. As self_signals_call(). */
+/** self_threads_call() - clone, clone3, fork, vfork, exit, execve, execveat, close, close_range, dup2, dup3 in v->frame. As self_signals_call(). */
 int self_threads_call(struct self_vcpu *v, enum self_next *next);
 
 #pragma GCC visibility pop
