@@ -77,7 +77,7 @@ static int create_vm(void *unused, union rs_arg *arg)
 {
 	const struct rs_vm_config *config = &arg->vm_config;
 	const u32 flags = RS_VM_NESTED_FAULT_VECTOR | RS_VM_USER_HYPERCALLS |
-			  RS_VM_KERNEL_HYPERCALLS;
+			  RS_VM_KERNEL_HYPERCALLS | RS_VM_EXEC_RIGHTS;
 	struct rs_vm_request req = { .flags = config->flags, .end_signal = config->end_signal };
 	struct rs_vm *vm;
 	long len;

@@ -188,6 +188,7 @@ struct rs_vm *rs_vm_create(const struct rs_vm_request *req)
 			  rs_backend->gpa_bits, &vm_mmu_ops);
 	if (ret)
 		goto err_mmu;
+	vm->mmu.exec_rights = req->flags & RS_VM_EXEC_RIGHTS;
 	vm->pid = get_pid(task_tgid(current));
 	vm->cred = get_current_cred();
 	vm->netns = rs_netns_get_current();

@@ -111,7 +111,7 @@ TEST(create_vm)
 	int fd;
 
 	EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, BAD_POINTER), EFAULT);
-	for (int bit = 3; bit < 32; bit++) {
+	for (int bit = 4; bit < 32; bit++) {
 		cfg = (struct rs_vm_config){ .flags = 1u << bit };
 		EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, &cfg), EINVAL);
 	}
@@ -135,7 +135,7 @@ TEST(create_vm)
 		cfg.reserved[i] = 1ull << 63;
 		EXPECT_ERRNO(ioctl(dev, RS_CREATE_VM, &cfg), EINVAL);
 	}
-	for (unsigned int flags = 0; flags < 8; flags++) {
+	for (unsigned int flags = 0; flags < 16; flags++) {
 		cfg = (struct rs_vm_config){ .flags = flags };
 		fd = SYS(ioctl(dev, RS_CREATE_VM, &cfg));
 		close(fd);

@@ -920,6 +920,59 @@ TEST(kernel_hypercalls)
 	tvm_close(g.vm);
 }
 
+/*
+ * RS_VM_EXEC_RIGHTS: what may be executed follows the process, page by page, up and down, beside the
+ * other rights; without it reading is enough.
+ */
+TEST(exec_rights)
+{
+	const uint64_t at = G_SCRATCH + HUGE;
+	struct guest g = guest(RS_VM_EXEC_RIGHTS);
+	uint8_t *page = (uint8_t *)g.vm->mem + at;
+	int rwx = PROT_READ | PROT_WRITE | PROT_EXEC;
+
+	SYS(mprotect(g.vm->mem, G_ARENA, rwx));
+	SYS(mprotect(page, PAGE, PROT_READ | PROT_WRITE));
+	page[0] = 0xc3;		/* ret */
+	for (int i = 0; i < 3; i++) {
+		/* read and written, but not executed */
+		tcpu_call(g.c, G_STORE, at + 8, i);
+		EXPECT_EQ(tcpu_call(g.c, G_LOAD, at + 8), i);
+		EXPECT_VECTOR(g.c, G_NO_VECTOR);
+		tcpu_start(g.c, G_CALL, at);
+		tcpu_run_to(g.c, RS_EXIT_MEMORY_FAULT);
+		EXPECT_EQ(g.c->run->fault.gpa & -PAGE, at);
+		EXPECT(g.c->run->fault.access & RS_FAULT_FETCH);
+		EXPECT_EQ(g.c->run->fault.error, -EFAULT);
+		EXPECT_EQ(g.c->run->rip, at);
+		/* and when it may, it goes on where it was */
+		SYS(mprotect(page, PAGE, rwx));
+		tcpu_finish(g.c);
+		EXPECT_VECTOR(g.c, G_NO_VECTOR);
+		/* executed and written in turn: code that is made as it goes */
+		for (int j = 0; j < 3; j++) {
+			tcpu_call(g.c, G_STORE, at, 0xc3);
+			tcpu_call(g.c, G_CALL, at);
+			EXPECT_VECTOR(g.c, G_NO_VECTOR);
+		}
+		/* after a page of its own that it took by writing, and one that it has only read */
+		SYS(madvise(page, PAGE, MADV_DONTNEED));
+		EXPECT_EQ(tcpu_call(g.c, G_LOAD, at), 0);
+		page[0] = 0xc3;
+		tcpu_call(g.c, G_CALL, at);
+		EXPECT_VECTOR(g.c, G_NO_VECTOR);
+		SYS(mprotect(page, PAGE, PROT_READ | PROT_WRITE));
+	}
+	tvm_close(g.vm);
+
+	g = guest(0);
+	page = (uint8_t *)g.vm->mem + at;
+	page[0] = 0xc3;
+	SYS(mprotect(page, PAGE, PROT_READ));
+	tcpu_call(g.c, G_CALL, at);
+	EXPECT_VECTOR(g.c, G_NO_VECTOR);
+}
+
 /* --- kicks, signals ----------------------------------------------------- */
 
 static void *kicker(void *arg)

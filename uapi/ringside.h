@@ -84,6 +84,11 @@ struct rs_info {
  * RS_VM_USER_HYPERCALLS alone; with both flags ring 3 may from the upper half.
  */
 #define RS_VM_KERNEL_HYPERCALLS		(1u << 2)
+/*
+ * What the process's mapping does not let it execute (no PROT_EXEC), the guest cannot execute either: a nested fault with RS_FAULT_FETCH.
+ * Without it reading is enough, and what may be executed is a matter of the guest's page tables alone.
+ */
+#define RS_VM_EXEC_RIGHTS		(1u << 3)
 
 #define RS_VM_NAME_MAX		64	/* bytes, the terminating 0 included */
 

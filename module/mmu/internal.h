@@ -22,6 +22,7 @@ struct rs_host_page {
 int rs_host_lookup(struct mm_struct *mm, u64 hva, bool write, bool try_write,
 		   struct rs_host_page *hp);
 void rs_host_put(struct rs_host_page *hp, bool dirtied);
+int rs_host_may_exec(struct mm_struct *mm, u64 hva);
 int rs_host_level(struct mm_struct *mm, u64 hva);
 
 /* mmu.c */

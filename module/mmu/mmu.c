@@ -17,7 +17,7 @@
  * than a try costs us, so it converges; a signal ends it in any case. Rights: readable where the
  * VMA is, writable where Linux's own entry is writable at that moment (so no copy-on-write and no
  * write tracking of a file system is bypassed), executable always, since the guest's page tables
- * decide that.
+ * decide that; or, with exec_rights, once an instruction was fetched there and the VMA allows it.
  *
  * Size: 2 MiB where Linux's own entry is at least as large, region and process agree on the address
  * modulo 2 MiB, and all of the 2 MiB lie in the region.
@@ -244,17 +244,19 @@ struct fault_plan {
 	u64 region_gpa, region_end;
 	u32 region_flags;
 	unsigned long seq;
-	bool write;
+	bool write, fetch;	/* fetch: the right to execute is wanted, and not given by itself */
 };
 
 enum step { STEP_DONE, STEP_ASK, STEP_WAIT };
 
-static bool entry_suffices(struct rs_mmu *mmu, struct rs_fault *fault, bool write)
+static bool entry_suffices(struct rs_mmu *mmu, struct rs_fault *fault,
+			   const struct fault_plan *plan)
 {
 	rs_npte_t e;
 
 	return rs_pt_lookup(&mmu->pt, fault->gpa, &e, NULL) &&
-	       (!write || rs_npte_writable(mmu->pt.fmt, e));
+	       (!plan->write || rs_npte_writable(mmu->pt.fmt, e)) &&
+	       (!plan->fetch || rs_npte_executable(mmu->pt.fmt, e));
 }
 
 /* Step 1. On STEP_DONE *@ret is the answer. */
@@ -282,6 +284,7 @@ static enum step fault_plan(struct rs_mmu *mmu, struct rs_fault *fault, struct f
 		return STEP_DONE;
 	}
 	plan->write = fault->access & RS_FAULT_WRITE;
+	plan->fetch = mmu->exec_rights && (fault->access & RS_FAULT_FETCH);
 	plan->hva = fault->hva = r->hva + (fault->gpa - r->gpa);
 	plan->region_gpa = r->gpa;
 	plan->region_end = r->gpa + r->size;
@@ -290,7 +293,7 @@ static enum step fault_plan(struct rs_mmu *mmu, struct rs_fault *fault, struct f
 		fault->what = "read-only region";
 		return STEP_DONE;
 	}
-	if (entry_suffices(mmu, fault, plan->write)) {
+	if (entry_suffices(mmu, fault, plan)) {
 		*ret = 0;
 		return STEP_DONE;
 	}
@@ -331,6 +334,7 @@ static int fault_enter(struct rs_mmu *mmu, struct rs_fault *fault, const struct 
 		.write = hp->write && !(plan->region_flags & RS_REGION_READONLY),
 		.dirty = plan->write,
 		.special = !hp->page,
+		.noexec = mmu->exec_rights && !plan->fetch,
 	};
 	int ret;
 
@@ -389,6 +393,11 @@ int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault)
 		} else {
 			ret = rs_host_lookup(mmu->mm, plan.hva, plan.write,
 					     !(plan.region_flags & RS_REGION_READONLY), &hp);
+			if (!ret && plan.fetch) {
+				ret = rs_host_may_exec(mmu->mm, plan.hva);
+				if (ret)
+					rs_host_put(&hp, false);
+			}
 			if (ret) {
 				fault->what = "Linux refuses the access";
 				break;

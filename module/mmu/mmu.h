@@ -68,6 +68,8 @@ struct rs_mmu {
 	const struct rs_mmu_ops *ops;
 	u8 gpa_bits;
 	struct mmu_notifier mn;
+	/* only what the process may execute is executable; set before the first fault */
+	bool exec_rights;
 	/* lock: the mm is gone, nothing may be mapped any more */
 	bool dead;
 

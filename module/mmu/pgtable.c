@@ -292,14 +292,25 @@ static rs_npte_t *split_leaf(struct rs_pgtable *pt, rs_npte_t *slot, int level, 
 	return table;
 }
 
+/* Does the entry grant what the leaf shall? */
+static bool suffices(const struct rs_pte_format *f, rs_npte_t e, const struct rs_pt_leaf *leaf)
+{
+	return (rs_npte_writable(f, e) || !leaf->write) &&
+	       (rs_npte_executable(f, e) || leaf->noexec);
+}
+
 /* Put the leaf into its slot. Returns whether an entry was written. */
 static bool set_leaf(struct rs_pgtable *pt, rs_npte_t *slot, const struct rs_pt_leaf *leaf,
 		     struct rs_pt_gather *g)
 {
 	const struct rs_pte_format *f = pt->fmt;
 	rs_npte_t old = entry_read(slot);
-	u64 val = rs_npte_val(rs_npte_make_leaf(f, leaf->pa, leaf->level, leaf->write));
+	rs_npte_t new = rs_npte_make_leaf(f, leaf->pa, leaf->level, leaf->write);
+	u64 val;
 
+	if (leaf->noexec)
+		new = rs_npte_without_exec(f, new);
+	val = rs_npte_val(new);
 	/* The access that faulted will set these; doing it here saves the CPU a locked cycle. */
 	val |= f->accessed;
 	if (leaf->write && leaf->dirty)
@@ -327,10 +338,19 @@ static bool set_leaf(struct rs_pgtable *pt, rs_npte_t *slot, const struct rs_pt_
 		return true;
 	}
 	if (rs_npte_pa(f, old) == leaf->pa) {
-		if (rs_npte_writable(f, old) || !leaf->write)
+		if (suffices(f, old, leaf))
 			return false;
-		/* Never written through, so there is no dirty bit to lose. */
-		entry_take(slot, rs_npte(val));
+		/*
+		 * One right more; the other one stays, and so does the dirty bit, also where the
+		 * CPU sets it between the read and the exchange.
+		 */
+		if (rs_npte_writable(f, old))
+			val |= f->write;
+		if (rs_npte_executable(f, old))
+			val = (val | f->exec) & ~f->noexec;
+		val = rs_npte_val(entry_take(slot, rs_npte(val))) & f->dirty;
+		if (val)
+			atomic64_or(val, (atomic64_t *)slot);
 		return true;
 	}
 	/*
@@ -371,8 +391,7 @@ int rs_pt_map(struct rs_pgtable *pt, const struct rs_pt_leaf *leaf, struct rs_pt
 		if (rs_npte_present(f, e)) {
 			u64 off = leaf->gpa & (rs_npt_size(level) - 1);
 
-			if (rs_npte_pa(f, e) + off == leaf->pa &&
-			    (rs_npte_writable(f, e) || !leaf->write))
+			if (rs_npte_pa(f, e) + off == leaf->pa && suffices(f, e, leaf))
 				return -EEXIST;
 		}
 		/*

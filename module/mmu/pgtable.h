@@ -59,6 +59,7 @@ struct rs_pt_leaf {
 	bool write;
 	bool dirty;		/* the access that asks for it is a write */
 	bool special;		/* RS_NPTE_SPECIAL */
+	bool noexec;		/* may not be executed */
 };
 
 #define RS_PT_CACHE_INIT(c)	{ .pages = LIST_HEAD_INIT((c).pages) }

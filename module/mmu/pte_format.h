@@ -98,6 +98,11 @@ static inline bool rs_npte_writable(const struct rs_pte_format *f, rs_npte_t e)
 	return rs_npte_val(e) & f->write;
 }
 
+static inline bool rs_npte_executable(const struct rs_pte_format *f, rs_npte_t e)
+{
+	return f->exec ? rs_npte_val(e) & f->exec : !(rs_npte_val(e) & f->noexec);
+}
+
 static inline u64 rs_npte_pa(const struct rs_pte_format *f, rs_npte_t e)
 {
 	return rs_npte_val(e) & RS_NPTE_ADDR_MASK & ~f->sme;
@@ -108,7 +113,7 @@ static inline rs_npte_t rs_npte_make_table(const struct rs_pte_format *f, u64 pa
 	return rs_npte(pa | f->table | f->sme);
 }
 
-/* A readable, executable leaf; what may be executed is the guest's own page tables' business. */
+/* A readable, executable leaf. */
 static inline rs_npte_t rs_npte_make_leaf(const struct rs_pte_format *f, u64 pa, int level,
 					  bool write)
 {
@@ -119,6 +124,12 @@ static inline rs_npte_t rs_npte_make_leaf(const struct rs_pte_format *f, u64 pa,
 	if (level > 1)
 		v |= f->huge;
 	return rs_npte(v);
+}
+
+/* The same without the right to execute. */
+static inline rs_npte_t rs_npte_without_exec(const struct rs_pte_format *f, rs_npte_t e)
+{
+	return rs_npte((rs_npte_val(e) & ~f->exec) | f->noexec);
 }
 
 #endif /* RS_PTE_FORMAT_H */

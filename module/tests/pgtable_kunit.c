@@ -217,6 +217,51 @@ static void map_and_lookup(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, audit(test, b), 2ull);
 }
 
+/* Without the right to execute; it comes later, beside the right to write, in either order. */
+static void map_without_exec(struct kunit *test)
+{
+	struct bench *b = begin(test);
+	const struct rs_pte_format *f = b->c->fmt;
+	struct rs_pt_leaf leaf = { .gpa = 0x5000, .pa = PA, .level = 1, .noexec = true };
+	rs_npte_t e;
+
+	KUNIT_ASSERT_EQ(test, rs_pt_cache_fill(&b->cache, 4), 0);
+	KUNIT_EXPECT_EQ(test, rs_pt_map(&b->pt, &leaf, &b->cache, &b->g), 0);
+	KUNIT_EXPECT_TRUE(test, rs_pt_lookup(&b->pt, 0x5000, &e, NULL));
+	KUNIT_EXPECT_FALSE(test, rs_npte_executable(f, e));
+	KUNIT_EXPECT_FALSE(test, rs_npte_writable(f, e));
+	KUNIT_EXPECT_EQ(test, rs_pt_map(&b->pt, &leaf, &b->cache, &b->g), -EEXIST);
+
+	/* to write, and dirty */
+	leaf.write = leaf.dirty = true;
+	KUNIT_EXPECT_EQ(test, rs_pt_map(&b->pt, &leaf, &b->cache, &b->g), 0);
+	KUNIT_EXPECT_TRUE(test, rs_pt_lookup(&b->pt, 0x5000, &e, NULL));
+	KUNIT_EXPECT_FALSE(test, rs_npte_executable(f, e));
+	KUNIT_EXPECT_TRUE(test, rs_npte_writable(f, e));
+
+	/* to execute; the right to write and the dirty bit stay */
+	leaf.write = leaf.dirty = leaf.noexec = false;
+	KUNIT_EXPECT_EQ(test, rs_pt_map(&b->pt, &leaf, &b->cache, &b->g), 0);
+	KUNIT_EXPECT_TRUE(test, rs_pt_lookup(&b->pt, 0x5000, &e, NULL));
+	KUNIT_EXPECT_TRUE(test, rs_npte_executable(f, e));
+	KUNIT_EXPECT_TRUE(test, rs_npte_writable(f, e));
+	KUNIT_EXPECT_EQ(test, rs_npte_val(e) & f->dirty, f->dirty);
+	KUNIT_EXPECT_EQ(test, rs_npte_pa(f, e), PA);
+	leaf.noexec = true;
+	KUNIT_EXPECT_EQ(test, rs_pt_map(&b->pt, &leaf, &b->cache, &b->g), -EEXIST);
+
+	/* the other way round: executable first */
+	leaf = (struct rs_pt_leaf) { .gpa = 0x6000, .pa = PA + 4096, .level = 1 };
+	KUNIT_EXPECT_EQ(test, rs_pt_map(&b->pt, &leaf, &b->cache, &b->g), 0);
+	leaf.write = leaf.noexec = true;
+	KUNIT_EXPECT_EQ(test, rs_pt_map(&b->pt, &leaf, &b->cache, &b->g), 0);
+	KUNIT_EXPECT_TRUE(test, rs_pt_lookup(&b->pt, 0x6000, &e, NULL));
+	KUNIT_EXPECT_TRUE(test, rs_npte_executable(f, e));
+	KUNIT_EXPECT_TRUE(test, rs_npte_writable(f, e));
+	KUNIT_EXPECT_FALSE(test, b->g.flush);
+	KUNIT_EXPECT_EQ(test, audit(test, b), 2ull);
+}
+
 /* Without pages for the tables nothing changes, and the number asked for is exact. */
 static void map_asks_for_pages(struct kunit *test)
 {
@@ -583,6 +628,7 @@ static void formats_agree(struct kunit *test)
 
 static struct kunit_case pgtable_tests[] = {
 	KUNIT_CASE_PARAM(map_and_lookup, table_gen_params),
+	KUNIT_CASE_PARAM(map_without_exec, table_gen_params),
 	KUNIT_CASE_PARAM(map_asks_for_pages, table_gen_params),
 	KUNIT_CASE_PARAM(zap_frees_tables, table_gen_params),
 	KUNIT_CASE_PARAM(large_leaves, table_gen_params),

@@ -131,10 +131,15 @@ int rs_ring0_syscalls(rs_ring0_fn fn);
 
 /**
  * rs_ring0_user() - load all of @f and run it in ring 3 until rs_ring0_user_exit(); the value of that
- * FS and GS are whatever they are: who changes them for ring 3 changes them back. May be nested (from handlers). Exceptions and system calls
- * of ring 3 go to the handlers above.
+ * May be nested (from handlers). Exceptions and system calls of ring 3 go to the handlers above. Nothing that ring 3 does to its registers
+ * matters to ring 0: handlers, also those of signals that interrupt ring 3, run on a stack of ring 0 (the trap stack) with ring 0's FS and GS.
  */
 int rs_ring0_user(struct rs_trap_frame *f);
+/**
+ * rs_ring0_user_bases() - FS and GS base of this thread's ring 3, from the next time it runs; @old_bases (or NULL) gets what they were
+ * @new_bases: or NULL: just tell. At first they are those of ring 0 when it entered. 0
+ */
+int rs_ring0_user_bases(const uint64_t new_bases[2], uint64_t old_bases[2]);
 /** rs_ring0_user_exit() - in a handler: the innermost rs_ring0_user() of this thread returns @value. Outside of one: the process dies with words. */
 void rs_ring0_user_exit(int value) __attribute__((noreturn));
 /** rs_ring0_resume() - all registers from @f, the ring by its cs */

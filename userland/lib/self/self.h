@@ -274,8 +274,8 @@ void self_signals_begin(struct self_vcpu *v);
  * On the native stack of @v, v->primed or not. Signals that are noted are delivered first: the thread then goes on in their handlers.
  */
 void self_outside(struct self_vcpu *v) __attribute__((noreturn));
-/* In the child of fork, which is outside: Linux has the program's own handlers again. Its vCPU is then good for self_outside() and nothing else. */
-void self_signals_child(void);
+/* In the child of fork, which is outside: Linux has the program's own handlers again. @v is then good for self_outside() and nothing else. */
+void self_signals_child(struct self_vcpu *v);
 /* @v is for a thread that is about to begin, with its creator's mask. */
 void self_signals_thread(struct self_vcpu *v);
 /**

@@ -894,10 +894,13 @@ void self_signals_thread(struct self_vcpu *v)
 	s->alt.flags = SELF_SS_DISABLE;
 }
 
-void self_signals_child(void)
+void self_signals_child(struct self_vcpu *v)
 {
+	struct signals *s = signals_of(v);
 	int sig;
 
+	s->used = s->kept = 0;
+	v->pending = 0;
 	actions_lock = 0;
 	for (sig = 1; sig <= NSIG_; sig++)
 		if (wrapped & BIT_OF(sig))
