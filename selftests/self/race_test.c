@@ -9,6 +9,7 @@
  *
  *	a value		the page was there with the right, and with that content: what a mapping began with, or the accessor's own last write
  *			to that very page, which is told from others by its identity. So a stale page and a lost write are both found.
+ *	a call		code at the page's address 64 says which page it is; only pages of one file may ever be executed
  *	a fault		the page was not there, or closed, or beyond the end of its file; the signal, its code and its address are those
  *			of that state. In ring 0 with a handler of its own the frame says the same.
  *
@@ -25,6 +26,7 @@
 
 #define PAGE	4096ul
 #define HUGE	(2ul << 20)
+#define CODE	64		/* in a page: what can be called */
 #define PAGES	8		/* of the window */
 #define FILES	4		/* pages of each file */
 #define OPS	4000
@@ -37,11 +39,11 @@ enum kind { NONE, CLOSED, READ, WRITE };
 
 /*
  * What a page of the window is. @id: whose memory; two pages with one id are one. @tag: its first word. @beyond: its file ends before
- * it. @file: 0, or which page of the shared file + 1, of the one that is truncated + 101.
+ * it. @file: 0, or which page of the shared file + 1, of the one that is truncated + 101. @exec: it may be executed.
  */
 struct state {
 	uint32_t id;
-	uint8_t kind, beyond, file, private_file;
+	uint8_t kind, beyond, file, private_file, exec;
 	uint64_t tag;
 };
 
@@ -60,7 +62,7 @@ static struct {
 	bool stop, huge;
 	enum where accessor, mutator;
 	bool own_handler;
-	uint64_t reads, writes, faults, wide;
+	uint64_t reads, writes, calls, faults, wide;
 } w;
 static struct state states[OPS + 1][PAGES];
 static struct memory memory[OPS * PAGES + 2 * FILES + PAGES + 8];
@@ -97,6 +99,8 @@ static int file_of(uint64_t tag)
 	for (unsigned int i = 0; i < FILES; i++) {
 		uint64_t words[PAGE / 8] = { tag ? tag + i : 0 };
 
+		/* mov $tag, %eax; ret */
+		words[CODE / 8] = 0xb8 | (tag + i) << 8 | 0xc3ul << 40;
 		SYS(write(fd, words, PAGE));
 	}
 	return fd;
@@ -182,15 +186,15 @@ static bool plan_map(struct change *c, uint64_t *seed)
 	unsigned int kind = CLOSED + rnd(seed) % 3;
 
 	c->make = make_map;
-	c->prot = prots[kind];
 	c->source = w.huge ? ANON : rnd(seed) % 4;
 	c->index = c->source == SHRINKING ? 0 : rnd(seed) % (FILES - c->n + 1);
 	if (c->source == SHRINKING)
 		c->n = 1;
+	c->prot = prots[kind] | (c->source == CONSTANT && kind != CLOSED && rnd(seed) & 1 ? PROT_EXEC : 0);
 	for (unsigned int i = 0; i < c->n; i++) {
 		struct state *p = &c->to[c->first + i];
 
-		*p = (struct state){ .kind = kind };
+		*p = (struct state){ .kind = kind, .exec = !!(c->prot & PROT_EXEC) };
 		switch (c->source) {
 		case ANON:
 			p->id = new_id();
@@ -237,7 +241,8 @@ static bool plan(struct change *c, uint64_t *seed)
 	c->n = 1;
 	if (what < 65) {
 		p->kind = CLOSED + rnd(seed) % 3;
-		c->prot = prots[p->kind];
+		p->exec = p->private_file && p->kind != CLOSED && rnd(seed) & 1;
+		c->prot = prots[p->kind] | (p->exec ? PROT_EXEC : 0);
 		c->make = make_protect;
 	} else if (what < 80) {
 		drop(p);
@@ -310,6 +315,16 @@ static void store(volatile uint64_t *p, uint64_t v, uint64_t *fault)
 		     : "=&c"(*fault) : "r"(v), "S"(p) : "rdx", "memory", "cc");
 }
 
+/* What a fault in it leaves of the stack is not looked at. */
+static uint64_t call(volatile uint64_t *p, uint64_t *fault)
+{
+	uint64_t v = 0;
+
+	asm volatile("mov %%rsp, %%rbx\n sub $128, %%rsp\n xor %%ecx, %%ecx\n lea 1f(%%rip), %%rdx\n call *%%rsi\n1: mov %%rbx, %%rsp"
+		     : "+a"(v), "=&c"(*fault) : "S"(p) : "rbx", "rdx", "memory", "cc");
+	return v;
+}
+
 #define FAULT(sig, code)	((uint64_t)(sig) << 8 | (code))
 #define FAULT_FRAME		0x10000		/* by the handler of ring 0 */
 
@@ -331,14 +346,21 @@ static void on_fault(struct rs_trap_frame *f)
 	f->rip = f->rdx;
 }
 
+enum access { LOAD_TAG, LOAD_WORD, STORE_WORD, CALL_CODE, ACCESSES };
+
 /* The fault that a state gives to an access; 0: none. */
-static uint64_t fault_of(const struct state *p, bool write)
+static uint64_t fault_of(const struct state *p, enum access a)
 {
+	bool write = a == STORE_WORD;
+
 	if (p->kind == NONE)
 		return FAULT(SIGSEGV, SEGV_MAPERR);
 	if (p->kind == CLOSED || (write && p->kind == READ))
 		return FAULT(SIGSEGV, SEGV_ACCERR);
-	return p->beyond ? FAULT(SIGBUS, BUS_ADRERR) : 0;
+	/* Linux brings the page before the CPU finds that it may not be executed */
+	if (p->beyond)
+		return FAULT(SIGBUS, BUS_ADRERR);
+	return a == CALL_CODE && !p->exec ? FAULT(SIGSEGV, SEGV_ACCERR) : 0;
 }
 
 static bool same_fault(uint64_t seen, uint64_t of, bool write)
@@ -387,8 +409,6 @@ static void now_holds(struct memory *m, uint64_t v)
 	m->n = 1;
 }
 
-enum access { LOAD_TAG, LOAD_WORD, STORE_WORD };
-
 static void check(enum access a, unsigned int i, uint64_t c, uint64_t s, uint64_t fault, uint64_t v)
 {
 	bool write = a == STORE_WORD, good = false, one = true;
@@ -396,7 +416,7 @@ static void check(enum access a, unsigned int i, uint64_t c, uint64_t s, uint64_
 
 	for (uint64_t k = c; k <= s; k++) {
 		const struct state *p = &states[k][i];
-		uint64_t f = fault_of(p, write);
+		uint64_t f = fault_of(p, a);
 
 		if (fault) {
 			good |= same_fault(fault, f, write);
@@ -406,7 +426,7 @@ static void check(enum access a, unsigned int i, uint64_t c, uint64_t s, uint64_
 			continue;
 		one &= !id || id == p->id;
 		id = p->id;
-		good |= a == LOAD_TAG ? v == p->tag : a == STORE_WORD || may_hold(&memory[id], v);
+		good |= a == LOAD_TAG || a == CALL_CODE ? v == p->tag : a == STORE_WORD || may_hold(&memory[id], v);
 	}
 	if (!good)
 		explain("no state explains it", i, c, s, fault, v);
@@ -417,13 +437,14 @@ static void check(enum access a, unsigned int i, uint64_t c, uint64_t s, uint64_
 	}
 	w.writes += write;
 	w.reads += !write;
-	if (a == LOAD_TAG)
+	w.calls += a == CALL_CODE;
+	if (a == LOAD_TAG || a == CALL_CODE)
 		return;
 	if (one && id)
 		now_holds(&memory[id], v);
 	else if (write)
 		for (uint64_t k = c; k <= s; k++)
-			if (!fault_of(&states[k][i], true))
+			if (!fault_of(&states[k][i], a))
 				also_holds(&memory[states[k][i].id], v);
 }
 
@@ -436,12 +457,14 @@ static void *access_window(void *arg)
 		ASSERT_EQ(rs_ring0_handle(14, on_fault), 0);
 	while (!__atomic_load_n(&w.stop, __ATOMIC_RELAXED)) {
 		unsigned int i = rnd(&seed) % PAGES;
-		enum access a = rnd(&seed) % 3;
-		uint64_t *p = (uint64_t *)page(i) + (a != LOAD_TAG), c, s, fault, v;
+		enum access a = rnd(&seed) % ACCESSES;
+		uint64_t *p = (uint64_t *)page(i) + (a == CALL_CODE ? CODE / 8 : a != LOAD_TAG), c, s, fault, v;
 
 		c = __atomic_load_n(&w.done, __ATOMIC_SEQ_CST);
 		if (a == STORE_WORD)
 			store(p, v = ++value, &fault);
+		else if (a == CALL_CODE)
+			v = call(p, &fault);
 		else
 			v = load(p, &fault);
 		s = __atomic_load_n(&w.begun, __ATOMIC_SEQ_CST);
@@ -489,11 +512,13 @@ static void race(enum where accessor, enum where mutator, bool own_handler, bool
 	if (mutator != NATIVE)
 		EXPECT_EQ(rs_leave(), 0);
 	EXPECT_EQ(wrong_address, 0);
-	test_note("%s, mutator %s: %lu values, %lu writes, %lu faults; %lu accesses while something changed", where_name(accessor),
-		  where_name(mutator), w.reads, w.writes, w.faults, w.wide);
+	test_note("%s, mutator %s: %lu values, %lu writes, %lu calls, %lu faults; %lu accesses while something changed", where_name(accessor),
+		  where_name(mutator), w.reads, w.writes, w.calls, w.faults, w.wide);
 	EXPECT_GT(w.reads, 100);
 	EXPECT_GT(w.writes, 100);
 	EXPECT_GT(w.faults, 100);
+	if (!huge)
+		EXPECT_GT(w.calls, 10);
 }
 
 TEST_FOR(native, 120)			{ race(NATIVE, NATIVE, false, false); }
