@@ -9,7 +9,8 @@
  *	65 ..		page-table pages
  *
  * It is seen at two addresses: where Linux mapped it (the loop's address), and in the upper half of the guest's address space, at
- * RS_SELF_BASE (the stub's address), supervisor only. Its entries in the lower half are supervisor, too.
+ * RS_SELF_BASE (the stub's address), supervisor only. Its entries in the lower half are supervisor, too. The trap stack is used at the
+ * loop's address: what handlers have there is given to system calls.
  *
  * A vCPU's block. The frame is where the registers of interrupted code are: its end is the stack on which the CPU pushes for every
  * exception, every interrupt and (by hand) every system call, so that what it pushes falls into the right places. The stub runs with
@@ -36,6 +37,8 @@
 
 #define RS_BLOCK_GDT		0x2000
 #define RS_BLOCK_TSS		0x2400
+#define RS_BLOCK_GDTR		0x2800
+#define RS_BLOCK_IDTR		0x2810
 #define RS_BLOCK_IDT		0x3000
 #define RS_BLOCK_STUB		0x4000
 #define RS_BLOCK_STUB_SIZE	0x4000
@@ -65,7 +68,7 @@
 #define RS_V_FS_BASE		0x180
 #define RS_V_GS_BASE		0x188
 #define RS_V_USER		0x190	/* system calls come from ring 3 */
-#define RS_V_TRAP_TOP		0x198	/* the next trap's frame goes below, the stub's address */
+#define RS_V_TRAP_TOP		0x198	/* the next trap's frame goes below; Linux's address, as the two that follow */
 #define RS_V_SHARED		0x1a0	/* struct self_shared, the stub's address */
 #define RS_V_CR3		0x1a8	/* the process's own table */
 #define RS_V_TRAP_LOW		0x1b0	/* lowest address of the trap stack that a frame may take */
@@ -78,6 +81,7 @@
 #define RS_V_CR2		0x1d8	/* of the exception in the frame */
 #define RS_V_RESTART		0x1e0	/* the loop's: number of a call that has not begun */
 #define RS_V_PENDING		0x220	/* the loop's: signals are noted */
+#define RS_V_BLOCK		0x1e8	/* Linux's address of the block */
 
 #define RS_F_ADDR		0x00
 #define RS_F_CAUSE		0x08
@@ -110,7 +114,12 @@
 #define RS_SH_PDPTS		0x108	/* the stub's address of the page of level 3 for address 0; the others follow */
 #define RS_SH_GPA		0x110	/* of the arena */
 
-/* Interrupt vectors of the stub. */
+/* RS_CAUSE_* of C headers */
+#define RS_CAUSE_EXCEPTION_	10
+#define RS_CAUSE_TABLES_	65
+
+/* Interrupt vectors of the stub, and what rs_trap_frame.vector is for a system call. */
+#define RS_VECTOR_SYSCALL	0x100
 #define RS_VECTOR_HERE		0xe0	/* the loop wants the vCPU in RS_HC_HERE */
 
 /*
@@ -149,7 +158,7 @@
 #define RS_SELF_SYS		0x52530000
 #define RS_SELF_SYS_LEAVE	(RS_SELF_SYS + 0)	/* () */
 #define RS_SELF_SYS_CHUNK	(RS_SELF_SYS + 1)	/* (va): gives the chunk out; 0, -EFAULT, -EAGAIN: touch the flush page, call again */
-#define RS_SELF_SYS_STATS	(RS_SELF_SYS + 2)	/* (struct rs_self_stats *) */
-#define RS_SELF_SYS_DIE		(RS_SELF_SYS + 3)	/* (text): the text to standard error and the process ends by SIGABRT */
+#define RS_SELF_SYS_STATS	(RS_SELF_SYS + 2)	/* (struct rs_self_stats *): 0 */
+#define RS_SELF_SYS_ENTER	(RS_SELF_SYS + 3)	/* () inside: -EALREADY */
 
 #endif /* RS_SELF_LAYOUT_H */

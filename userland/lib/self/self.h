@@ -6,8 +6,9 @@
  * thread that runs RS_RUN. A thread that is inside runs the loop all the time; what the program did is in v->frame whenever the vCPU
  * stands in a hypercall, which is the only time anybody may read or change its registers.
  *
- *	enter.c		making the VM, the arena, a thread's vCPU; rs_enter()	may use libc
- *	loop.c		the loop, system calls					no libc, no vector registers, no TLS
+ *	enter.c		making the VM and the arena; rs_enter()			may use libc
+ *	vcpus.c		vCPUs and who has them					no libc, no vector registers, no TLS
+ *	loop.c		the loop, system calls					same
  *	memory.c	chunks, page tables' memory				same
  *	signals.c	handlers, delivery, faults				same but where it says otherwise
  *	threads.c	fork, clone, exit, exec					same
@@ -31,6 +32,7 @@
 #include "ringside_guest.h"
 #include <ringside/self.h>
 #include "layout.h"
+#include "tables.h"
 
 #define SELF_VCPUS	RS_MAX_VCPUS
 #define SELF_CHUNK	(1ull << 30)
@@ -91,7 +93,8 @@ struct self_vcpu {
 	uint64_t xsave_mask, xsave_size;
 	uint64_t cr2;
 	uint64_t restart;
-	uint64_t reserved[3];
+	uint64_t block;
+	uint64_t reserved[2];
 
 	uint32_t id;
 	int fd;
@@ -116,29 +119,37 @@ struct self_vcpu {
 /**
  * struct self_shared - what ring 0 of all vCPUs sees; block 64
  * @handlers: of the program; [32]: system calls of ring 3
- * @pdpts:    256 pages of level 3, one entry per chunk of the lower half: present when the chunk is given out. The stub's address
+ * @pdpts:    256 pages of level 3, one entry per chunk of the lower half: present when the chunk is given out. The stub's address;
+ *	      @pdpts_here: the loop's
  * @arena_gpa: where the arena is
  * @arena:    the loop's address of the arena
- * @root:     the stub's address of the root
- * @free:     list of page-table pages that were given back: the stub's address, 0 is the end
- * @unused:   first page never used, below @unused_end
+ * @root:     the loop's address of the root; @root_gpa
+ * @tables:   page-table pages; tables_lock
  * @slot_chunk: chunk number at each GiB of guest physical memory, + 1; 0: none
+ * @slot_pd:    the page of level 2 that belongs to the slot (guest physical), once it had a chunk; ever the same
+ * @slot_seq:   when its chunk was given out; ~0: never to be taken away
+ *
+ * Tables are reached at the loop's address, natively and in ring 0.
  */
 #define SELF_SLOTS	1024
+#define SELF_HANDLER_SYSCALLS	32
 struct self_shared {
-	rs_ring0_fn handlers[33];
+	rs_ring0_fn handlers[SELF_HANDLER_SYSCALLS + 1];
 	uint64_t pdpts;
 	uint64_t arena_gpa;
 	uint64_t arena;
-	uint64_t root;
-	uint64_t free;
-	uint64_t unused, unused_end;
+	uint64_t root, root_gpa;
+	uint64_t pdpts_here;
+	struct self_tables tables;
 	volatile uint32_t tables_lock;
 	volatile uint32_t inside;	/* vCPUs whose threads are inside */
-	uint32_t slots;			/* usable, below SELF_SLOTS */
+	uint32_t slots;			/* usable, at most SELF_SLOTS */
 	uint32_t pad;
 	uint32_t slot_chunk[SELF_SLOTS];
+	uint64_t slot_pd[SELF_SLOTS];
+	uint64_t slot_seq[SELF_SLOTS];
 };
+_Static_assert(sizeof(struct self_shared) <= RS_SELF_BLOCK, "it has a block");
 
 /**
  * struct self - the process's guest ring; all zero but for what says otherwise when there is none
@@ -157,9 +168,16 @@ struct self {
 	uint8_t *arena;			/* the loop's address */
 	struct self_shared *shared;	/* the loop's address */
 	int fsgsbase;
+	uint64_t cr4, efer;
 	uint64_t xsave_mask, xsave_size;
-	unsigned int next_victim;
+	uint32_t chunk_limit;		/* 0, or how many chunks may be given out at once: for tests */
+	uint32_t given;			/* now */
+	rs_ring0_fn handlers[SELF_HANDLER_SYSCALLS + 1];	/* set before there is a shared block */
+	uint8_t *old_arena;		/* the parent's, in a child */
+	uint64_t given_seq;
 	uint64_t chunks, recycled, threads_outside;
+	uint64_t gone_calls, gone_faults;
+	struct self_vcpu *vcpus[SELF_VCPUS];	/* made so far; they stay */
 };
 
 extern struct self rs_self;
@@ -167,6 +185,7 @@ extern struct self rs_self;
 #define SELF_ASSERT_AT(field, off) \
 	_Static_assert(offsetof(struct self_vcpu, field) == (off), #field " is where the stub looks for it")
 SELF_ASSERT_AT(frame, RS_V_FRAME);
+_Static_assert(RS_CAUSE_EXCEPTION_ == RS_CAUSE_EXCEPTION && RS_CAUSE_TABLES_ == RS_CAUSE_TABLES, "as in C headers");
 SELF_ASSERT_AT(staging, RS_V_STAGING);
 SELF_ASSERT_AT(fs_base, RS_V_FS_BASE);
 SELF_ASSERT_AT(gs_base, RS_V_GS_BASE);
@@ -182,6 +201,7 @@ SELF_ASSERT_AT(ring0, RS_V_RING0);
 SELF_ASSERT_AT(xsave_mask, RS_V_XSAVE_MASK);
 SELF_ASSERT_AT(xsave_size, RS_V_XSAVE_SIZE);
 SELF_ASSERT_AT(cr2, RS_V_CR2);
+SELF_ASSERT_AT(block, RS_V_BLOCK);
 SELF_ASSERT_AT(restart, RS_V_RESTART);
 SELF_ASSERT_AT(pending, RS_V_PENDING);
 _Static_assert(sizeof(struct self_vcpu) <= RS_BLOCK_GDT, "struct self_vcpu fits");
@@ -196,9 +216,9 @@ _Static_assert(offsetof(struct self_shared, arena_gpa) == RS_SH_GPA, "arena_gpa"
 /* The vCPU whose native stack @sp is on, whoever asks; NULL: it is on none. For signal handlers: the thread is in the loop. */
 static inline struct self_vcpu *self_vcpu_at(uintptr_t sp)
 {
-	uintptr_t off = sp - (uintptr_t)rs_self.arena;
+	uintptr_t off = sp - (uintptr_t)rs_self.arena, in = sp & (RS_SELF_BLOCK - 1);
 
-	if (!rs_self.ready || off >= (uintptr_t)RS_SELF_SHARED_BLOCK * RS_SELF_BLOCK)
+	if (!rs_self.arena || off >= (uintptr_t)RS_SELF_SHARED_BLOCK * RS_SELF_BLOCK || in < RS_BLOCK_NATIVE || in > RS_BLOCK_NATIVE_TOP)
 		return NULL;
 	return (struct self_vcpu *)(sp & ~(uintptr_t)(RS_SELF_BLOCK - 1));
 }
@@ -217,7 +237,8 @@ static inline void self_want_here(struct self_vcpu *v)
 /* --- loop.c ----------------------------------------------------------------------------------------------------------------------- */
 
 /**
- * self_loop() - v->frame, fs_base and gs_base are the program's registers: run it. On the native stack of @v; does not return.
+ * self_loop() - v->frame, fs_base and gs_base are the program's registers, v->mask its signal mask, all signals are blocked: run it.
+ * On the native stack of @v (self_first()); does not return.
  */
 void self_loop(struct self_vcpu *v) __attribute__((noreturn));
 
@@ -229,20 +250,32 @@ long self_syscall(const struct rs_trap_frame *f);
 extern const char self_syscall_begin[], self_syscall_insn[], self_syscall_end[];
 
 /* Words to standard error and the end of the process (SIGKILL if nothing else works). printf's %s %d %u %lx */
-void self_die(const char *fmt, ...) __attribute__((noreturn));
-void self_say(const char *fmt, ...);
+void self_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void self_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 void self_lock(volatile uint32_t *lock);
 void self_unlock(volatile uint32_t *lock);
 
-/* --- enter.c ---------------------------------------------------------------------------------------------------------------------- */
+/* --- vcpus.c ---------------------------------------------------------------------------------------------------------------------- */
 
-/* A free vCPU for thread @tid, or the one it has. NULL: none. Takes self.lock; usable in the loop. */
+/**
+ * self_vcpu_get() - the vCPU of thread @tid (the kernel's number), or a free one, which is its own from now on: SELF_IDLE
+ * NULL: *@err is -EAGAIN (all in use) or another error. Takes self.lock; natively, in the loop too. Then, with all signals blocked: v->frame,
+ * fs_base, gs_base and v->mask as the program's thread shall have them (ring: v->frame.cs), self_signals_enter(), self_mark_inside(),
+ * self_first(v, self_loop).
+ */
 struct self_vcpu *self_vcpu_get(int tid, int *err);
-/* It is nobody's any more. The caller may be on its native stack, and must not use that afterwards in a way that minds others doing so. */
+/**
+ * self_vcpu_put() - it is nobody's any more, SELF_FREE
+ * From then on another thread may have it: the caller must not be on its native stack, or use it no more (self_exit()).
+ */
 void self_vcpu_put(struct self_vcpu *v);
 /* In a child process: nothing of the parent's ring is ours. Forgets (and closes) all of it; natively. No libc. */
 void self_forget(void);
+/* When @v runs next, it loads v->frame and the bases. 0, -errno. */
+int self_prime(struct self_vcpu *v);
+/* @fd, or a duplicate with a high number in its place. */
+int self_high_fd(int fd);
 /* SELF_INSIDE of this vCPU begins and ends: counters of ring 0. */
 void self_mark_inside(struct self_vcpu *v);
 void self_mark_outside(struct self_vcpu *v);
@@ -251,8 +284,12 @@ void self_mark_outside(struct self_vcpu *v);
 
 /* Gives the chunk of @addr out. 0; 1: the flush page has to be touched in the guest, then once more; -errno. */
 int self_chunk_give(struct self_vcpu *v, uint64_t addr);
-/* 0: an access of this kind at @addr has a chunk (given out already). */
 int self_chunk_is_given(uint64_t addr);
+/* The arena's region, and its chunk. Before anything runs. */
+int self_chunk_arena(void);
+/* Natively; ring 0 has its own way to the same lock. */
+void self_tables_lock(void);
+void self_tables_unlock(void);
 
 /* --- signals.c (its own file head has the protocol) ----------------------------------------------------------------------------------- */
 

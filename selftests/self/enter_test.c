@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/*
+ * In and out: what a program notices of being in the ring, which is nothing but rs_inside().
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <ringside/self.h>
+#include "harness.h"
+
+static void enter(unsigned int flags)
+{
+	int ret = rs_enter(flags);
+
+	if (ret == -ENODEV)
+		SKIP("no device: the module is not loaded");
+	ASSERT_EQ(ret, 0);
+}
+
+static void in_and_out(unsigned int flags, int ring)
+{
+	int i;
+
+	EXPECT_EQ(rs_inside(), -1);
+	EXPECT_EQ(rs_leave(), -EINVAL);
+	for (i = 0; i < 3; i++) {
+		enter(flags);
+		EXPECT_EQ(rs_inside(), ring);
+		EXPECT_EQ(rs_enter(flags), -EALREADY);
+		EXPECT_EQ(rs_leave(), 0);
+		EXPECT_EQ(rs_inside(), -1);
+	}
+}
+
+TEST(ring3_in_and_out)
+{
+	in_and_out(0, 3);
+}
+
+TEST(ring0_in_and_out)
+{
+	in_and_out(RS_ENTER_RING0, 0);
+}
+
+TEST(flags_and_the_other_ring)
+{
+	EXPECT_EQ(rs_enter(4), -EINVAL);
+	enter(0);
+	EXPECT_EQ(rs_leave(), 0);
+	EXPECT_EQ(rs_enter(RS_ENTER_RING0), -EINVAL);
+}
+
+static void libc(unsigned int flags)
+{
+	char text[64], path[] = "/tmp/rs-self-XXXXXX";
+	struct rs_self_stats st;
+	double x = 1.5;
+	char *p[64];
+	FILE *f;
+	int i, fd;
+
+	fd = SYS(mkstemp(path));
+	f = fdopen(fd, "w+");
+	enter(flags);
+	fprintf(f, "%d %.3f\n", 42, x / 3);
+	fflush(f);
+	rewind(f);
+	EXPECT(fgets(text, sizeof(text), f) && !strcmp(text, "42 0.500\n"));
+	for (i = 0; i < 64; i++) {
+		p[i] = malloc(i << 12 | 1);
+		memset(p[i], i, i << 12 | 1);
+	}
+	for (i = 0; i < 64; i++) {
+		EXPECT_EQ(p[i][i << 12], i);
+		free(p[i]);
+	}
+	EXPECT_ERRNO(close(-1), EBADF);
+	EXPECT_EQ(rs_self_stats(&st), 0);
+	EXPECT_GE(st.calls, 3);
+	EXPECT_EQ(st.enters, 1);
+	EXPECT_EQ(st.leaves, 0);
+	EXPECT_EQ(rs_leave(), 0);
+	fclose(f);
+	unlink(path);
+}
+
+TEST(ring3_libc)
+{
+	libc(0);
+}
+
+TEST(ring0_libc)
+{
+	libc(RS_ENTER_RING0);
+}
+
+/* Mappings at all kinds of addresses, changed while inside; each access is what Linux has there. */
+static void mappings(unsigned int flags)
+{
+	static const uintptr_t at[] = { 0x10000000, 0x3fe00000, 0x7c0000000, 0x1000000000, 0x123456789000, 0x7ff000000000 };
+	const size_t size = 5ul << 20;
+	unsigned int i;
+
+	enter(flags);
+	for (i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		char *p = mmap((void *)at[i], size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		char *q;
+
+		ASSERT(p == (char *)at[i]);
+		p[0] = i;
+		p[size - 1] = i + 1;
+		EXPECT_EQ(madvise(p, size, MADV_DONTNEED), 0);
+		EXPECT_EQ(p[0] | p[size - 1], 0);
+		p[4096] = 7;
+		q = mremap(p, size, 2 * size, MREMAP_MAYMOVE);
+		ASSERT(q != MAP_FAILED);
+		EXPECT_EQ(q[4096], 7);
+		q[2 * size - 1] = 9;
+		EXPECT_EQ(mprotect(q, 4096, PROT_READ), 0);
+		EXPECT_EQ(q[0], 0);
+		EXPECT_EQ(munmap(q, 2 * size), 0);
+	}
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+TEST(ring3_mappings)
+{
+	mappings(0);
+}
+
+TEST(ring0_mappings)
+{
+	mappings(RS_ENTER_RING0);
+}

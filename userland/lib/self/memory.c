@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Chunks: 1 GiB of the program's addresses at a time get a place in guest physical memory.
+ *
+ * A place is a slot, a GiB of guest physical memory. Slots below 64 are for the chunks of the same number (so that there the address is the
+ * guest physical one), the others for whoever comes. Each slot has a page of level 2 that never changes hands: its entries say what they
+ * say whatever chunk the slot has. A chunk is given out by making the slot's region, then its entry of level 3.
+ *
+ * When no slot is free, or the module takes no more regions, the oldest slot is taken away from its chunk. The order matters, because other
+ * vCPUs run: 1. the entry of level 3 goes; 2. every CPU forgets it; 3. the slot's region is replaced. For 2 there is the flush page: a
+ * page of the vCPU's own block that the guest has just touched, and that is then dropped natively, which Linux announces and which makes
+ * the module flush every vCPU before it goes on. The touch has to be done in the guest, so the loop answers RS_ANS_TOUCH after 1 and is
+ * called once more. In between the slot has no chunk.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "raw.h"
+#include "self.h"
+
+#define LOW_SLOTS	64
+#define USER_END	0x7ffffffff000ull	/* Linux has nothing from here on */
+#define NO_SLOT		(~0u)
+#define KEEP		(~0ull)
+
+static uint64_t *chunk_entry(uint64_t chunk)
+{
+	return (uint64_t *)rs_self.shared->pdpts_here + chunk;
+}
+
+static int region(unsigned long request, uint64_t slot, uint64_t chunk)
+{
+	struct rs_region r = { .gpa = slot * SELF_CHUNK, .size = SELF_CHUNK };
+	uint64_t hva = chunk * SELF_CHUNK;
+
+	if (hva + r.size > USER_END)
+		r.size = USER_END - hva;
+	if (request == RS_ADD_REGION)
+		r.hva = hva;
+	return rs_raw3(__NR_ioctl, rs_self.vm_fd, request, (long)&r);
+}
+
+/* The slot's entries of level 2, all there is, made when it is first used. 0: no memory. */
+static uint64_t slot_table(uint64_t slot)
+{
+	struct self_shared *s = rs_self.shared;
+	uint64_t *pd, i;
+
+	if (s->slot_pd[slot])
+		return s->slot_pd[slot];
+	self_tables_lock();
+	pd = self_table_alloc(&s->tables);
+	self_tables_unlock();
+	if (!pd)
+		return 0;
+	for (i = 0; i < 512; i++)
+		pd[i] = (slot * SELF_CHUNK + (i << 21)) | SELF_PTE_TABLE | SELF_PTE_LARGE;
+	return s->slot_pd[slot] = self_table_gpa(&s->tables, pd);
+}
+
+/* Ring 3 does not get at the arena by the address where Linux has it. */
+static void hide_arena(uint64_t slot, uint64_t chunk)
+{
+	struct self_shared *s = rs_self.shared;
+	uint64_t *pd = self_table_at(&s->tables, s->slot_pd[slot]), i;
+
+	for (i = 0; i < 512; i++) {
+		uint64_t va = chunk * SELF_CHUNK + (i << 21);
+
+		if (va - s->arena < RS_SELF_ARENA)
+			pd[i] &= ~SELF_PTE_U;
+	}
+}
+
+static int give(uint64_t slot, uint64_t chunk)
+{
+	struct self_shared *s = rs_self.shared;
+	uint64_t pd = slot_table(slot), a = s->arena / SELF_CHUNK, b = (s->arena + RS_SELF_ARENA - 1) / SELF_CHUNK;
+	int ret;
+
+	if (!pd)
+		return -ENOMEM;
+	ret = region(RS_ADD_REGION, slot, chunk);
+	if (ret)
+		return ret;
+	s->slot_chunk[slot] = chunk + 1;
+	s->slot_seq[slot] = ++rs_self.given_seq;
+	if (chunk == a || chunk == b) {
+		hide_arena(slot, chunk);
+		s->slot_seq[slot] = KEEP;
+	}
+	rs_self.chunks++;
+	rs_self.given++;
+	__atomic_store_n(chunk_entry(chunk), pd | SELF_PTE_TABLE, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* The arena's own place, before anything runs. */
+int self_chunk_arena(void)
+{
+	struct self_shared *s = rs_self.shared;
+	struct rs_region r = { .gpa = s->arena_gpa, .size = RS_SELF_ARENA, .hva = s->arena };
+
+	if (s->arena_gpa == s->arena)
+		return give(s->arena / SELF_CHUNK, s->arena / SELF_CHUNK);
+	return rs_raw3(__NR_ioctl, rs_self.vm_fd, RS_ADD_REGION, (long)&r);
+}
+
+static unsigned int free_slot(uint64_t chunk)
+{
+	struct self_shared *s = rs_self.shared;
+	unsigned int i;
+
+	if (chunk < LOW_SLOTS && chunk < s->slots)
+		return chunk;
+	for (i = LOW_SLOTS; i < s->slots; i++)
+		if (!s->slot_chunk[i])
+			return i;
+	return NO_SLOT;
+}
+
+/* The oldest one that may be taken; a low slot frees a region only. */
+static unsigned int oldest(int low)
+{
+	struct self_shared *s = rs_self.shared;
+	unsigned int i, best = NO_SLOT;
+
+	for (i = low ? 0 : LOW_SLOTS; i < s->slots; i++)
+		if (s->slot_chunk[i] && s->slot_seq[i] != KEEP && (best == NO_SLOT || s->slot_seq[i] < s->slot_seq[best]))
+			best = i;
+	return best;
+}
+
+/* Steps 2 and 3 for the slot that this vCPU took; its region goes. The guest has touched the flush page. */
+static int finish_taking(struct self_vcpu *v)
+{
+	unsigned int slot = v->victim - 1;
+	uint64_t chunk = v->victim_chunk;
+
+	v->victim = 0;
+	rs_raw3(__NR_madvise, (long)v + RS_BLOCK_FLUSH, 4096, MADV_DONTNEED);
+	rs_self.shared->slot_chunk[slot] = 0;
+	rs_self.given--;
+	rs_self.recycled++;
+	return region(RS_REMOVE_REGION, slot, chunk);
+}
+
+/* Step 1. */
+static int begin_taking(struct self_vcpu *v, unsigned int slot)
+{
+	struct self_shared *s = rs_self.shared;
+
+	if (slot == NO_SLOT)
+		return -ENOMEM;
+	v->victim = slot + 1;
+	v->victim_chunk = s->slot_chunk[slot] - 1;
+	s->slot_seq[slot] = KEEP;
+	__atomic_store_n(chunk_entry(v->victim_chunk), 0, __ATOMIC_SEQ_CST);
+	return 1;
+}
+
+int self_chunk_is_given(uint64_t addr)
+{
+	return addr < USER_END && (__atomic_load_n(chunk_entry(addr / SELF_CHUNK), __ATOMIC_ACQUIRE) & SELF_PTE_P);
+}
+
+int self_chunk_give(struct self_vcpu *v, uint64_t addr)
+{
+	uint64_t chunk = addr / SELF_CHUNK;
+	unsigned int slot;
+	int ret = 0;
+
+	if (addr >= USER_END)
+		return -EFAULT;
+	self_lock(&rs_self.lock);
+	if (v->victim)
+		ret = finish_taking(v);
+	if (ret || self_chunk_is_given(addr))
+		goto out;
+	if (rs_self.chunk_limit && rs_self.given >= rs_self.chunk_limit) {
+		ret = begin_taking(v, oldest(1));
+		goto out;
+	}
+	slot = free_slot(chunk);
+	if (slot == NO_SLOT) {
+		ret = begin_taking(v, oldest(0));
+		goto out;
+	}
+	ret = give(slot, chunk);
+	if (ret == -ENOSPC)
+		ret = begin_taking(v, oldest(1));
+out:
+	self_unlock(&rs_self.lock);
+	return ret;
+}

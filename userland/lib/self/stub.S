@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stub.S - self-entry: what runs in ring 0 of the guest, in the upper half
+ *
+ * Never executed where it is linked: every vCPU's block has a copy, in which V (the block, at the stub's address) is found by RIP. So
+ * the stub needs no segment base: FS and GS are the program's, SWAPGS is not used.
+ *
+ * Interrupts are off in all of it, and nothing in it faults: what it reads and writes is in the arena. All that comes in (exceptions,
+ * interrupts, system calls) puts the program's registers into v->frame, in the order of struct rs_trap_frame; the first words by the CPU,
+ * because the stack of all vectors ends where the frame ends. From there it goes
+ *
+ *	to the loop		a hypercall with the whole frame; the answer says how to go on
+ *	to a handler		the frame is pushed once more, onto the trap stack, so that v->frame is free for whatever happens in it
+ *
+ * and back by IRETQ (or SYSRET when a system call of ring 3 has been answered, which leaves RCX and R11 as Linux does).
+ *
+ * The program's handler runs with the interrupt flag as it was, the initial x87 and MXCSR state, DF clear; after it, interrupts are off
+ * again until IRETQ has loaded the flags with everything else.
+ */
+#include "layout.h"
+
+#define F(x)	(V + RS_V_FRAME + (x))(%rip)
+#define AT(x)	(V + (x))(%rip)
+
+#define EFLAGS_USER	0x250dd5	/* what ring 3 may have: no IOPL, NT */
+#define EFLAGS_USER_SET	0x202
+#define SYSCALL_MASK	0x57700		/* TF IF DF IOPL NT RF AC */
+#define MSR_STAR	0xc0000081
+#define MSR_LSTAR	0xc0000082
+#define MSR_SFMASK	0xc0000084
+#define MSR_FS_BASE	0xc0000100
+#define MSR_GS_BASE	0xc0000101
+
+	.macro	HYPERCALL
+1:	vmmcall				/* or VMCALL: whoever copies the stub knows */
+	.pushsection .rodata.rs_self_sites, "a"
+	.long	1b - self_stub_start
+	.popsection
+	.endm
+
+	.macro	PUSH_RDI_TO_RAX
+	pushq	%rdi
+	pushq	%rsi
+	pushq	%rdx
+	pushq	%rcx
+	pushq	%rax
+	.endm
+	.macro	PUSH_R8_TO_R15
+	pushq	%r8
+	pushq	%r9
+	pushq	%r10
+	pushq	%r11
+	pushq	%rbx
+	pushq	%rbp
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	.endm
+	.macro	POP_R15_TO_R8
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+	popq	%r11
+	popq	%r10
+	popq	%r9
+	popq	%r8
+	.endm
+	.macro	POP_RAX_TO_RDI
+	popq	%rax
+	popq	%rcx
+	popq	%rdx
+	popq	%rsi
+	popq	%rdi
+	.endm
+
+	.section .rodata.rs_self_sites, "a"
+	.globl	self_stub_sites
+	.hidden	self_stub_sites
+self_stub_sites:
+
+	.section .rodata.rs_self_stub, "a"
+	.globl	self_stub_start, self_stub_end, self_stub_first, self_stub_vectors, self_stub_syscall, self_stub_here
+	.hidden	self_stub_start, self_stub_end, self_stub_first, self_stub_vectors, self_stub_syscall, self_stub_here
+	.balign	64
+self_stub_start:
+	.set	V, self_stub_start - RS_BLOCK_STUB
+
+/* --- the first entry ------------------------------------------------------------------------------------------------------------- */
+
+/* By RS_SET_STATE. The program's registers are in the frame. */
+self_stub_first:
+	lgdt	AT(RS_BLOCK_GDTR)
+	lidt	AT(RS_BLOCK_IDTR)
+	movl	$RS_SEL_TSS, %eax
+	ltr	%ax
+	movl	$RS_SEL_KERNEL_SS, %eax
+	movl	%eax, %ss
+	xorl	%eax, %eax
+	movl	%eax, %ds
+	movl	%eax, %es
+	movl	%eax, %fs
+	movl	%eax, %gs
+	movl	$MSR_STAR, %ecx
+	movl	$0x230010, %edx
+	wrmsr
+	movl	$MSR_LSTAR, %ecx
+	leaq	self_stub_syscall(%rip), %rax
+	movq	%rax, %rdx
+	shrq	$32, %rdx
+	wrmsr
+	movl	$MSR_SFMASK, %ecx
+	movl	$SYSCALL_MASK, %eax
+	xorl	%edx, %edx
+	wrmsr
+	jmp	load_all
+
+/* --- system calls ---------------------------------------------------------------------------------------------------------------- */
+
+	.balign	16
+self_stub_syscall:
+	movq	%rsp, F(RS_F_RSP)
+	leaq	F(RS_F_RSP), %rsp
+	pushq	%r11			/* rflags */
+	cmpb	$0, AT(RS_V_USER)
+	je	1f
+	movq	$RS_SEL_USER_SS, F(RS_F_SS)
+	pushq	$RS_SEL_USER_CS
+	jmp	2f
+1:	movq	$RS_SEL_KERNEL_SS, F(RS_F_SS)
+	pushq	$RS_SEL_KERNEL_CS
+2:	pushq	%rcx			/* rip */
+	pushq	$0			/* error */
+	pushq	$RS_VECTOR_SYSCALL
+	PUSH_RDI_TO_RAX
+	cmpb	$0, AT(RS_V_USER)
+	je	3f
+	/* Ring 3: whose is it? Without ring 0 there is no handler. */
+	movq	AT(RS_V_SHARED), %rax
+	movq	(RS_SH_HANDLERS + 32 * 8)(%rax), %rax
+	testq	%rax, %rax
+	jnz	user_syscall
+3:	movl	$RS_HC_SYSCALL, %eax
+	jmp	to_loop_noaddr
+user_syscall:
+	movq	%rax, %rdi
+	xorl	%esi, %esi
+	xorl	%edx, %edx
+	jmp	to_handler
+
+/* --- to the loop ----------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * RSP is at frame.rax; RSI, RDX: addr and cause; EAX: the hypercall. All but RAX, RCX, RDX, RSI, RDI is still in its register.
+ */
+to_loop:
+	PUSH_R8_TO_R15
+	pushq	%rdx
+	pushq	%rsi
+	jmp	hyper
+to_loop_noaddr:				/* the same, where RSI and RDX are still the program's */
+	PUSH_R8_TO_R15
+	pushq	$0
+	pushq	$0
+/* The frame is whole. EAX: the hypercall; RDI, RSI, RDX: its arguments. R8 to R15, RBP and whatever else is not named here stay. */
+hyper:
+	cmpb	$0, AT(RS_V_FSGSBASE)
+	je	1f
+	rdfsbase %rbx
+	movq	%rbx, AT(RS_V_FS_BASE)
+	rdgsbase %rbx
+	movq	%rbx, AT(RS_V_GS_BASE)
+	jmp	2f
+1:	movl	%eax, %ebx
+	movq	%rdx, %rbp
+	movl	$MSR_FS_BASE, %ecx
+	rdmsr
+	movl	%eax, AT(RS_V_FS_BASE)
+	movl	%edx, AT(RS_V_FS_BASE + 4)
+	movl	$MSR_GS_BASE, %ecx
+	rdmsr
+	movl	%eax, AT(RS_V_GS_BASE)
+	movl	%edx, AT(RS_V_GS_BASE + 4)
+	movq	%rbp, %rdx
+	movq	F(RS_F_RBP), %rbp
+	movq	F(RS_F_RCX), %rcx
+	jmp	3f
+2:	movl	%eax, %ebx
+3:	movl	%ebx, %eax
+	HYPERCALL
+	cmpl	$RS_ANS_LOAD, %eax
+	je	load_all
+	ja	4f
+	/* a system call has been answered; RDI, RSI, RDX, RCX, R8 to R11 are the program's still */
+	movq	F(RS_F_RBX), %rbx
+	movq	F(RS_F_RAX), %rax
+	testb	$3, F(RS_F_CS)
+	jz	5f
+	movq	F(RS_F_RSP), %rsp
+	sysretq
+5:	leaq	F(RS_F_RIP), %rsp
+	iretq
+4:	cmpl	$RS_ANS_HANDLER, %eax
+	je	6f
+	movb	$0, AT(RS_BLOCK_FLUSH)
+	jmp	3b
+	/* A handler of the program for what is in the frame now */
+6:	movq	F(RS_F_RBX), %rbx
+	movq	F(RS_F_ADDR), %rsi
+	movq	F(RS_F_CAUSE), %rdx
+	movq	F(RS_F_VECTOR), %rcx
+	leaq	F(RS_F_RAX), %rsp
+	movq	AT(RS_V_SHARED), %rax
+	movq	RS_SH_HANDLERS(%rax, %rcx, 8), %rdi
+	movl	$RS_HC_TRAP, %eax
+	testq	%rdi, %rdi
+	jz	to_loop			/* taken away meanwhile */
+	cmpl	$14, %ecx
+	jne	to_handler
+	movq	%rsi, %cr2
+	jmp	to_handler
+
+/* --- exceptions ------------------------------------------------------------------------------------------------------------------ */
+
+	.macro	VECTOR n
+	.balign	16
+	.if	(0x60227d00 >> \n) & 1
+	.else
+	pushq	$0
+	.endif
+	pushq	$\n
+	.if	\n == 2
+	jmp	broken_nmi
+	.elseif	\n == 8
+	jmp	broken_double
+	.elseif	\n == 18
+	jmp	broken_mce
+	.elseif	\n == 20
+	jmp	refused
+	.else
+	jmp	exception
+	.endif
+	.endm
+
+	.balign	16
+self_stub_vectors:
+	.set	n, 0
+	.rept	32
+	VECTOR	n
+	.set	n, n + 1
+	.endr
+
+	.balign	16
+exception:
+	PUSH_RDI_TO_RAX
+	cld
+	testb	$0x80, (V + RS_V_FRAME + RS_F_RIP + 7)(%rip)
+	jnz	upper_half
+not_mine:
+	movl	F(RS_F_VECTOR), %ecx
+	cmpl	$14, %ecx
+	je	page_fault
+	xorl	%esi, %esi
+	movl	$RS_CAUSE_EXCEPTION_, %edx
+	movl	$RS_HC_TRAP, %eax
+	cmpl	$6, %ecx
+	je	to_loop			/* may be the literal VMCALL */
+/* ECX: vector, RSI: addr, RDX: cause */
+dispatch:
+	movq	AT(RS_V_SHARED), %rax
+	movq	RS_SH_HANDLERS(%rax, %rcx, 8), %rdi
+	movl	$RS_HC_TRAP, %eax
+	testq	%rdi, %rdi
+	jz	to_loop
+/*
+ * RDI: the handler. RSP is at frame.rax; R8 to R15, RBX, RBP are in their registers. On the trap stack: below what was interrupted there,
+ * else at the top, or below the frames of who runs ring 3 (rs_ring0_user).
+ */
+to_handler:
+	testb	$3, F(RS_F_CS)
+	jz	1f
+	movb	$0, AT(RS_V_USER)
+	jmp	2f
+1:	movq	F(RS_F_RSP), %rax
+	subq	$128, %rax		/* the red zone */
+	cmpq	AT(RS_V_BLOCK), %rax
+	jb	2f
+	cmpq	AT(RS_V_TRAP_END), %rax
+	jb	3f
+2:	movq	AT(RS_V_TRAP_TOP), %rax
+3:	cmpq	AT(RS_V_TRAP_LOW), %rax
+	jb	broken_stack
+	andq	$-64, %rax
+	movq	%rax, %rsp
+	pushq	F(RS_F_SS)
+	pushq	F(RS_F_RSP)
+	pushq	F(RS_F_RFLAGS)
+	pushq	F(RS_F_CS)
+	pushq	F(RS_F_RIP)
+	pushq	F(RS_F_ERROR)
+	pushq	F(RS_F_VECTOR)
+	pushq	F(RS_F_RDI)
+	pushq	F(RS_F_RSI)
+	pushq	F(RS_F_RDX)
+	pushq	F(RS_F_RCX)
+	pushq	F(RS_F_RAX)
+	PUSH_R8_TO_R15
+	pushq	%rdx
+	pushq	%rsi
+	movq	%rsp, %rbx
+	movq	%rdi, %r12
+	subq	AT(RS_V_XSAVE_SIZE), %rsp
+	cmpb	$0, AT(RS_V_XSAVE)
+	je	4f
+	movl	AT(RS_V_XSAVE_MASK), %eax
+	movl	AT(RS_V_XSAVE_MASK + 4), %edx
+	xsave64	(%rsp)
+	xorps	%xmm0, %xmm0		/* all of the header but its first word, which XRSTOR checks and XSAVE leaves alone */
+	movups	%xmm0, 520(%rsp)
+	movups	%xmm0, 536(%rsp)
+	movups	%xmm0, 552(%rsp)
+	movups	%xmm0, 560(%rsp)
+	jmp	5f
+4:	fxsave64 (%rsp)
+5:	fninit
+	ldmxcsr	initial_mxcsr(%rip)
+	movq	%rbx, %rdi
+	xorl	%ebp, %ebp
+	testl	$0x200, RS_F_RFLAGS(%rbx)
+	jz	6f
+	sti
+6:	call	*%r12
+	cli
+	cmpb	$0, AT(RS_V_XSAVE)
+	je	7f
+	movl	AT(RS_V_XSAVE_MASK), %eax
+	movl	AT(RS_V_XSAVE_MASK + 4), %edx
+	xrstor64 (%rsp)
+	jmp	8f
+7:	fxrstor64 (%rsp)
+8:	movq	%rbx, %rsp
+	jmp	load
+
+/* --- back ------------------------------------------------------------------------------------------------------------------------ */
+
+/* All from v->frame, and the bases. */
+load_all:
+	cmpb	$0, AT(RS_V_FSGSBASE)
+	je	1f
+	movq	AT(RS_V_FS_BASE), %rax
+	wrfsbase %rax
+	movq	AT(RS_V_GS_BASE), %rax
+	wrgsbase %rax
+	jmp	2f
+1:	movl	$MSR_FS_BASE, %ecx
+	movl	AT(RS_V_FS_BASE), %eax
+	movl	AT(RS_V_FS_BASE + 4), %edx
+	wrmsr
+	movl	$MSR_GS_BASE, %ecx
+	movl	AT(RS_V_GS_BASE), %eax
+	movl	AT(RS_V_GS_BASE + 4), %edx
+	wrmsr
+2:	leaq	F(0), %rsp
+/* RSP: a frame, in the arena. What IRETQ would choke on is found before. */
+load:
+	movq	RS_F_RIP(%rsp), %rax
+	shlq	$16, %rax
+	sarq	$16, %rax
+	cmpq	RS_F_RIP(%rsp), %rax
+	jne	bad_rip
+	testb	$3, RS_F_CS(%rsp)
+	jz	1f
+	movq	$RS_SEL_USER_CS, RS_F_CS(%rsp)
+	movq	$RS_SEL_USER_SS, RS_F_SS(%rsp)
+	andq	$EFLAGS_USER, RS_F_RFLAGS(%rsp)
+	orq	$EFLAGS_USER_SET, RS_F_RFLAGS(%rsp)
+	movb	$1, AT(RS_V_USER)
+	jmp	2f
+1:	movq	$RS_SEL_KERNEL_CS, RS_F_CS(%rsp)
+	movq	$RS_SEL_KERNEL_SS, RS_F_SS(%rsp)
+	movb	$0, AT(RS_V_USER)
+2:	addq	$RS_F_R15, %rsp
+	POP_R15_TO_R8
+	POP_RAX_TO_RDI
+	addq	$16, %rsp
+	iretq
+
+/* #GP at an address that is none: as if the instruction had got there. The frame may be v->frame itself. */
+bad_rip:
+	addq	$RS_F_R15, %rsp
+	POP_R15_TO_R8
+	popq	F(RS_F_RAX)
+	popq	F(RS_F_RCX)
+	popq	F(RS_F_RDX)
+	popq	F(RS_F_RSI)
+	popq	F(RS_F_RDI)
+	addq	$16, %rsp
+	movq	$13, F(RS_F_VECTOR)
+	movq	$0, F(RS_F_ERROR)
+	popq	F(RS_F_RIP)
+	popq	F(RS_F_CS)
+	popq	F(RS_F_RFLAGS)
+	popq	F(RS_F_RSP)
+	popq	F(RS_F_SS)
+	leaq	F(RS_F_RAX), %rsp
+	movl	$13, %ecx
+	xorl	%esi, %esi
+	movl	$RS_CAUSE_EXCEPTION_, %edx
+	jmp	dispatch
+
+/* --- page faults ----------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * An address whose chunk has not been given out is the loop's. Where an entry is there by now (another thread had the chunk given out, or
+ * an entry made, between the access and this), the access is repeated. All else is the program's own table's doing.
+ */
+page_fault:
+	movq	%cr2, %rsi
+	movq	%rsi, AT(RS_V_CR2)
+	movl	$RS_CAUSE_TABLES_, %edx
+	testb	$1, F(RS_F_ERROR)
+	jnz	dispatch
+	movq	%rsi, %rax
+	shrq	$30, %rax
+	cmpq	$(1 << 17), %rax
+	jae	dispatch		/* the upper half */
+	movq	AT(RS_V_SHARED), %rdi
+	movq	RS_SH_PDPTS(%rdi), %rcx
+	movq	(%rcx, %rax, 8), %rax
+	testb	$1, %al
+	jz	chunk
+	movq	%cr3, %rcx
+	cmpq	AT(RS_V_CR3), %rcx
+	jne	1f
+	movl	$21, %ecx
+	/* RAX: an entry that is present; ECX: the shift of the next level's index */
+2:	shlq	$12, %rax
+	shrq	$24, %rax
+	shlq	$12, %rax		/* its address, 52 bits */
+	subq	RS_SH_GPA(%rdi), %rax
+	cmpq	$RS_SELF_ARENA, %rax
+	jae	1f			/* a table of the program's own: it knows */
+	leaq	AT(0), %rdx
+	andq	$-RS_SELF_ARENA, %rdx	/* the arena */
+	addq	%rax, %rdx
+	movq	%rsi, %rax
+	shrq	%cl, %rax
+	andl	$511, %eax
+	movq	(%rdx, %rax, 8), %rax
+	testb	$1, %al
+	jz	1f
+	testb	$0x80, %al
+	jnz	again
+	subl	$9, %ecx
+	cmpl	$12, %ecx
+	je	2b
+again:
+	POP_RAX_TO_RDI
+	addq	$16, %rsp
+	iretq
+1:	movl	$14, %ecx
+	movl	$RS_CAUSE_TABLES_, %edx
+	jmp	dispatch
+chunk:
+	movl	$RS_HC_CHUNK, %eax
+	jmp	to_loop
+
+/* The nested fault vector: what, is asked of the module. */
+refused:
+	PUSH_RDI_TO_RAX
+	cld
+	testb	$0x80, (V + RS_V_FRAME + RS_F_RIP + 7)(%rip)
+	jnz	upper_half
+refused_not_mine:
+	PUSH_R8_TO_R15
+	pushq	$0
+	pushq	$0
+	xorl	%edi, %edi
+	movl	$2, %eax		/* RS_HC_FAULT_INFO */
+	HYPERCALL
+	movq	%rax, %rbx
+	movl	$1, %edi
+	movl	$2, %eax
+	HYPERCALL
+	movq	%rax, %rsi
+	movl	$2, %edi
+	movl	$2, %eax
+	HYPERCALL
+	movq	%rax, %rdx
+	movq	%rbx, %rdi
+	movl	$RS_HC_REFUSED, %eax
+	jmp	hyper
+
+	.balign	16
+self_stub_here:
+	pushq	$0
+	pushq	$RS_VECTOR_HERE
+	PUSH_RDI_TO_RAX
+	movl	$RS_HC_HERE, %eax
+	cld
+	jmp	to_loop_noaddr
+
+/* --- what must not happen -------------------------------------------------------------------------------------------------------- */
+
+/* An exception in the stub: kernel CS and an address in it. Its frame lies over the program's. */
+upper_half:
+	testb	$3, F(RS_F_CS)
+	jnz	1f
+	movq	F(RS_F_RIP), %rax
+	leaq	self_stub_start(%rip), %rcx
+	subq	%rcx, %rax
+	cmpq	$RS_BLOCK_STUB_SIZE, %rax
+	jb	broken_stub
+1:	cmpb	$20, F(RS_F_VECTOR)
+	je	refused_not_mine
+	jmp	not_mine
+broken_stub:
+	movl	$RS_BROKEN_STUB, %edi
+	jmp	1f
+broken_stack:
+	movl	$RS_BROKEN_STACK, %edi
+1:	PUSH_R8_TO_R15
+	pushq	$0
+	pushq	$0
+	jmp	broken
+	/* These three are on stacks of their own. */
+broken_double:
+	PUSH_RDI_TO_RAX
+	movl	$RS_BROKEN_DOUBLE, %edi
+	jmp	1b
+broken_nmi:
+	PUSH_RDI_TO_RAX
+	movl	$RS_BROKEN_NMI, %edi
+	jmp	1b
+broken_mce:
+	PUSH_RDI_TO_RAX
+	movl	$RS_BROKEN_MCE, %edi
+	jmp	1b
+broken:
+	movq	%rsp, %rsi
+	movq	%cr2, %rdx
+	movl	$RS_HC_BROKEN, %eax
+	HYPERCALL
+	jmp	broken
+
+	.balign	4
+initial_mxcsr:
+	.long	0x1f80
+	.balign	64
+self_stub_end:
+
+	.section .rodata.rs_self_sites, "a"
+	.globl	self_stub_sites_end
+	.hidden	self_stub_sites_end
+self_stub_sites_end:
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+/*
+ * vCPUs and the threads that have them.
+ *
+ * A vCPU is made when a thread needs one and none is free, and stays until the process ends. It is FREE, or a thread's: IDLE while the thread
+ * is outside, INSIDE between self_mark_inside() and self_mark_outside(). One that has been inside and stands in a hypercall (primed) is
+ * entered again by an answer to that; a fresh one by RS_SET_STATE, at the stub's start.
+ *
+ * rs_self.lock guards who has what, but for the last step of a thread that ends: it stores SELF_FREE when it has left its stack.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/mman.h>
+
+#include "raw.h"
+#include "self.h"
+
+struct self rs_self __attribute__((visibility("hidden")));
+
+extern const char self_stub_start[], self_stub_end[], self_stub_first[], self_stub_vectors[], self_stub_here[];
+extern const uint32_t self_stub_sites[], self_stub_sites_end[];
+
+/* --- locks --- */
+
+/* 0: free, 1: taken, 2: taken and somebody sleeps. */
+void self_lock(volatile uint32_t *lock)
+{
+	uint32_t old = 0;
+
+	if (__atomic_compare_exchange_n(lock, &old, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return;
+	while (__atomic_exchange_n(lock, 2, __ATOMIC_ACQUIRE))
+		rs_raw6(__NR_futex, (long)lock, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 2, 0, 0, 0);
+}
+
+void self_unlock(volatile uint32_t *lock)
+{
+	if (__atomic_exchange_n(lock, 0, __ATOMIC_RELEASE) == 2)
+		rs_raw6(__NR_futex, (long)lock, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, 0, 0, 0);
+}
+
+/* --- descriptor tables --- */
+
+struct table_ptr {
+	uint16_t limit;
+	uint64_t base;
+} __attribute__((packed));
+
+/* The stub's address of something in the arena. */
+static uint64_t stub_address(const void *p)
+{
+	return RS_SELF_BASE + (uint64_t)((const uint8_t *)p - rs_self.arena);
+}
+
+static void put_u64(uint8_t *p, uint64_t value)
+{
+	int i;
+
+	for (i = 0; i < 8; i++)
+		((volatile uint8_t *)p)[i] = value >> 8 * i;
+}
+
+/* The limit of the descriptor by which the vDSO knows its CPU; a hint, as of now. */
+static uint64_t cpunode_limit(void)
+{
+	uint64_t limit = 0;
+
+	__asm__("lsl %1, %0" : "+r"(limit) : "r"((uint64_t)RS_SEL_CPUNODE) : "cc");
+	return limit & 0xfffff;
+}
+
+/* A descriptor of a data segment whose limit, in bytes, says something; for ring 3. */
+static uint64_t limit_descriptor(uint64_t limit)
+{
+	return (limit & 0xffff) | 0xf1ull << 40 | (limit >> 16 & 15) << 48 | 1ull << 54;
+}
+
+static void put_gdt(struct self_vcpu *v)
+{
+	uint8_t *block = (uint8_t *)v;
+	volatile uint64_t *gdt = (void *)(block + RS_BLOCK_GDT);
+	uint8_t *tss = block + RS_BLOCK_TSS;
+	struct table_ptr *gdtr = (void *)(block + RS_BLOCK_GDTR), *idtr = (void *)(block + RS_BLOCK_IDTR);
+	uint64_t base = stub_address(tss);
+	int i;
+
+	gdt[RS_SEL_KERNEL_CS / 8] = 0x00af9b000000ffff;
+	gdt[RS_SEL_KERNEL_SS / 8] = 0x00cf93000000ffff;
+	gdt[4] = 0x00cffb000000ffff;				/* 32-bit code: where SYSRET counts from */
+	gdt[RS_SEL_USER_SS / 8] = 0x00cff3000000ffff;
+	gdt[RS_SEL_USER_CS / 8] = 0x00affb000000ffff;
+	gdt[RS_SEL_TSS / 8] = 0x67 | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
+	gdt[RS_SEL_TSS / 8 + 1] = base >> 32;
+	gdt[RS_SEL_CPUNODE / 8] = limit_descriptor(cpunode_limit());
+	gdt[RS_SEL_SELF / 8] = limit_descriptor(RS_SELF_MAGIC | v->id);
+	put_u64(tss + 4, stub_address(block + RS_F_SIZE));	/* ring 0's stack: all gates name another, but for own ones */
+	put_u64(tss + 36, stub_address(block + RS_F_SIZE));	/* 1: the frame's end */
+	for (i = 1; i < 5; i++)					/* 2 to 5 */
+		put_u64(tss + 36 + 8 * i, stub_address(block + RS_BLOCK_STACKS + 0x1000 * i));
+	tss[102] = 0x68;					/* no I/O bitmap */
+	gdtr->limit = RS_SEL_SELF / 8 * 8 + 7;
+	gdtr->base = stub_address(block + RS_BLOCK_GDT);
+	idtr->limit = 0xfff;
+	idtr->base = stub_address(block + RS_BLOCK_IDT);
+}
+
+static void put_gate(struct self_vcpu *v, unsigned int vector, const char *handler, int ist, int dpl)
+{
+	uint64_t *gate = (uint64_t *)((uint8_t *)v + RS_BLOCK_IDT) + 2 * vector;
+	uint64_t h = stub_address((uint8_t *)v + RS_BLOCK_STUB + (handler - self_stub_start));
+
+	gate[0] = (h & 0xffff) | RS_SEL_KERNEL_CS << 16 | (uint64_t)ist << 32 | (0x8eull | dpl << 5) << 40 | (h >> 16 & 0xffff) << 48;
+	gate[1] = h >> 32;
+}
+
+static void put_idt(struct self_vcpu *v)
+{
+	unsigned int i;
+
+	for (i = 0; i < 32; i++) {
+		int ist = i == 8 ? 2 : i == 2 ? 3 : i == 18 ? 4 : 1;
+
+		put_gate(v, i, self_stub_vectors + 16 * i, ist, i == 3 || i == 4 ? 3 : 0);
+	}
+	put_gate(v, RS_VECTOR_HERE, self_stub_here, 1, 0);
+}
+
+/* The copy, with this CPU's hypercall instruction. */
+static int put_stub(struct self_vcpu *v)
+{
+	volatile uint8_t *to = (uint8_t *)v + RS_BLOCK_STUB;
+	const uint32_t *site;
+	long i, n = self_stub_end - self_stub_start;
+
+	for (i = 0; i < n; i++)
+		to[i] = self_stub_start[i];
+	for (site = self_stub_sites; site < self_stub_sites_end; site++)
+		to[*site + 2] = rs_self.info.backend == RS_BACKEND_VMX ? 0xc1 : 0xd9;
+	return rs_raw3(__NR_mprotect, (long)to, RS_BLOCK_STUB_SIZE, PROT_READ | PROT_EXEC);
+}
+
+/* --- life --- */
+
+/* Descriptors of ours are out of the way of those that programs and shells number by hand. */
+int self_high_fd(int fd)
+{
+	struct { uint64_t soft, hard; } limit;
+	long high = -1, base;
+
+	if (fd < 0)
+		return fd;
+	if (!rs_raw4(__NR_prlimit64, 0, 7 /* RLIMIT_NOFILE */, 0, (long)&limit)) {
+		base = limit.soft > 1 << 20 ? 1 << 20 : (long)limit.soft;
+		if (base >= 2 * SELF_VCPUS + 16)
+			high = rs_raw3(__NR_fcntl, fd, F_DUPFD_CLOEXEC, base - SELF_VCPUS - 4);
+	}
+	if (high < 0)
+		return fd;
+	rs_raw3(__NR_close, fd, 0, 0);
+	return high;
+}
+
+static int vcpu_make(unsigned int id, struct self_vcpu **out)
+{
+	struct self_vcpu *v = (void *)(rs_self.arena + (uint64_t)id * RS_SELF_BLOCK);
+	struct rs_vcpu_config config = { .id = id };
+	uint8_t *block = (uint8_t *)v;
+	long ret;
+
+	ret = put_stub(v);
+	if (!ret)
+		ret = rs_raw3(__NR_mprotect, (long)block + RS_BLOCK_NATIVE, 0x1000, PROT_NONE);
+	if (!ret)
+		ret = rs_raw3(__NR_mprotect, (long)block + RS_BLOCK_TRAP, 0x1000, PROT_NONE);
+	if (ret)
+		return ret;
+	v->fd = self_high_fd(rs_raw3(__NR_ioctl, rs_self.vm_fd, RS_CREATE_VCPU, (long)&config));
+	if (v->fd < 0)
+		return v->fd;
+	ret = rs_raw6(__NR_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (ret < 0 && ret > -4096) {
+		rs_raw3(__NR_close, v->fd, 0, 0);
+		return ret;
+	}
+	v->run = (struct rs_run *)ret;
+	v->id = id;
+	v->shared = (struct self_shared *)stub_address(rs_self.shared);
+	v->cr3 = rs_self.shared->root_gpa;
+	v->fsgsbase = rs_self.fsgsbase;
+	v->xsave = rs_self.xsave_mask != 0;
+	v->ring0 = rs_self.ring0;
+	v->xsave_mask = rs_self.xsave_mask;
+	v->xsave_size = rs_self.xsave_size;
+	v->block = (uintptr_t)block;
+	v->trap_end = v->block + RS_BLOCK_TRAP_TOP;
+	/* The guard, what a trap puts there, and room for the handler to say something. */
+	v->trap_low = v->block + RS_BLOCK_TRAP + 0x1000 + 0x2000 + v->xsave_size;
+	put_idt(v);
+	*out = v;
+	return 0;
+}
+
+struct self_vcpu *self_vcpu_get(int tid, int *err)
+{
+	struct self_vcpu *v = NULL;
+	unsigned int i, unused = SELF_VCPUS;
+
+	self_lock(&rs_self.lock);
+	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++) {
+		struct self_vcpu *w = rs_self.vcpus[i];
+		int state = __atomic_load_n(&w->state, __ATOMIC_ACQUIRE);
+
+		if (state != SELF_FREE && w->tid == tid) {
+			v = w;
+			unused = SELF_VCPUS;
+			break;
+		}
+		if (state == SELF_FREE && unused == SELF_VCPUS)
+			unused = i;
+	}
+	if (!v && unused == SELF_VCPUS)
+		unused = i;
+	*err = 0;
+	if (!v) {
+		if (unused == SELF_VCPUS)
+			*err = -EAGAIN;
+		else if (rs_self.vcpus[unused])
+			v = rs_self.vcpus[unused];
+		else
+			*err = vcpu_make(unused, &v);
+		if (v) {
+			rs_self.vcpus[v->id] = v;
+			v->tid = tid;
+			v->state = SELF_IDLE;
+			v->primed = 0;		/* nothing of its last thread stays */
+			v->pending = 0;
+		}
+	}
+	self_unlock(&rs_self.lock);
+	return v;
+}
+
+void self_vcpu_put(struct self_vcpu *v)
+{
+	v->tid = 0;
+	__atomic_store_n(&v->state, SELF_FREE, __ATOMIC_RELEASE);
+}
+
+void self_mark_inside(struct self_vcpu *v)
+{
+	v->state = SELF_INSIDE;
+	v->enters++;
+	__atomic_fetch_add(&rs_self.shared->inside, 1, __ATOMIC_SEQ_CST);
+}
+
+void self_mark_outside(struct self_vcpu *v)
+{
+	__atomic_fetch_sub(&rs_self.shared->inside, 1, __ATOMIC_SEQ_CST);
+	v->leaves++;
+	v->state = SELF_IDLE;
+}
+
+/*
+ * The vCPU will load v->frame when it runs: by the answer to the hypercall it stands in, or by beginning at the stub's start. The stack is
+ * the frame's end, as for everything else in the stub.
+ */
+int self_prime(struct self_vcpu *v)
+{
+	struct rs_vcpu_state st = { 0 };
+
+	v->trap_top = v->trap_end;
+	v->user = !v->ring0;
+	if (v->primed) {
+		v->run->hypercall.ret = RS_ANS_LOAD;
+		return 0;
+	}
+	put_gdt(v);
+	st.rip = stub_address((uint8_t *)v + RS_BLOCK_STUB + (self_stub_first - self_stub_start));
+	st.rsp = stub_address((uint8_t *)v + RS_F_SIZE);
+	st.rflags = 2;
+	st.cr3 = v->cr3;
+	st.cr4 = rs_self.cr4;
+	st.efer = rs_self.efer;
+	return rs_raw3(__NR_ioctl, v->fd, RS_SET_STATE, (long)&st);
+}
+
+void self_forget(void)
+{
+	unsigned int i;
+
+	/* The parent's; what is mapped here is a copy, and of no use. The arena stays, as the caller may be on a stack in it. */
+	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++) {
+		rs_raw3(__NR_close, rs_self.vcpus[i]->fd, 0, 0);
+		rs_raw3(__NR_munmap, (long)rs_self.vcpus[i]->run, 4096, 0);
+		rs_self.vcpus[i] = NULL;
+	}
+	if (rs_self.ready)
+		rs_raw3(__NR_close, rs_self.vm_fd, 0, 0);
+	rs_self.old_arena = rs_self.arena;
+	rs_self.ready = 0;
+	rs_self.lock = 0;
+	rs_self.threads = 0;
+	rs_self.given_seq = rs_self.chunks = rs_self.recycled = rs_self.threads_outside = 0;
+}
