@@ -598,6 +598,8 @@ static int resolve_fault(struct rs_vcpu *vcpu)
 	access = x.access;
 	if (fault.no_region)
 		access |= RS_FAULT_NO_REGION;
+	if (fault.no_exec)
+		access |= RS_FAULT_NO_EXEC;
 	if (x.delivering)
 		access |= RS_FAULT_DELIVERY;
 	if ((vcpu->vm_flags & RS_VM_NESTED_FAULT_VECTOR) && ret == -EFAULT && !fault.mmio &&

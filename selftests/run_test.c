@@ -943,8 +943,14 @@ TEST(exec_rights)
 		tcpu_run_to(g.c, RS_EXIT_MEMORY_FAULT);
 		EXPECT_EQ(g.c->run->fault.gpa & -PAGE, at);
 		EXPECT(g.c->run->fault.access & RS_FAULT_FETCH);
+		EXPECT(g.c->run->fault.access & RS_FAULT_NO_EXEC);
 		EXPECT_EQ(g.c->run->fault.error, -EFAULT);
 		EXPECT_EQ(g.c->run->rip, at);
+		/* closed for reading as well: that is not it */
+		SYS(mprotect(page, PAGE, PROT_NONE));
+		tcpu_run_to(g.c, RS_EXIT_MEMORY_FAULT);
+		EXPECT(g.c->run->fault.access & RS_FAULT_FETCH);
+		EXPECT_EQ(g.c->run->fault.access & RS_FAULT_NO_EXEC, 0);
 		/* and when it may, it goes on where it was */
 		SYS(mprotect(page, PAGE, rwx));
 		tcpu_finish(g.c);

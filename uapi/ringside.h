@@ -245,6 +245,7 @@ enum rs_end_reason {
 #define RS_FAULT_WALK		(1u << 3)	/* the CPU was reading or writing the guest's own page tables */
 #define RS_FAULT_NO_REGION	(1u << 4)	/* no region holds the address */
 #define RS_FAULT_DELIVERY	(1u << 5)	/* while an event was being delivered */
+#define RS_FAULT_NO_EXEC	(1u << 6)	/* RS_VM_EXEC_RIGHTS: a page is there and may be read, but not executed */
 
 /**
  * struct rs_run - the page shared with a vCPU (mmap of its descriptor)

@@ -141,19 +141,21 @@ int rs_host_lookup(struct mm_struct *mm, u64 hva, bool write, bool try_write,
  * rs_host_may_exec() - may the process execute what it has at @hva?
  *
  * Asked after rs_host_lookup(): from then on Linux has an entry there, so that taking the right
- * away (mprotect) is announced, which makes the caller ask again. May sleep. 0, -EFAULT, -EINTR.
+ * away (mprotect) is announced, which makes the caller ask again. May sleep. 0, -EINTR. -EACCES: it
+ * may not. -EFAULT: there is nothing any more.
  */
 int rs_host_may_exec(struct mm_struct *mm, u64 hva)
 {
 	struct vm_area_struct *vma;
-	bool may;
+	int ret = -EFAULT;
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	vma = vma_lookup(mm, hva);
-	may = vma && (vma->vm_flags & VM_EXEC);
+	if (vma)
+		ret = vma->vm_flags & VM_EXEC ? 0 : -EACCES;
 	mmap_read_unlock(mm);
-	return may ? 0 : -EFAULT;
+	return ret;
 }
 
 /*

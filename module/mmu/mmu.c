@@ -325,6 +325,30 @@ static int leaf_level(struct rs_mmu *mmu, const struct fault_plan *plan, u64 gpa
 	return rs_host_level(mmu->mm, plan->hva) >= 2 ? 2 : 1;
 }
 
+/*
+ * Between 2 and 3: the page may be read; may it be executed? If not, that is an answer, which like
+ * the others counts only when nothing has changed since step 1. Drops the page unless 0.
+ */
+static int fault_fetch(struct rs_mmu *mmu, struct rs_fault *fault, const struct fault_plan *plan,
+		       struct rs_host_page *hp)
+{
+	int ret = rs_host_may_exec(mmu->mm, plan->hva);
+
+	if (!ret)
+		return 0;
+	rs_host_put(hp, false);
+	if (ret == -EINTR)
+		return ret;
+	spin_lock(&mmu->lock);
+	if (mmu->inval_seq != plan->seq || rs_mmu_range_busy(mmu, plan->hva))
+		ret = -EAGAIN;
+	spin_unlock(&mmu->lock);
+	if (ret == -EAGAIN)
+		return ret;
+	fault->no_exec = ret == -EACCES;
+	return -EFAULT;
+}
+
 /* Step 3. -EAGAIN: the answer is stale. */
 static int fault_enter(struct rs_mmu *mmu, struct rs_fault *fault, const struct fault_plan *plan,
 		       const struct rs_host_page *hp, struct rs_pt_cache *cache)
@@ -366,19 +390,40 @@ static int fault_enter(struct rs_mmu *mmu, struct rs_fault *fault, const struct 
 	return 0;
 }
 
+/* Steps 2 to 4. -EAGAIN: Linux has changed something meanwhile. */
+static int fault_ask(struct rs_mmu *mmu, struct rs_fault *fault, const struct fault_plan *plan,
+		     struct rs_pt_cache *cache)
+{
+	struct rs_host_page hp;
+	bool dirtied;
+	int ret;
+
+	ret = rs_host_lookup(mmu->mm, plan->hva, plan->write,
+			     !(plan->region_flags & RS_REGION_READONLY), &hp);
+	if (!ret && plan->fetch)
+		ret = fault_fetch(mmu, fault, plan, &hp);
+	if (ret) {
+		if (ret != -EAGAIN)
+			fault->what = "Linux refuses the access";
+		return ret;
+	}
+	ret = fault_enter(mmu, fault, plan, &hp, cache);
+	dirtied = !ret && hp.write && (plan->write || !mmu->pt.fmt->dirty);
+	rs_host_put(&hp, dirtied);
+	return ret;
+}
+
 int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault)
 {
 	struct rs_pt_cache cache = RS_PT_CACHE_INIT(cache);
 	struct fault_plan plan;
-	struct rs_host_page hp;
 	enum step step;
-	bool dirtied;
 	int ret;
 
 	fault->what = NULL;
 	fault->hva = 0;
 	fault->level = 0;
-	fault->retried = fault->mmio = fault->no_region = false;
+	fault->retried = fault->mmio = fault->no_region = fault->no_exec = false;
 	if (WARN_ON_ONCE(current->mm != mmu->mm))
 		return -EIO;
 
@@ -391,20 +436,7 @@ int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault)
 		if (step == STEP_WAIT) {
 			ret = fault_wait(mmu, plan.seq);
 		} else {
-			ret = rs_host_lookup(mmu->mm, plan.hva, plan.write,
-					     !(plan.region_flags & RS_REGION_READONLY), &hp);
-			if (!ret && plan.fetch) {
-				ret = rs_host_may_exec(mmu->mm, plan.hva);
-				if (ret)
-					rs_host_put(&hp, false);
-			}
-			if (ret) {
-				fault->what = "Linux refuses the access";
-				break;
-			}
-			ret = fault_enter(mmu, fault, &plan, &hp, &cache);
-			dirtied = !ret && hp.write && (plan.write || !mmu->pt.fmt->dirty);
-			rs_host_put(&hp, dirtied);
+			ret = fault_ask(mmu, fault, &plan, &cache);
 			if (ret != -EAGAIN)
 				break;
 			ret = signal_pending(current) ? -EINTR : 0;

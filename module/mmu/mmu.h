@@ -105,6 +105,7 @@ struct rs_fault {
 	bool retried;		/* Linux was changing the range */
 	bool mmio;		/* the region is RS_REGION_MMIO */
 	bool no_region;
+	bool no_exec;		/* it is there, but may not be executed */
 };
 
 int rs_mmu_init(struct rs_mmu *mmu, struct mm_struct *mm, const struct rs_pte_format *fmt,
@@ -125,7 +126,7 @@ int rs_mmu_remove_region(struct rs_mmu *mmu, const struct rs_region *r);
 /*
  * Resolve a nested fault. Process context of the owning mm, may sleep. 0: mapped, or already there,
  * enter again. -EINTR: fatal signal or pending signal while waiting. -EFAULT: cannot be resolved
- * (fault->no_region, fault->mmio say more). -ENOMEM. -EIO: mm gone.
+ * (fault->no_region, mmio, no_exec say more). -ENOMEM. -EIO: mm gone.
  */
 int rs_mmu_fault(struct rs_mmu *mmu, struct rs_fault *fault);
 

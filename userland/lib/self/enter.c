@@ -48,7 +48,10 @@ int self_enter(unsigned int flags, const struct self_caller *c);
 
 static int open_vm(void)
 {
-	struct rs_vm_config config = { .flags = RS_VM_NESTED_FAULT_VECTOR | RS_VM_KERNEL_HYPERCALLS, .end_signal = SIGKILL };
+	struct rs_vm_config config = {
+		.flags = RS_VM_NESTED_FAULT_VECTOR | RS_VM_KERNEL_HYPERCALLS | RS_VM_EXEC_RIGHTS,
+		.end_signal = SIGKILL,
+	};
 	char name[RS_VM_NAME_MAX];
 	int dev, fd, err, i;
 

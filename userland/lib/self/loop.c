@@ -361,6 +361,9 @@ static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, u
 			return SELF_LOAD;
 		addr = gva;
 		put_info(&info, SIGSEGV, SEGV_MAPERR, addr);
+	} else if (access & RS_FAULT_NO_EXEC) {
+		/* Doing it would be running the program's code out here; the module knows. */
+		put_info(&info, SIGSEGV, SEGV_ACCERR, addr);
 	} else if (!self_probe(v, addr, access, &info)) {
 		if (v->doomed_rip != f->rip || v->doomed_addr != addr) {
 			v->doomed_rip = f->rip;
@@ -469,13 +472,14 @@ void self_loop(struct self_vcpu *v)
 		}
 		v->primed = 1;
 		next = hypercall(v, run);
-		if (v->pending)
-			next = self_signals_deliver(v, next);
 		if (next == SELF_OUTSIDE) {
 			v->in_loop = 0;
 			self_mark_outside(v);
 			self_outside(v);
 		}
+		/* The exception first, which would be lost: the signal comes at the handler's first instruction. */
+		if (v->pending && next != SELF_HANDLER && next != SELF_TOUCH)
+			next = self_signals_deliver(v, next);
 		run->hypercall.ret = next;
 	}
 }

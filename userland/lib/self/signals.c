@@ -46,6 +46,7 @@
 #define CODE_SECCOMP	1
 
 #define USER_END	0x800000000000ull
+#define LINUX_END	0x7ffffffff000ull /* TASK_SIZE_MAX */
 #define NOT_CANONICAL	0x8000000000000000ull
 
 #define EFLAGS_TF	(1ul << 8)
@@ -111,9 +112,13 @@ static void zero(void *p, unsigned long n)
 		*w++ = 0;
 }
 
+/* What Linux sends a thread for something it has done itself, at once: neither blocking nor ignoring helps. */
 static bool by_exception(const struct self_siginfo *info)
 {
-	if (info->code <= 0)
+	static const uint64_t synchronous = BIT_OF(SIGSEGV) | BIT_OF(SIGBUS) | BIT_OF(SIGILL) | BIT_OF(SIGTRAP) | BIT_OF(SIGFPE) |
+					    BIT_OF(SIGSYS);
+
+	if (info->code <= 0 || !(synchronous & BIT_OF(info->signo)))
 		return false;
 	return !(info->signo == SIGBUS && info->code == CODE_MCEERR_AO);
 }
@@ -642,6 +647,8 @@ enum self_next self_signals_fault(struct self_vcpu *v, const siginfo_t *linux_in
 		if (s->trapno == 14) {
 			s->cr2 = info.fault.addr;
 			s->err |= 1u << 2; /* in ring 0, too, it is the program's */
+			if (s->cr2 >= LINUX_END)
+				s->err |= 1u; /* Linux does not tell what is mapped there */
 		}
 	}
 	if (!s->held) {

@@ -17,8 +17,8 @@
  */
 #include <asm/errno.h>
 #include <asm/unistd.h>
-#include <linux/sched.h>
 #include <linux/close_range.h>
+#include <linux/sched.h>
 
 #include "raw.h"
 #include "signals.h"
