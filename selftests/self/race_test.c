@@ -13,7 +13,7 @@
  *	a fault		the page was not there, or closed, or beyond the end of its file; the signal, its code and its address are those
  *			of that state. In ring 0 with a handler of its own the frame says the same.
  *
- * The same runs natively first: what it expects is what Linux does.
+ * The same runs natively first: what it expects is what Linux does. RS_RACE=N: as many changes.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -29,7 +29,8 @@
 #define CODE	64		/* in a page: what can be called */
 #define PAGES	8		/* of the window */
 #define FILES	4		/* pages of each file */
-#define OPS	4000
+#define OPS	800		/* changes, but for RS_RACE */
+#define MAX_OPS	100000
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
@@ -64,8 +65,8 @@ static struct {
 	bool own_handler;
 	uint64_t reads, writes, calls, faults, wide;
 } w;
-static struct state states[OPS + 1][PAGES];
-static struct memory memory[OPS * PAGES + 2 * FILES + PAGES + 8];
+static struct state states[MAX_OPS + 1][PAGES];
+static struct memory memory[MAX_OPS * PAGES + 2 * FILES + PAGES + 8];
 static uint64_t wrong_address;
 
 static uint64_t rnd(uint64_t *seed)
@@ -278,7 +279,11 @@ static bool plan(struct change *c, uint64_t *seed)
 
 static void mutate(uint64_t seed)
 {
-	for (uint64_t k = 1; k <= test_rounds(OPS) && !__atomic_load_n(&w.stop, __ATOMIC_RELAXED); k++) {
+	const char *s = getenv("RS_RACE");
+	uint64_t n = s ? strtoul(s, NULL, 10) : test_rounds(OPS);
+
+	ASSERT(n <= MAX_OPS);
+	for (uint64_t k = 1; k <= n && !__atomic_load_n(&w.stop, __ATOMIC_RELAXED); k++) {
 		struct change c;
 		uint64_t seen;
 
@@ -291,7 +296,7 @@ static void mutate(uint64_t seed)
 		__atomic_store_n(&w.done, k, __ATOMIC_SEQ_CST);
 		/* The accessor keeps up, also where there is one CPU, or is in the middle of things. */
 		seen = __atomic_load_n(&w.accesses, __ATOMIC_RELAXED);
-		if (rnd(&seed) % 4 == 0)
+		if (rnd(&seed) % 4)
 			while (__atomic_load_n(&w.accesses, __ATOMIC_RELAXED) < seen + 2 && !__atomic_load_n(&w.stop, __ATOMIC_RELAXED))
 				sched_yield();
 	}
@@ -514,19 +519,21 @@ static void race(enum where accessor, enum where mutator, bool own_handler, bool
 	EXPECT_EQ(wrong_address, 0);
 	test_note("%s, mutator %s: %lu values, %lu writes, %lu calls, %lu faults; %lu accesses while something changed", where_name(accessor),
 		  where_name(mutator), w.reads, w.writes, w.calls, w.faults, w.wide);
-	EXPECT_GT(w.reads, 100);
-	EXPECT_GT(w.writes, 100);
-	EXPECT_GT(w.faults, 100);
+	EXPECT_GT(w.reads, 50);
+	EXPECT_GT(w.writes, 10);
+	EXPECT_GT(w.faults, 50);
 	if (!huge)
-		EXPECT_GT(w.calls, 10);
+		EXPECT_GT(w.calls, 0);
 }
 
-TEST_FOR(native, 120)			{ race(NATIVE, NATIVE, false, false); }
-TEST_FOR(native_huge, 120)		{ race(NATIVE, NATIVE, false, true); }
-TEST_FOR(ring3, 120)			{ race(RING3, NATIVE, false, false); }
-TEST_FOR(ring3_both, 120)		{ race(RING3, RING3, false, false); }
-TEST_FOR(ring3_huge, 120)		{ race(RING3, RING3, false, true); }
-TEST_FOR(ring0, 120)			{ race(RING0, NATIVE, false, false); }
-TEST_FOR(ring0_both, 120)		{ race(RING0, RING0, false, false); }
-TEST_FOR(ring0_huge, 120)		{ race(RING0, NATIVE, false, true); }
-TEST_FOR(ring0_own_handler, 120)	{ race(RING0, RING0, true, false); }
+/* As many changes as are wanted take their time. */
+#define SECONDS	1800
+TEST_FOR(native, SECONDS)			{ race(NATIVE, NATIVE, false, false); }
+TEST_FOR(native_huge, SECONDS)		{ race(NATIVE, NATIVE, false, true); }
+TEST_FOR(ring3, SECONDS)			{ race(RING3, NATIVE, false, false); }
+TEST_FOR(ring3_both, SECONDS)		{ race(RING3, RING3, false, false); }
+TEST_FOR(ring3_huge, SECONDS)		{ race(RING3, RING3, false, true); }
+TEST_FOR(ring0, SECONDS)			{ race(RING0, NATIVE, false, false); }
+TEST_FOR(ring0_both, SECONDS)		{ race(RING0, RING0, false, false); }
+TEST_FOR(ring0_huge, SECONDS)		{ race(RING0, NATIVE, false, true); }
+TEST_FOR(ring0_own_handler, SECONDS)	{ race(RING0, RING0, true, false); }

@@ -22,7 +22,7 @@
 
 #define PAGE		4096ul
 #define THREADS		2
-#define STEPS		2500		/* of each thread, but for RS_TORTURE */
+#define STEPS		1500		/* of each thread, but for RS_TORTURE */
 #define X_SIZE		4096		/* no less than XSAVE's area for what is used of it */
 #define CHANGE		0x1122334455667788ul	/* what handlers do to the interrupted r12 and, by Linux's frame, xmm0 */
 #define FLAGS		0x200cd5ul	/* CF PF AF ZF SF DF OF ID; IF is set always */
