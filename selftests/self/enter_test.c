@@ -6,17 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include <ringside/self.h>
-#include "harness.h"
-
-static void enter(unsigned int flags)
-{
-	int ret = rs_enter(flags);
-
-	if (ret == -ENODEV)
-		SKIP("no device: the module is not loaded");
-	ASSERT_EQ(ret, 0);
-}
+#include "self.h"
 
 static void in_and_out(unsigned int flags, int ring)
 {

@@ -8,6 +8,15 @@
 #include <ringside/self.h>
 #include "harness.h"
 
+static inline void enter(unsigned int flags)
+{
+	int ret = rs_enter(flags);
+
+	if (ret == -ENODEV && access("/dev/ringside", F_OK))
+		SKIP("no device: the module is not loaded");
+	ASSERT_EQ(ret, 0);
+}
+
 /* Where a test's code runs: the same test natively shows that what it expects is what Linux does. */
 enum where { NATIVE = -1, RING0 = 0, RING3 = 3 };
 
@@ -16,18 +25,12 @@ static inline const char *where_name(enum where where)
 	return where == NATIVE ? "native" : where == RING0 ? "ring 0" : "ring 3";
 }
 
-/* The calling thread, from here on. Skips the test where there is no module. */
+/* The calling thread, from here on. */
 static inline void go_inside(enum where where, unsigned int flags)
 {
-	int ret;
-
 	if (where == NATIVE)
 		return;
-	ret = rs_enter(flags | (where == RING0 ? RS_ENTER_RING0 : 0));
-	if (ret == -ENODEV && access("/dev/ringside", F_OK))
-		SKIP("there is no /dev/ringside");
-	if (ret)
-		FAIL("rs_enter: %s", strerror(-ret));
+	enter(flags | (where == RING0 ? RS_ENTER_RING0 : 0));
 	ASSERT_EQ(rs_inside(), where);
 }
 

@@ -39,7 +39,7 @@
  * present, writable, executable and accessible for ring 3, filled in by chunks of 1 GiB when first touched: what Linux allows is decided
  * below it. Rights of the program's own are put on top (rs_ring0_protect(), or rs_ring0_entry() and its own bits, then rs_ring0_flush()).
  * Its own tables may be loaded by MOV CR3 (without PCID); the upper half (entries 256 to 511 of the root) must be copied from rs_ring0_root() and never
- * changed: descriptor tables, stacks and the handlers' code are there. Addresses in tables are guest physical, rs_ring0_gpa(). An own interrupt
+ * changed, and the addresses of rs_ring0_arena() must be mapped: descriptor tables, stacks and the stub's code are there. Addresses in tables are guest physical, rs_ring0_gpa(). An own interrupt
  * table (LIDT) replaces everything below but system calls; copy the old one (SIDT) and change gates in the copy. A vector that is taken over
  * completely has the stack that its gate says: without one (IST 0) the red zone is lost.
  *
@@ -90,13 +90,14 @@ int rs_inside(void);
  * @signals:	signals delivered inside
  * @enters, @leaves: of threads
  * @threads_outside: new threads that began outside, as 64 were inside already
- * @exits, @exits_other: VM exits of all threads; those that were no hypercall, no nested page fault and no interrupt of the machine
+ * @exits:	VM exits of all threads: of which @exits_hypercall (system calls, what the library asks its other half), @exits_memory (memory
+ *		touched for the first time), @exits_interrupt (of the machine: whenever there is one), @exits_other
  */
 struct rs_self_stats {
 	uint64_t calls, chunks, recycled, faults, signals;
 	uint64_t enters, leaves, threads_outside;
-	uint64_t exits, exits_other;
-	uint64_t reserved[6];
+	uint64_t exits, exits_hypercall, exits_memory, exits_interrupt, exits_other;
+	uint64_t reserved[3];
 };
 
 /** rs_self_stats() - inside and outside. 0; -EINVAL: there is no guest ring. */
@@ -158,6 +159,12 @@ uint64_t *rs_ring0_root(void);
 uint64_t rs_ring0_gpa(const void *va);
 /** rs_ring0_va() - the address in the lower half for a guest physical one; NULL: nothing is there */
 void *rs_ring0_va(uint64_t gpa);
+
+/**
+ * rs_ring0_arena() - where the library's own memory is, that of handlers' stacks and of tables: [@start, @start + @len)
+ * Roots of the program's own must map it as rs_ring0_root() does, for ring 0, at the time they are loaded. 0; -EINVAL: there is no guest ring
+ */
+int rs_ring0_arena(void **start, size_t *len);
 
 /** rs_ring0_table_alloc() - a page of zeros for page tables, NULL: none left. rs_ring0_table_free() takes it back, rs_ring0_root()'s tables not */
 uint64_t *rs_ring0_table_alloc(void);

@@ -23,10 +23,6 @@
 #include "raw.h"
 #include "native.h"
 
-#ifndef RS_VM_KERNEL_HYPERCALLS
-#define RS_VM_KERNEL_HYPERCALLS	0	/* a module that does not know it */
-#endif
-
 #define CR4_PAE		(1ull << 5)
 #define CR4_OSFXSR	(1ull << 9)
 #define CR4_OSXMMEXCPT	(1ull << 10)
@@ -136,6 +132,20 @@ static uint8_t *map_arena(void)
 	return q;
 }
 
+static void put_handlers(void)
+{
+	int i;
+
+	for (i = 0; i <= SELF_HANDLER_SYSCALLS; i++)
+		rs_self.shared->handlers[i] = rs_self.ring0 ? rs_self.handlers[i] : NULL;
+}
+
+/* 1 in the process that made the ring and all that have its memory (a child of vfork), 0 in one that has a copy of it. */
+static volatile int *alive(void)
+{
+	return (volatile int *)(rs_self.arena + (RS_SELF_SHARED_BLOCK + 1ull) * RS_SELF_BLOCK - 4096);
+}
+
 static int make_arena(void)
 {
 	uint64_t i, slots = 1ull << (rs_self.info.gpa_bits - 30), pages = 0;
@@ -172,8 +182,9 @@ static int make_arena(void)
 		pd[i] = (s->arena_gpa + i * RS_SELF_BLOCK) | SELF_PTE_P | SELF_PTE_W | SELF_PTE_LARGE;
 	s->root = (uint64_t)root;
 	s->root_gpa = self_table_gpa(&s->tables, root);
-	for (i = 0; i <= SELF_HANDLER_SYSCALLS; i++)
-		s->handlers[i] = rs_self.ring0 ? rs_self.handlers[i] : NULL;
+	put_handlers();
+	if (madvise((void *)alive(), 4096, MADV_WIPEONFORK))
+		return -errno;
 	return self_chunk_arena();
 }
 
@@ -186,14 +197,22 @@ static int make(unsigned int flags)
 	if (ret)
 		return ret;
 	look_at_cpu();
-	ret = make_arena();
+	if (rs_self.arena) {
+		put_handlers();
+		ret = self_chunks_again();
+	} else {
+		ret = make_arena();
+	}
 	if (ret) {
 		if (rs_self.arena)
 			munmap(rs_self.arena, RS_SELF_ARENA);
 		rs_self.arena = NULL;
+		rs_self.shared = NULL;
+		rs_self.blocks_made = 0;
 		close(rs_self.vm_fd);
 		return ret;
 	}
+	*alive() = 1;
 	rs_self.pid = getpid();
 	__atomic_store_n(&rs_self.ready, 1, __ATOMIC_RELEASE);
 	return 0;
@@ -224,10 +243,12 @@ int self_enter(unsigned int flags, const struct self_caller *c)
 		return -EALREADY;
 	block_all(&mask);
 	self_lock(&making);
-	if (rs_self.ready && rs_self.pid != getpid())
+	if (rs_self.ready && rs_self.pid != getpid() && !*alive())
 		self_forget();
 	if (!rs_self.ready)
 		ret = make(flags);
+	else if (rs_self.pid != getpid())
+		ret = -EBUSY;
 	else
 		ret = rs_self.ring0 == !!(flags & RS_ENTER_RING0) ? 0 : -EINVAL;
 	self_unlock(&making);
@@ -254,6 +275,8 @@ int self_enter(unsigned int flags, const struct self_caller *c)
 	};
 	rs_raw3(__NR_arch_prctl, ARCH_GET_FS_, (long)&v->fs_base, 0);
 	rs_raw3(__NR_arch_prctl, ARCH_GET_GS_, (long)&v->gs_base, 0);
+	v->user_fs = v->fs_base;
+	v->user_gs = v->gs_base;
 	v->mask = mask;
 	self_signals_enter(v);
 	self_mark_inside(v);

@@ -80,8 +80,14 @@
 #define RS_V_XSAVE_SIZE		0x1d0	/* multiple of 64 */
 #define RS_V_CR2		0x1d8	/* of the exception in the frame */
 #define RS_V_RESTART		0x1e0	/* the loop's: number of a call that has not begun */
-#define RS_V_PENDING		0x220	/* the loop's: signals are noted */
 #define RS_V_BLOCK		0x1e8	/* Linux's address of the block */
+#define RS_V_USER_FS		0x1f0	/* bases of ring 3 while ring 0 runs, of a program that runs in ring 0 */
+#define RS_V_USER_GS		0x1f8
+#define RS_V_RING0_FS		0x200	/* and the other way round */
+#define RS_V_RING0_GS		0x208
+#define RS_V_USER_CONTEXT	0x210	/* stack pointer of the innermost rs_ring0_user(), 0: none */
+#define RS_V_RESUME		0x218	/* the stub's way to load the staging frame */
+#define RS_V_PENDING		0x250	/* the loop's: signals are noted */
 
 #define RS_F_ADDR		0x00
 #define RS_F_CAUSE		0x08
@@ -117,6 +123,7 @@
 /* RS_CAUSE_* of C headers */
 #define RS_CAUSE_EXCEPTION_	10
 #define RS_CAUSE_TABLES_	65
+#define RS_CAUSE_SIGNAL_	66
 
 /* Interrupt vectors of the stub, and what rs_trap_frame.vector is for a system call. */
 #define RS_VECTOR_SYSCALL	0x100
@@ -131,7 +138,7 @@
  * RS_HC_HERE: the interrupt of that name
  * RS_HC_BROKEN: an exception in the stub itself, a double fault, no room on the trap stack: RDI RS_BROKEN_*, RSI the address of a frame.
  *		Does not come back.
- * RS_HC_PARKED: the first entry is done; the loop puts registers into the frame and answers RS_ANS_LOAD
+ * RS_HC_PASS: a handler has returned with RS_CAUSE_SIGNAL: Linux's signal, or system call, of what is in the frame (v->cr2: its addr)
  */
 #define RS_HC_SELF		0x200
 #define RS_HC_SYSCALL		0x200
@@ -140,11 +147,13 @@
 #define RS_HC_REFUSED		0x203
 #define RS_HC_HERE		0x204
 #define RS_HC_BROKEN		0x205
+#define RS_HC_PASS		0x206
 
 #define RS_ANS_CALL		0	/* a system call is answered: all but RAX, RCX, R11 is as it was */
 #define RS_ANS_LOAD		1	/* everything from the frame, FS and GS bases as well */
 #define RS_ANS_HANDLER		2	/* the program's handler of the vector in the frame */
 #define RS_ANS_TOUCH		3	/* touch the flush page, then the same hypercall again */
+#define RS_ANS_ENTER		4	/* as RS_ANS_LOAD, after a time outside: other threads' changes of tables have not been seen */
 
 #define RS_BROKEN_DOUBLE	0	/* #DF */
 #define RS_BROKEN_NMI		1
@@ -157,7 +166,7 @@
  */
 #define RS_SELF_SYS		0x52530000
 #define RS_SELF_SYS_LEAVE	(RS_SELF_SYS + 0)	/* () */
-#define RS_SELF_SYS_CHUNK	(RS_SELF_SYS + 1)	/* (va): gives the chunk out; 0, -EFAULT, -EAGAIN: touch the flush page, call again */
+#define RS_SELF_SYS_CHUNK	(RS_SELF_SYS + 1)	/* (va): gives the chunk out for good; 0, -EFAULT, -ENOMEM, -EAGAIN: touch the flush page, call again */
 #define RS_SELF_SYS_STATS	(RS_SELF_SYS + 2)	/* (struct rs_self_stats *): 0 */
 #define RS_SELF_SYS_ENTER	(RS_SELF_SYS + 3)	/* () inside: -EALREADY */
 

@@ -164,6 +164,7 @@ static int64_t sum_stats(struct rs_self_stats *st)
 		return ret;
 	*st = (struct rs_self_stats){
 		.chunks = rs_self.chunks, .recycled = rs_self.recycled, .threads_outside = rs_self.threads_outside, .exits = vm.exits,
+		.exits_hypercall = vm.exit_hypercall, .exits_memory = vm.exit_npf, .exits_interrupt = vm.exit_interrupt + vm.exit_nmi,
 		.exits_other = vm.exits - vm.exit_hypercall - vm.exit_npf - vm.exit_interrupt - vm.exit_nmi,
 	};
 	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++) {
@@ -198,7 +199,7 @@ static enum self_next own_call(struct self_vcpu *v)
 	case RS_SELF_SYS_CHUNK: {
 		int ret = self_chunk_give(v, f->rdi);
 
-		f->rax = ret == 1 ? -EAGAIN : ret;
+		f->rax = ret == 1 || (!ret && !self_chunk_keep(f->rdi)) ? -EAGAIN : ret;
 		return SELF_CALL;
 	}
 	case RS_SELF_SYS_STATS: {
@@ -302,7 +303,7 @@ static enum self_next trap(struct self_vcpu *v)
 		next = call(v);
 		return next == SELF_CALL ? SELF_LOAD : next;
 	}
-	if (f->vector < 32 && rs_self.shared->handlers[f->vector])
+	if (f->vector == 6 && rs_self.shared->handlers[6])
 		return SELF_HANDLER;
 	return self_signals_trap(v);
 }
@@ -319,7 +320,23 @@ static enum self_next chunk(struct self_vcpu *v)
 		self_die("no place in guest physical memory for address %#lx (error %d)", v->cr2, ret);
 	v->frame.addr = v->cr2;
 	v->frame.cause = RS_CAUSE_TABLES;
-	return trap(v);
+	return rs_self.shared->handlers[14] ? SELF_HANDLER : trap(v);
+}
+
+/* A handler has passed it on. What Linux refuses is found by doing it; what it does not was against the program's own rights. */
+static enum self_next pass(struct self_vcpu *v)
+{
+	struct rs_trap_frame *f = &v->frame;
+	siginfo_t info;
+
+	if (f->vector == RS_VECTOR_SYSCALL) {
+		v->insn_len = 2;
+		return call(v) == SELF_OUTSIDE ? SELF_OUTSIDE : SELF_LOAD;
+	}
+	if (f->vector == 14 && v->cr2 < 1ull << 47 &&
+	    self_probe(v, v->cr2, f->error & 16 ? RS_FAULT_FETCH : f->error & 2 ? RS_FAULT_WRITE : RS_FAULT_READ, &info))
+		return self_signals_fault(v, &info);
+	return self_signals_trap(v);
 }
 
 /* Linux's address of what is at @gpa; ~0: nothing */
@@ -347,7 +364,10 @@ static void put_info(siginfo_t *info, int signo, int code, uint64_t addr)
 	info->si_addr = (void *)addr;
 }
 
-/* Linux refuses an access that the tables allow. Does it really? */
+/*
+ * Linux refuses an access that the tables allow. Does it really? The access is done natively: that may make a stack grow, or wait for who
+ * provides the page. A fetch is a read here.
+ */
 static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, uint32_t access)
 {
 	struct rs_trap_frame *f = &v->frame;
@@ -417,6 +437,8 @@ static enum self_next hypercall(struct self_vcpu *v, const struct rs_run *run)
 		return trap(v);
 	case RS_HC_REFUSED:
 		return refused(v, run->hypercall.args[0], run->hypercall.args[1], run->hypercall.args[2]);
+	case RS_HC_PASS:
+		return pass(v);
 	case RS_HC_HERE:
 		return SELF_LOAD;
 	case RS_HC_BROKEN:

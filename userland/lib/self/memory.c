@@ -21,7 +21,6 @@
 #define LOW_SLOTS	64
 #define USER_END	0x7ffffffff000ull	/* Linux has nothing from here on */
 #define NO_SLOT		(~0u)
-#define KEEP		(~0ull)
 
 static uint64_t *chunk_entry(uint64_t chunk)
 {
@@ -87,11 +86,11 @@ static int give(uint64_t slot, uint64_t chunk)
 	s->slot_seq[slot] = ++rs_self.given_seq;
 	if (chunk == a || chunk == b) {
 		hide_arena(slot, chunk);
-		s->slot_seq[slot] = KEEP;
+		s->slot_seq[slot] = SELF_KEEP;
 	}
 	rs_self.chunks++;
 	rs_self.given++;
-	__atomic_store_n(chunk_entry(chunk), pd | SELF_PTE_TABLE, __ATOMIC_RELEASE);
+	__atomic_store_n(chunk_entry(chunk), pd | SELF_PTE_TABLE | slot << SELF_SLOT_SHIFT, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -126,7 +125,7 @@ static unsigned int oldest(int low)
 	unsigned int i, best = NO_SLOT;
 
 	for (i = low ? 0 : LOW_SLOTS; i < s->slots; i++)
-		if (s->slot_chunk[i] && s->slot_seq[i] != KEEP && (best == NO_SLOT || s->slot_seq[i] < s->slot_seq[best]))
+		if (s->slot_chunk[i] && s->slot_seq[i] < SELF_TAKING && (best == NO_SLOT || s->slot_seq[i] < s->slot_seq[best]))
 			best = i;
 	return best;
 }
@@ -154,7 +153,7 @@ static int begin_taking(struct self_vcpu *v, unsigned int slot)
 		return -ENOMEM;
 	v->victim = slot + 1;
 	v->victim_chunk = s->slot_chunk[slot] - 1;
-	s->slot_seq[slot] = KEEP;
+	s->slot_seq[slot] = SELF_TAKING;
 	__atomic_store_n(chunk_entry(v->victim_chunk), 0, __ATOMIC_SEQ_CST);
 	return 1;
 }
@@ -162,6 +161,45 @@ static int begin_taking(struct self_vcpu *v, unsigned int slot)
 int self_chunk_is_given(uint64_t addr)
 {
 	return addr < USER_END && (__atomic_load_n(chunk_entry(addr / SELF_CHUNK), __ATOMIC_ACQUIRE) & SELF_PTE_P);
+}
+
+int self_chunk_keep(uint64_t addr)
+{
+	struct self_shared *s = rs_self.shared;
+	uint64_t e;
+	int given = 0;
+
+	self_lock(&rs_self.lock);
+	if (self_chunk_is_given(addr)) {
+		e = *chunk_entry(addr / SELF_CHUNK);
+		s->slot_seq[SELF_SLOT_OF(e)] = SELF_KEEP;
+		given = 1;
+	}
+	self_unlock(&rs_self.lock);
+	return given;
+}
+
+int self_chunks_again(void)
+{
+	struct self_shared *s = rs_self.shared;
+	struct rs_region r = { .gpa = s->arena_gpa, .size = RS_SELF_ARENA, .hva = s->arena };
+	unsigned int i;
+	int ret = 0;
+
+	if (s->arena_gpa != s->arena)
+		ret = rs_raw3(__NR_ioctl, rs_self.vm_fd, RS_ADD_REGION, (long)&r);
+	for (i = 0; i < s->slots && !ret; i++) {
+		if (!s->slot_chunk[i])
+			continue;
+		if (s->slot_seq[i] == SELF_TAKING) {	/* by a thread that is not here */
+			s->slot_chunk[i] = 0;
+			continue;
+		}
+		ret = region(RS_ADD_REGION, i, s->slot_chunk[i] - 1);
+		rs_self.given++;
+		rs_self.chunks++;
+	}
+	return ret;
 }
 
 int self_chunk_give(struct self_vcpu *v, uint64_t addr)

@@ -63,6 +63,7 @@ enum {
  * @staging: see rs_ring0_resume()
  * @fs_base, @gs_base: as in the program at the last hypercall; loaded with SELF_LOAD
  * @user:    system calls come from ring 3 (always, unless the program runs in ring 0)
+ * @user_fs, ...: a program in ring 0 has bases of its own for its ring 3; the stub changes them with the ring. fs_base, gs_base are ring 0's.
  *
  * The rest is the loop's.
  * @id:      vCPU, and block
@@ -94,6 +95,9 @@ struct self_vcpu {
 	uint64_t cr2;
 	uint64_t restart;
 	uint64_t block;
+	uint64_t user_fs, user_gs, ring0_fs, ring0_gs;
+	uint64_t user_context;
+	uint64_t resume;
 	uint64_t reserved[2];
 
 	uint32_t id;
@@ -127,11 +131,17 @@ struct self_vcpu {
  * @tables:   page-table pages; tables_lock
  * @slot_chunk: chunk number at each GiB of guest physical memory, + 1; 0: none
  * @slot_pd:    the page of level 2 that belongs to the slot (guest physical), once it had a chunk; ever the same
- * @slot_seq:   when its chunk was given out; ~0: never to be taken away
+ * @slot_seq:   when its chunk was given out; SELF_KEEP: never to be taken away
+ *
+ * An entry of level 3 that the loop has made has the slot's number in bits 52 to 61, which the CPU ignores.
  *
  * Tables are reached at the loop's address, natively and in ring 0.
  */
 #define SELF_SLOTS	1024
+#define SELF_SLOT_SHIFT	52
+#define SELF_SLOT_OF(entry)	((entry) >> SELF_SLOT_SHIFT & (SELF_SLOTS - 1))
+#define SELF_KEEP	(~0ull)
+#define SELF_TAKING	(~0ull - 1)
 #define SELF_HANDLER_SYSCALLS	32
 struct self_shared {
 	rs_ring0_fn handlers[SELF_HANDLER_SYSCALLS + 1];
@@ -173,7 +183,7 @@ struct self {
 	uint32_t chunk_limit;		/* 0, or how many chunks may be given out at once: for tests */
 	uint32_t given;			/* now */
 	rs_ring0_fn handlers[SELF_HANDLER_SYSCALLS + 1];	/* set before there is a shared block */
-	uint8_t *old_arena;		/* the parent's, in a child */
+	uint64_t blocks_made;		/* bit per vCPU: its block has the stub and the guards, also of a parent */
 	uint64_t given_seq;
 	uint64_t chunks, recycled, threads_outside;
 	uint64_t gone_calls, gone_faults;
@@ -185,7 +195,7 @@ extern struct self rs_self;
 #define SELF_ASSERT_AT(field, off) \
 	_Static_assert(offsetof(struct self_vcpu, field) == (off), #field " is where the stub looks for it")
 SELF_ASSERT_AT(frame, RS_V_FRAME);
-_Static_assert(RS_CAUSE_EXCEPTION_ == RS_CAUSE_EXCEPTION && RS_CAUSE_TABLES_ == RS_CAUSE_TABLES, "as in C headers");
+_Static_assert(RS_CAUSE_EXCEPTION_ == RS_CAUSE_EXCEPTION && RS_CAUSE_TABLES_ == RS_CAUSE_TABLES && RS_CAUSE_SIGNAL_ == RS_CAUSE_SIGNAL, "as in C headers");
 SELF_ASSERT_AT(staging, RS_V_STAGING);
 SELF_ASSERT_AT(fs_base, RS_V_FS_BASE);
 SELF_ASSERT_AT(gs_base, RS_V_GS_BASE);
@@ -202,6 +212,10 @@ SELF_ASSERT_AT(xsave_mask, RS_V_XSAVE_MASK);
 SELF_ASSERT_AT(xsave_size, RS_V_XSAVE_SIZE);
 SELF_ASSERT_AT(cr2, RS_V_CR2);
 SELF_ASSERT_AT(block, RS_V_BLOCK);
+SELF_ASSERT_AT(user_fs, RS_V_USER_FS);
+SELF_ASSERT_AT(ring0_fs, RS_V_RING0_FS);
+SELF_ASSERT_AT(user_context, RS_V_USER_CONTEXT);
+SELF_ASSERT_AT(resume, RS_V_RESUME);
 SELF_ASSERT_AT(restart, RS_V_RESTART);
 SELF_ASSERT_AT(pending, RS_V_PENDING);
 _Static_assert(sizeof(struct self_vcpu) <= RS_BLOCK_GDT, "struct self_vcpu fits");
@@ -285,6 +299,10 @@ void self_mark_outside(struct self_vcpu *v);
 /* Gives the chunk of @addr out. 0; 1: the flush page has to be touched in the guest, then once more; -errno. */
 int self_chunk_give(struct self_vcpu *v, uint64_t addr);
 int self_chunk_is_given(uint64_t addr);
+/* It is never to be taken away. 0: it is not given out (any more). */
+int self_chunk_keep(uint64_t addr);
+/* In a child of fork: the regions of all that the parent had given out, in the new VM. */
+int self_chunks_again(void);
 /* The arena's region, and its chunk. Before anything runs. */
 int self_chunk_arena(void);
 /* Natively; ring 0 has its own way to the same lock. */

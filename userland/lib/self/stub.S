@@ -77,12 +77,63 @@
 	popq	%rdi
 	.endm
 
+	/* The bases to two words at AT(from), new ones from AT(to). RAX, RCX, RDX. */
+	.macro	CHANGE_BASES from, to
+	cmpb	$0, AT(RS_V_FSGSBASE)
+	je	71f
+	rdfsbase %rax
+	movq	%rax, AT(\from)
+	rdgsbase %rax
+	movq	%rax, AT(\from + 8)
+	movq	AT(\to), %rax
+	wrfsbase %rax
+	movq	AT(\to + 8), %rax
+	wrgsbase %rax
+	jmp	72f
+71:	movl	$MSR_FS_BASE, %ecx
+	rdmsr
+	movl	%eax, AT(\from)
+	movl	%edx, AT(\from + 4)
+	movl	AT(\to), %eax
+	movl	AT(\to + 4), %edx
+	wrmsr
+	movl	$MSR_GS_BASE, %ecx
+	rdmsr
+	movl	%eax, AT(\from + 8)
+	movl	%edx, AT(\from + 12)
+	movl	AT(\to + 8), %eax
+	movl	AT(\to + 12), %edx
+	wrmsr
+72:
+	.endm
+
+	/* From the frame at RSP to v->frame and the registers: as after PUSH_RDI_TO_RAX */
+	.macro	TO_V_FRAME
+	addq	$RS_F_R15, %rsp
+	POP_R15_TO_R8
+	popq	F(RS_F_RAX)
+	popq	F(RS_F_RCX)
+	popq	F(RS_F_RDX)
+	popq	F(RS_F_RSI)
+	popq	F(RS_F_RDI)
+	popq	F(RS_F_VECTOR)
+	popq	F(RS_F_ERROR)
+	popq	F(RS_F_RIP)
+	popq	F(RS_F_CS)
+	popq	F(RS_F_RFLAGS)
+	popq	F(RS_F_RSP)
+	popq	F(RS_F_SS)
+	leaq	F(RS_F_RAX), %rsp
+	.endm
+
 	.section .rodata.rs_self_sites, "a"
 	.globl	self_stub_sites
 	.hidden	self_stub_sites
 self_stub_sites:
 
 	.section .rodata.rs_self_stub, "a"
+	.globl	self_stub_resume
+	.hidden	self_stub_resume
 	.globl	self_stub_start, self_stub_end, self_stub_first, self_stub_vectors, self_stub_syscall, self_stub_here
 	.hidden	self_stub_start, self_stub_end, self_stub_first, self_stub_vectors, self_stub_syscall, self_stub_here
 	.balign	64
@@ -116,6 +167,9 @@ self_stub_first:
 	movl	$SYSCALL_MASK, %eax
 	xorl	%edx, %edx
 	wrmsr
+load_all_fresh:
+	movq	%cr3, %rax
+	movq	%rax, %cr3
 	jmp	load_all
 
 /* --- system calls ---------------------------------------------------------------------------------------------------------------- */
@@ -138,14 +192,17 @@ self_stub_syscall:
 	PUSH_RDI_TO_RAX
 	cmpb	$0, AT(RS_V_USER)
 	je	3f
-	/* Ring 3: whose is it? Without ring 0 there is no handler. */
+	cmpb	$0, AT(RS_V_RING0)
+	jne	user_syscall
+3:	movl	$RS_HC_SYSCALL, %eax
+	jmp	to_loop_noaddr
+	/* Ring 3 of a program in ring 0: its handler's, if there is one. */
+user_syscall:
+	call	leave_ring3
 	movq	AT(RS_V_SHARED), %rax
 	movq	(RS_SH_HANDLERS + 32 * 8)(%rax), %rax
 	testq	%rax, %rax
-	jnz	user_syscall
-3:	movl	$RS_HC_SYSCALL, %eax
-	jmp	to_loop_noaddr
-user_syscall:
+	jz	3b
 	movq	%rax, %rdi
 	xorl	%esi, %esi
 	xorl	%edx, %edx
@@ -199,12 +256,16 @@ hyper:
 	movq	F(RS_F_RAX), %rax
 	testb	$3, F(RS_F_CS)
 	jz	5f
+	cmpb	$0, AT(RS_V_RING0)
+	jne	load_all
 	movq	F(RS_F_RSP), %rsp
 	sysretq
 5:	leaq	F(RS_F_RIP), %rsp
 	iretq
 4:	cmpl	$RS_ANS_HANDLER, %eax
 	je	6f
+	cmpl	$RS_ANS_ENTER, %eax
+	je	load_all_fresh
 	movb	$0, AT(RS_BLOCK_FLUSH)
 	jmp	3b
 	/* A handler of the program for what is in the frame now */
@@ -257,6 +318,9 @@ self_stub_vectors:
 exception:
 	PUSH_RDI_TO_RAX
 	cld
+	testb	$3, F(RS_F_CS)
+	jnz	exception_user
+exception_ring0:
 	testb	$0x80, (V + RS_V_FRAME + RS_F_RIP + 7)(%rip)
 	jnz	upper_half
 not_mine:
@@ -281,10 +345,8 @@ dispatch:
  */
 to_handler:
 	testb	$3, F(RS_F_CS)
-	jz	1f
-	movb	$0, AT(RS_V_USER)
-	jmp	2f
-1:	movq	F(RS_F_RSP), %rax
+	jnz	2f
+	movq	F(RS_F_RSP), %rax
 	subq	$128, %rax		/* the red zone */
 	cmpq	AT(RS_V_BLOCK), %rax
 	jb	2f
@@ -317,6 +379,7 @@ to_handler:
 	je	4f
 	movl	AT(RS_V_XSAVE_MASK), %eax
 	movl	AT(RS_V_XSAVE_MASK + 4), %edx
+	movq	$0, 512(%rsp)		/* XSTATE_BV: bits of what is not saved would stay */
 	xsave64	(%rsp)
 	xorps	%xmm0, %xmm0		/* all of the header but its first word, which XRSTOR checks and XSAVE leaves alone */
 	movups	%xmm0, 520(%rsp)
@@ -342,6 +405,8 @@ to_handler:
 	jmp	8f
 7:	fxrstor64 (%rsp)
 8:	movq	%rbx, %rsp
+	cmpl	$RS_CAUSE_SIGNAL_, RS_F_CAUSE(%rsp)
+	je	pass
 	jmp	load
 
 /* --- back ------------------------------------------------------------------------------------------------------------------------ */
@@ -378,38 +443,56 @@ load:
 	andq	$EFLAGS_USER, RS_F_RFLAGS(%rsp)
 	orq	$EFLAGS_USER_SET, RS_F_RFLAGS(%rsp)
 	movb	$1, AT(RS_V_USER)
+	cmpb	$0, AT(RS_V_RING0)
+	je	2f
+	CHANGE_BASES RS_V_RING0_FS, RS_V_USER_FS
 	jmp	2f
 1:	movq	$RS_SEL_KERNEL_CS, RS_F_CS(%rsp)
 	movq	$RS_SEL_KERNEL_SS, RS_F_SS(%rsp)
-	movb	$0, AT(RS_V_USER)
 2:	addq	$RS_F_R15, %rsp
 	POP_R15_TO_R8
 	POP_RAX_TO_RDI
 	addq	$16, %rsp
 	iretq
 
+/* self_stub_resume: rs_ring0_resume() comes here, interrupts are off. */
+self_stub_resume:
+	leaq	AT(RS_V_STAGING), %rsp
+	jmp	load
+
 /* #GP at an address that is none: as if the instruction had got there. The frame may be v->frame itself. */
 bad_rip:
-	addq	$RS_F_R15, %rsp
-	POP_R15_TO_R8
-	popq	F(RS_F_RAX)
-	popq	F(RS_F_RCX)
-	popq	F(RS_F_RDX)
-	popq	F(RS_F_RSI)
-	popq	F(RS_F_RDI)
-	addq	$16, %rsp
-	movq	$13, F(RS_F_VECTOR)
-	movq	$0, F(RS_F_ERROR)
-	popq	F(RS_F_RIP)
-	popq	F(RS_F_CS)
-	popq	F(RS_F_RFLAGS)
-	popq	F(RS_F_RSP)
-	popq	F(RS_F_SS)
-	leaq	F(RS_F_RAX), %rsp
+	movq	$13, RS_F_VECTOR(%rsp)
+	movq	$0, RS_F_ERROR(%rsp)
+	TO_V_FRAME
 	movl	$13, %ecx
 	xorl	%esi, %esi
 	movl	$RS_CAUSE_EXCEPTION_, %edx
 	jmp	dispatch
+
+/* The handler says that Linux shall do what it does without one. */
+pass:
+	movq	RS_F_ADDR(%rsp), %rax
+	movq	%rax, AT(RS_V_CR2)
+	TO_V_FRAME
+	movq	AT(RS_V_CR2), %rsi
+	movl	$RS_CAUSE_SIGNAL_, %edx
+	movl	$RS_HC_PASS, %eax
+	jmp	to_loop
+
+/*
+ * From ring 3 of a program in ring 0, whose ring 3 has bases of its own. RSP is at frame.rax: what the call pushes is where R8 goes later.
+ * RAX, RCX, RDX are free. Nothing to be done for a program in ring 3.
+ */
+exception_user:
+	call	leave_ring3
+	jmp	exception_ring0
+leave_ring3:
+	cmpb	$0, AT(RS_V_RING0)
+	je	1f
+	movb	$0, AT(RS_V_USER)
+	CHANGE_BASES RS_V_USER_FS, RS_V_RING0_FS
+1:	ret
 
 /* --- page faults ----------------------------------------------------------------------------------------------------------------- */
 
@@ -472,7 +555,10 @@ chunk:
 refused:
 	PUSH_RDI_TO_RAX
 	cld
-	testb	$0x80, (V + RS_V_FRAME + RS_F_RIP + 7)(%rip)
+	testb	$3, F(RS_F_CS)
+	jz	1f
+	call	leave_ring3
+1:	testb	$0x80, (V + RS_V_FRAME + RS_F_RIP + 7)(%rip)
 	jnz	upper_half
 refused_not_mine:
 	PUSH_R8_TO_R15
@@ -499,8 +585,11 @@ self_stub_here:
 	pushq	$0
 	pushq	$RS_VECTOR_HERE
 	PUSH_RDI_TO_RAX
-	movl	$RS_HC_HERE, %eax
 	cld
+	testb	$3, F(RS_F_CS)
+	jz	1f
+	call	leave_ring3
+1:	movl	$RS_HC_HERE, %eax
 	jmp	to_loop_noaddr
 
 /* --- what must not happen -------------------------------------------------------------------------------------------------------- */

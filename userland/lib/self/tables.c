@@ -97,7 +97,8 @@ uint64_t *self_entry_make(struct self_tables *t, uint64_t *root, uint64_t va)
 		if (!entry || level == 1)
 			return entry;
 		e = *entry;
-		table = e & SELF_PTE_P ? split(t, e, level) : self_table_alloc(t);
+		/* A large entry without P is one whose rights somebody has taken. */
+		table = e & (SELF_PTE_P | SELF_PTE_LARGE) ? split(t, e, level) : self_table_alloc(t);
 		if (!table)
 			return NULL;
 		/* The table allows everything; rights are in the entries of level 1. A hole stays one: its table is empty. */

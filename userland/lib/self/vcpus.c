@@ -18,6 +18,7 @@
 
 struct self rs_self __attribute__((visibility("hidden")));
 
+extern const char self_stub_resume[];
 extern const char self_stub_start[], self_stub_end[], self_stub_first[], self_stub_vectors[], self_stub_here[];
 extern const uint32_t self_stub_sites[], self_stub_sites_end[];
 
@@ -168,13 +169,16 @@ static int vcpu_make(unsigned int id, struct self_vcpu **out)
 	uint8_t *block = (uint8_t *)v;
 	long ret;
 
-	ret = put_stub(v);
-	if (!ret)
-		ret = rs_raw3(__NR_mprotect, (long)block + RS_BLOCK_NATIVE, 0x1000, PROT_NONE);
-	if (!ret)
-		ret = rs_raw3(__NR_mprotect, (long)block + RS_BLOCK_TRAP, 0x1000, PROT_NONE);
-	if (ret)
-		return ret;
+	if (!(rs_self.blocks_made >> id & 1)) {
+		ret = put_stub(v);
+		if (!ret)
+			ret = rs_raw3(__NR_mprotect, (long)block + RS_BLOCK_NATIVE, 0x1000, PROT_NONE);
+		if (!ret)
+			ret = rs_raw3(__NR_mprotect, (long)block + RS_BLOCK_TRAP, 0x1000, PROT_NONE);
+		if (ret)
+			return ret;
+		rs_self.blocks_made |= 1ull << id;
+	}
 	v->fd = self_high_fd(rs_raw3(__NR_ioctl, rs_self.vm_fd, RS_CREATE_VCPU, (long)&config));
 	if (v->fd < 0)
 		return v->fd;
@@ -192,6 +196,10 @@ static int vcpu_make(unsigned int id, struct self_vcpu **out)
 	v->ring0 = rs_self.ring0;
 	v->xsave_mask = rs_self.xsave_mask;
 	v->xsave_size = rs_self.xsave_size;
+	v->resume = stub_address(block + RS_BLOCK_STUB + (self_stub_resume - self_stub_start));
+	v->calls = v->faults = v->enters = v->leaves = v->signals_delivered = 0;
+	v->victim = 0;
+	v->state = SELF_FREE;
 	v->block = (uintptr_t)block;
 	v->trap_end = v->block + RS_BLOCK_TRAP_TOP;
 	/* The guard, what a trap puts there, and room for the handler to say something. */
@@ -269,12 +277,13 @@ int self_prime(struct self_vcpu *v)
 {
 	struct rs_vcpu_state st = { 0 };
 
-	v->trap_top = v->trap_end;
 	v->user = !v->ring0;
 	if (v->primed) {
-		v->run->hypercall.ret = RS_ANS_LOAD;
+		v->run->hypercall.ret = RS_ANS_ENTER;
 		return 0;
 	}
+	v->trap_top = v->trap_end;
+	v->user_context = 0;
 	put_gdt(v);
 	st.rip = stub_address((uint8_t *)v + RS_BLOCK_STUB + (self_stub_first - self_stub_start));
 	st.rsp = stub_address((uint8_t *)v + RS_F_SIZE);
@@ -289,7 +298,10 @@ void self_forget(void)
 {
 	unsigned int i;
 
-	/* The parent's; what is mapped here is a copy, and of no use. The arena stays, as the caller may be on a stack in it. */
+	/*
+	 * The parent's, of which nothing is ours. The arena is a copy, and stays: the caller may be on a stack in it, and tables that the
+	 * program has made say the same in the ring that may be made here.
+	 */
 	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++) {
 		rs_raw3(__NR_close, rs_self.vcpus[i]->fd, 0, 0);
 		rs_raw3(__NR_munmap, (long)rs_self.vcpus[i]->run, 4096, 0);
@@ -297,9 +309,13 @@ void self_forget(void)
 	}
 	if (rs_self.ready)
 		rs_raw3(__NR_close, rs_self.vm_fd, 0, 0);
-	rs_self.old_arena = rs_self.arena;
 	rs_self.ready = 0;
 	rs_self.lock = 0;
 	rs_self.threads = 0;
-	rs_self.given_seq = rs_self.chunks = rs_self.recycled = rs_self.threads_outside = 0;
+	rs_self.given = 0;
+	rs_self.chunks = rs_self.recycled = rs_self.threads_outside = 0;
+	if (rs_self.shared) {
+		rs_self.shared->tables_lock = 0;
+		rs_self.shared->inside = 0;
+	}
 }
