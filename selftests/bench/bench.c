@@ -66,6 +66,7 @@ static void report(const struct op *op)
 	struct sample s = { 0 };
 	char param[16] = "";
 
+	op->batch(&s, op->param);
 	exits_own = UINT64_MAX;
 	for (int i = 0; i < 8; i++) {
 		uint64_t n = exits_now();
@@ -74,7 +75,6 @@ static void report(const struct op *op)
 		if (n < exits_own)
 			exits_own = n;
 	}
-	op->batch(&s, op->param);
 	for (unsigned int i = 0; i < op->batches; i++) {
 		op->batch(&s, op->param);
 		if (s.ticks < best)

@@ -100,51 +100,57 @@ static void batch_ring0_trap(struct sample *s, unsigned int param)
 
 /* --- pages that are closed, and opened by the trap -------------------------------------------- */
 
-static uint64_t *root;
+#define MAX_PAGES 100
 
-static void close_page(char *p)
+/* What a program that often changes rights keeps: where the entries of its pages are. They stay there. */
+static struct area {
+	char *base;
+	uint64_t *entry[MAX_PAGES];
+} one, many, *area;
+
+static void close_page(size_t i)
 {
-	uint64_t *e = rs_ring0_entry(root, p, 0);
-
-	*e &= ~PTE_WRITE;
-	asm volatile("invlpg (%0)" : : "r"(p) : "memory");
+	*area->entry[i] &= ~PTE_WRITE;
+	asm volatile("invlpg (%0)" : : "r"(area->base + i * PAGE) : "memory");
 }
 
 /* More rights need no INVLPG: the fault has removed what the CPU had cached. */
 static void open_page(struct rs_trap_frame *f)
 {
-	*rs_ring0_entry(root, (void *)f->addr, 0) |= PTE_WRITE;
+	*area->entry[(f->addr - (uint64_t)area->base) / PAGE] |= PTE_WRITE;
 }
 
 /* @n pages with 4 KiB entries of their own. */
-static char *small_pages(size_t n)
+static char *small_pages(struct area *a, size_t n)
 {
-	char *p = pages(n);
+	char *p = a->base;
 
-	root = rs_ring0_root();
-	for (size_t i = 0; i < n; i++)
-		if (!rs_ring0_entry(root, p + i * PAGE, 1))
+	be(true);
+	area = a;
+	take_faults(open_page);
+	if (p)
+		return p;
+	p = a->base = pages(n);
+	for (size_t i = 0; i < n; i++) {
+		a->entry[i] = rs_ring0_entry(rs_ring0_root(), p + i * PAGE, 1);
+		if (!a->entry[i])
 			die("rs_ring0_entry");
+	}
 	rs_ring0_flush(p, n * PAGE);
 	for (size_t i = 0; i < n; i++)
 		p[i * PAGE] = 1;
-	take_faults(open_page);
 	return p;
 }
 
 static void batch_ring0_prot1(struct sample *s, unsigned int param)
 {
-	static char *p;
+	char *p = small_pages(&one, 1);
 
 	(void)param;
-	be(true);
-	if (!p)
-		p = small_pages(1);
-	take_faults(open_page);
 	s->ops = 100;
 	span_begin(s);
 	for (uint64_t i = 0; i < s->ops; i++) {
-		close_page(p);
+		close_page(0);
 		STORE(p);
 	}
 	span_end(s);
@@ -152,19 +158,15 @@ static void batch_ring0_prot1(struct sample *s, unsigned int param)
 
 static void batch_ring0_protn(struct sample *s, unsigned int param)
 {
-	static char *p;
+	char *p = small_pages(&many, MAX_PAGES);
 
 	(void)param;
-	be(true);
-	if (!p)
-		p = small_pages(100);
-	take_faults(open_page);
-	s->ops = 100;
+	s->ops = MAX_PAGES;
 	span_begin(s);
-	for (uint64_t i = 0; i < 100; i++)
-		close_page(p + i * PAGE);
-	for (uint64_t i = 0; i < 100; i++)
-		STORE(p + i * 37 % 100 * PAGE);
+	for (uint64_t i = 0; i < MAX_PAGES; i++)
+		close_page(i);
+	for (uint64_t i = 0; i < MAX_PAGES; i++)
+		STORE(p + i * 37 % MAX_PAGES * PAGE);
 	span_end(s);
 }
 
@@ -186,6 +188,8 @@ static uint64_t space(uint64_t *content)
 	if (!table)
 		die("rs_ring0_table_alloc");
 	memcpy(table, rs_ring0_root(), PAGE);
+	/* the tables below are the root's: here one begins that is not */
+	table[(uintptr_t)SWITCHED >> 39] = 0;
 	e = rs_ring0_entry(table, (void *)SWITCHED, 1);
 	if (!e)
 		die("rs_ring0_entry");
