@@ -58,6 +58,8 @@ int dune_page_init(void);
  */
 int dune_vm_init(bool user, const ptent_t *upper);
 void dune_vm_upper(ptent_t *root, const ptent_t *upper);
+/* Another ring: the upper half of every root, and entries for all that Linux has mapped. -ENOMEM */
+int dune_vm_renew(const ptent_t *upper);
 /* Entries for what Linux has mapped in [@start, @last]. -ENOMEM */
 int dune_vm_populate(ptent_t *root, uintptr_t start, uintptr_t last);
 /**

@@ -846,6 +846,22 @@ void dune_vm_upper(ptent_t *root, const ptent_t *upper)
 	memcpy(root + NPTENTRIES / 2, upper, PGSIZE / 2);
 }
 
+int dune_vm_renew(const ptent_t *upper)
+{
+	int i, ret = 0;
+
+	for (i = 0; i < num_pages && !ret; i++) {
+		struct page *pg = &pages[i], *mark = pg->link.sle_next;
+		ptent_t *root = (ptent_t *)dune_page2pa(pg);
+
+		if (!pg->ref || (mark != &mark_root && mark != &mark_lazy && mark != &mark_lazy_user))
+			continue;
+		dune_vm_upper(root, upper);
+		ret = dune_vm_populate(root, 0, LOWER_HALF - 1);
+	}
+	return ret;
+}
+
 int dune_vm_init(bool user, const ptent_t *upper)
 {
 	ptent_t *t = new_table(user ? &mark_lazy_user : &mark_lazy);

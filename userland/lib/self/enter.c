@@ -244,7 +244,7 @@ int self_enter(unsigned int flags, const struct self_caller *c)
 	block_all(&mask);
 	self_lock(&making);
 	if (rs_self.ready && rs_self.pid != getpid() && !*alive())
-		self_forget();
+		self_forget(0);
 	if (!rs_self.ready)
 		ret = make(flags);
 	else if (rs_self.pid != getpid())

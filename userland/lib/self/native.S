@@ -177,6 +177,7 @@ self_clone_inside_insn:
 	jz	1f
 	ret
 	.cfi_endproc
+	.hidden	self_thread_begin
 1:	movq	%rsp, %rdi
 	andq	$BLOCK_MASK, %rdi
 	leaq	self_thread_begin(%rip), %rsi

@@ -494,8 +494,10 @@ static int build(struct self_vcpu *v, const struct self_siginfo *info, const str
 	struct self_place place;
 	unsigned int left;
 	uint64_t mark = is_inner(v) ? MARK_USER : 0;
+	/* Ring 3's rsp is anything, and its stack is not to be trusted: as for exceptions, the frame goes where the next trap's would. */
+	uint64_t rsp = mark ? v->trap_top : f->rsp;
 
-	if (!(a->flags & SELF_SA_RESTORER) || self_frame_place(&vector, a, &s->alt, f->rsp, &place) ||
+	if (!(a->flags & SELF_SA_RESTORER) || self_frame_place(&vector, a, &s->alt, rsp, &place) ||
 	    place.fx >= USER_END || put_vector(place.fx))
 		return -1;
 	left = self_frame_fill(&frame, &vector, &place, a, &event, &s->alt, f);

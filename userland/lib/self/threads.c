@@ -74,7 +74,7 @@ static enum self_next call_fork(struct self_vcpu *v, struct wish *w)
 	if (ret == 0) {
 		self_signals_child(v);
 		self_mark_outside(v);
-		self_forget();
+		self_forget(!!(w->flags & CLONE_FILES));
 		v->frame.rax = 0;
 		if (w->stack)
 			v->frame.rsp = w->stack;

@@ -294,7 +294,7 @@ int self_prime(struct self_vcpu *v)
 	return rs_raw3(__NR_ioctl, v->fd, RS_SET_STATE, (long)&st);
 }
 
-void self_forget(void)
+void self_forget(int shared)
 {
 	unsigned int i;
 
@@ -303,11 +303,12 @@ void self_forget(void)
 	 * program has made say the same in the ring that may be made here.
 	 */
 	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++) {
-		rs_raw3(__NR_close, rs_self.vcpus[i]->fd, 0, 0);
+		if (!shared)
+			rs_raw3(__NR_close, rs_self.vcpus[i]->fd, 0, 0);
 		rs_raw3(__NR_munmap, (long)rs_self.vcpus[i]->run, 4096, 0);
 		rs_self.vcpus[i] = NULL;
 	}
-	if (rs_self.ready)
+	if (rs_self.ready && !shared)
 		rs_raw3(__NR_close, rs_self.vm_fd, 0, 0);
 	rs_self.ready = 0;
 	rs_self.lock = 0;
