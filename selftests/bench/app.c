@@ -64,7 +64,7 @@ static void step_native(int sig, siginfo_t *info, void *context)
 	((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] += STORE_LEN;
 }
 
-static void batch_trap(struct sample *s, unsigned int param)
+void batch_trap(struct sample *s, unsigned int param)
 {
 	char *p = closed_pages(1);
 
@@ -101,7 +101,7 @@ static void open_native(int sig, siginfo_t *info, void *context)
 		abort();
 }
 
-static void batch_prot1(struct sample *s, unsigned int param)
+void batch_prot1(struct sample *s, unsigned int param)
 {
 	char *p = closed_pages(3);
 
@@ -120,7 +120,7 @@ static void batch_prot1(struct sample *s, unsigned int param)
 }
 
 /* 100 pages closed at once and opened one by one, in an order that is not that of their addresses; the figure is for one page. */
-static void batch_protn(struct sample *s, unsigned int param)
+void batch_protn(struct sample *s, unsigned int param)
 {
 	char *p = closed_pages(100);
 

@@ -29,6 +29,7 @@ struct sample {
 #define NATIVE	1	/* run when measuring Linux */
 #define RING	2	/* run inside the ring */
 #define OUTSIDE	4	/* the ring's figure, measured by a process outside it */
+#define INSIDE	8	/* the figure of a process that takes itself into the ring */
 
 /**
  * struct op - a row of the ledger
@@ -46,7 +47,14 @@ struct op {
 #define BATCHES 40
 
 /* Each ends with one that is zero. */
-extern const struct op process_ops[], app_ops[], ipc_ops[], pages_ops[], dirty_ops[], uthread_ops[], rcu_ops[], user_fork_ops[], net_ops[];
+extern const struct op process_ops[], app_ops[], ipc_ops[], pages_ops[], dirty_ops[], uthread_ops[], rcu_ops[], user_fork_ops[], net_ops[], self_ops[];
+/* What Linux offers, for rows of other groups too: bench.c, app.c. */
+void batch_forwarded(struct sample *s, unsigned int param);
+void batch_trap(struct sample *s, unsigned int param);
+void batch_prot1(struct sample *s, unsigned int param);
+void batch_protn(struct sample *s, unsigned int param);
+/** self_exits() - exits of this process's own guest ring so far, the host's interrupts included */
+uint64_t self_exits(void);
 /** net_peer() - the other side of net_ops; does not return but for an error */
 int net_peer(void);
 extern const char *self;	/* the path of this program */

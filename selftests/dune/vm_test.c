@@ -34,7 +34,7 @@ TEST(layout)
 	EXPECT_EQ(mmap_base & (GIB - 1), 0);
 	EXPECT_EQ(stack_base & (GIB - 1), 0);
 	EXPECT_LT(mmap_base, stack_base);
-	EXPECT_LE(mmap_base + GPA_MAP_SIZE, stack_base);
+	EXPECT_LE(mmap_base + GPA_MAP_SIZE, stack_base + GPA_STACK_SIZE);
 	EXPECT((uintptr_t)&local >= stack_base && (uintptr_t)&local < stack_base + GPA_STACK_SIZE);
 	p = pages_of(1);
 	EXPECT((uintptr_t)p >= mmap_base && (uintptr_t)p < mmap_base + GPA_MAP_SIZE);

@@ -74,9 +74,8 @@ static void find_windows(void)
 	if (!l.stack_end)
 		l.stack_end = (uintptr_t)__builtin_frame_address(0);
 	stack_base = LG_ALIGN(l.stack_end) - GPA_STACK_SIZE;
+	/* Without randomization the two windows may overlap: both end where what they are for ends. */
 	l.top = LG_ALIGN(l.top);
-	if (l.top > stack_base)
-		l.top = stack_base;
 	mmap_base = l.top > GPA_MAP_SIZE + IDENTITY_END ? l.top - GPA_MAP_SIZE : IDENTITY_END;
 	asm volatile("cpuid" : "+a"(a), "=b"(b), "=c"(c), "=d"(d));
 	phys_limit = 1ull << (a & 0xff);

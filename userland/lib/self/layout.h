@@ -2,7 +2,7 @@
 /*
  * layout.h - self-entry: where things are, for C and assembly
  *
- * The arena is one mapping of the process, RS_SELF_ARENA bytes at a 2 MiB boundary, in blocks of 2 MiB:
+ * The arena is all that the library maps, once: a program may have ideas about addresses that are free. It is one mapping of the process, RS_SELF_ARENA bytes at a 2 MiB boundary, in blocks of 2 MiB:
  *
  *	0 .. 63		one per vCPU
  *	64		what all vCPUs share
@@ -24,6 +24,7 @@
  *	0x0c000		vector registers of the loop's slow path
  *	0x20000		guard; native stack of the loop up to 0x60000
  *	0x60000		guard; trap stack up to 0x100000
+ *	0x1fe000	struct rs_run, shared with the module
  *	0x1ff000	page whose loss to Linux flushes all vCPUs (see rs_ring0_flush)
  */
 #ifndef RS_SELF_LAYOUT_H
@@ -49,6 +50,7 @@
 #define RS_BLOCK_NATIVE_TOP	0x60000
 #define RS_BLOCK_TRAP		0x60000
 #define RS_BLOCK_TRAP_TOP	0x100000
+#define RS_BLOCK_RUN		0x1fe000
 #define RS_BLOCK_FLUSH		0x1ff000
 
 /* Selectors are Linux's, but these two: the TSS, and one that exists in our guest alone, whose limit says which vCPU this is */
@@ -119,6 +121,7 @@
 #define RS_SH_HANDLERS		0x00	/* of vectors 0 to 31, 32: system calls of ring 3 */
 #define RS_SH_PDPTS		0x108	/* the stub's address of the page of level 3 for address 0; the others follow */
 #define RS_SH_GPA		0x110	/* of the arena */
+#define RS_SH_INSIDE		0x118	/* u32: threads inside */
 
 /* RS_CAUSE_* of C headers */
 #define RS_CAUSE_EXCEPTION_	10

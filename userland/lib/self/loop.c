@@ -26,6 +26,7 @@
 #define ARCH_GET_FS_	0x1003
 #define ARCH_GET_GS_	0x1004
 #define PR_SET_SYSCALL_USER_DISPATCH_	59
+#define EFLAGS_RF	(1ul << 16)
 #define PROGRESS	64	/* accesses that Linux permits and refuses in turn */
 
 /* --- words --- */
@@ -375,6 +376,7 @@ static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, u
 	siginfo_t info;
 
 	v->faults++;
+	f->rflags |= EFLAGS_RF;		/* as of a page fault; an injected event has not set it on every CPU */
 	if (addr == ~0ull) {
 		/* Not behind any address of the program: a table of its own points nowhere, or a chunk has been taken away since. */
 		if (gva && gva < 1ull << 47 && !self_chunk_is_given(gva))

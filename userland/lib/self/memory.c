@@ -204,6 +204,7 @@ int self_chunks_again(void)
 
 int self_chunk_give(struct self_vcpu *v, uint64_t addr)
 {
+	const struct self_shared *s = rs_self.shared;
 	uint64_t chunk = addr / SELF_CHUNK;
 	unsigned int slot;
 	int ret = 0;
@@ -223,6 +224,12 @@ int self_chunk_give(struct self_vcpu *v, uint64_t addr)
 	if (slot == NO_SLOT) {
 		ret = begin_taking(v, oldest(0));
 		goto out;
+	}
+	if (s->slot_chunk[slot]) {
+		/* Somebody is taking it from this very chunk; the access is repeated until he is done. */
+		self_unlock(&rs_self.lock);
+		rs_raw3(__NR_sched_yield, 0, 0, 0);
+		return 0;
 	}
 	ret = give(slot, chunk);
 	if (ret == -ENOSPC)

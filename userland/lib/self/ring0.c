@@ -260,6 +260,30 @@ void rs_ring0_table_free(uint64_t *table)
 	unlock_tables(flags);
 }
 
+/*
+ * The entry of 4 KiB for @va in the process's own table, where it is there already, and in a chunk that stays: so that the usual case takes few
+ * instructions. Else NULL, which says nothing.
+ */
+static inline uint64_t *quick_entry(uint64_t va)
+{
+	const struct self_shared *s = rs_self.shared;
+	uint64_t e, *table;
+
+	if (va >= LOWER_HALF)
+		return NULL;
+	e = ((volatile uint64_t *)s->pdpts_here)[va / SELF_CHUNK];
+	if (!(e & SELF_PTE_P) || __atomic_load_n(&s->slot_seq[SELF_SLOT_OF(e)], __ATOMIC_ACQUIRE) != SELF_KEEP)
+		return NULL;
+	table = self_table_at(&s->tables, e);
+	if (!table)
+		return NULL;
+	e = ((volatile uint64_t *)table)[va >> 21 & 511];
+	if ((e & (SELF_PTE_P | SELF_PTE_LARGE)) != SELF_PTE_P)
+		return NULL;
+	table = self_table_at(&s->tables, e);
+	return table ? &table[va >> 12 & 511] : NULL;
+}
+
 uint64_t *rs_ring0_entry(uint64_t *root, const void *va, int create)
 {
 	struct self_shared *s = rs_self.shared;
@@ -269,6 +293,9 @@ uint64_t *rs_ring0_entry(uint64_t *root, const void *va, int create)
 
 	if (!v)
 		return NULL;
+	entry = (uint64_t)(uintptr_t)root == s->root ? quick_entry(addr) : NULL;
+	if (entry)
+		return entry;
 	if ((uint64_t)(uintptr_t)root == s->root && addr < LOWER_HALF && !keep_chunk(v, addr))
 		return NULL;
 	entry = self_entry(&s->tables, root, addr, &level);
@@ -299,23 +326,26 @@ static void forget_here(uint64_t va, size_t len)
  * Other threads: the page that is dropped was mapped a moment ago, for this very vCPU; so Linux's announcement makes the module stop every
  * vCPU and flush what it knows of the guest's addresses before it goes on. Who is outside now reloads CR3 on its way in.
  */
-static int forget_everywhere(struct self_vcpu *v)
+static __attribute__((noinline)) int flush_others(void)
 {
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&rs_self.shared->inside, __ATOMIC_SEQ_CST) <= 1)
-		return 0;
+	struct self_vcpu *v = ring0_vcpu();
+
 	touch_flush_page(v);
 	return rs_raw3(__NR_madvise, v->block + RS_BLOCK_FLUSH, 4096, MADV_DONTNEED);
 }
 
+static inline int forget_everywhere(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return __atomic_load_n(&rs_self.shared->inside, __ATOMIC_SEQ_CST) <= 1 ? 0 : flush_others();
+}
+
 int rs_ring0_flush(const void *va, size_t len)
 {
-	struct self_vcpu *v = ring0_vcpu();
-
-	if (!v)
+	if (ring())
 		return -EPERM;
 	forget_here((uint64_t)(uintptr_t)va, len);
-	return forget_everywhere(v);
+	return forget_everywhere();
 }
 
 /* All but the address */
@@ -343,27 +373,49 @@ static uint64_t *protect_entry(uint64_t *root, uint64_t va, uint64_t end, uint64
 	return rs_ring0_entry(root, (void *)(uintptr_t)va, 1);
 }
 
-int rs_ring0_protect(void *addr, size_t len, unsigned int rights)
+static __attribute__((noinline)) int protect_range(uint64_t start, uint64_t len, unsigned int rights)
 {
-	uint64_t start = (uint64_t)(uintptr_t)addr, end = start + len, va, step, *entry, bits;
 	struct self_vcpu *v = ring0_vcpu();
-	uint64_t *root;
+	uint64_t *root = (uint64_t *)rs_self.shared->root;
+	uint64_t end = start + len, va, step, *entry, bits = entry_bits(rights);
 
-	if (!v)
-		return -EPERM;
 	if ((start | len) & 4095 || end < start || end > LOWER_HALF)
 		return -EINVAL;
-	if (rights & ~(RS_PAGE_WRITE | RS_PAGE_EXEC | RS_PAGE_USER) || (rights & RS_PAGE_WRITE) == 2 ||
-	    (!(rights & RS_PAGE_READ) && rights))
-		return -EINVAL;
-	root = (uint64_t *)rs_self.shared->root;
-	for (va = start; va < end; va += step)
-		if (!keep_chunk(v, va) || !protect_entry(root, va, end, &step))
-			return -ENOMEM;
-	bits = entry_bits(rights);
 	for (va = start; va < end; va += step) {
-		entry = protect_entry(root, va, end, &step);
+		step = 4096;
+		if (!quick_entry(va) && !(keep_chunk(v, va) && protect_entry(root, va, end, &step)))
+			return -ENOMEM;
+	}
+	for (va = start; va < end; va += step) {
+		entry = quick_entry(va);
+		step = 4096;
+		if (!entry)
+			entry = protect_entry(root, va, end, &step);
 		*(volatile uint64_t *)entry = (*entry & (SELF_PTE_ADDR | SELF_PTE_LARGE)) | bits;
 	}
-	return rs_ring0_flush(addr, len);
+	forget_here(start, len);
+	return forget_everywhere();
+}
+
+static int rights_are_known(unsigned int rights)
+{
+	unsigned int access = rights & RS_PAGE_WRITE;
+
+	return !(rights & ~(RS_PAGE_WRITE | RS_PAGE_EXEC | RS_PAGE_USER)) && (access & 1 || !rights);
+}
+
+int rs_ring0_protect(void *addr, size_t len, unsigned int rights)
+{
+	uint64_t va = (uint64_t)(uintptr_t)addr, *entry;
+
+	/* Nobody is in ring 0 but inside. */
+	if (ring())
+		return -EPERM;
+	if (!rights_are_known(rights))
+		return -EINVAL;
+	if (len != 4096 || va & 4095 || !(entry = quick_entry(va)))
+		return protect_range(va, len, rights);
+	*(volatile uint64_t *)entry = (*entry & SELF_PTE_ADDR) | entry_bits(rights);
+	__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
+	return forget_everywhere();
 }

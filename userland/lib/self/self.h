@@ -147,12 +147,12 @@ struct self_shared {
 	rs_ring0_fn handlers[SELF_HANDLER_SYSCALLS + 1];
 	uint64_t pdpts;
 	uint64_t arena_gpa;
+	volatile uint32_t inside;	/* vCPUs whose threads are inside */
+	volatile uint32_t tables_lock;
 	uint64_t arena;
 	uint64_t root, root_gpa;
 	uint64_t pdpts_here;
 	struct self_tables tables;
-	volatile uint32_t tables_lock;
-	volatile uint32_t inside;	/* vCPUs whose threads are inside */
 	uint32_t slots;			/* usable, at most SELF_SLOTS */
 	uint32_t pad;
 	uint32_t slot_chunk[SELF_SLOTS];
@@ -226,6 +226,7 @@ _Static_assert(offsetof(struct rs_trap_frame, rip) == RS_F_RIP, "rip");
 _Static_assert(offsetof(struct self_shared, handlers) == RS_SH_HANDLERS, "handlers");
 _Static_assert(offsetof(struct self_shared, pdpts) == RS_SH_PDPTS, "pdpts");
 _Static_assert(offsetof(struct self_shared, arena_gpa) == RS_SH_GPA, "arena_gpa");
+_Static_assert(offsetof(struct self_shared, inside) == RS_SH_INSIDE, "inside");
 
 /* The vCPU whose native stack @sp is on, whoever asks; NULL: it is on none. For signal handlers: the thread is in the loop. */
 static inline struct self_vcpu *self_vcpu_at(uintptr_t sp)

@@ -497,7 +497,7 @@ leave_ring3:
 /* --- page faults ----------------------------------------------------------------------------------------------------------------- */
 
 /*
- * An address whose chunk has not been given out is the loop's. Where an entry is there by now (another thread had the chunk given out, or
+ * An address whose chunk has not been given out is the loop's. Where there are other threads and an entry is there by now (another thread had the chunk given out, or
  * an entry made, between the access and this), the access is repeated. All else is the program's own table's doing.
  */
 page_fault:
@@ -511,10 +511,13 @@ page_fault:
 	cmpq	$(1 << 17), %rax
 	jae	dispatch		/* the upper half */
 	movq	AT(RS_V_SHARED), %rdi
-	movq	RS_SH_PDPTS(%rdi), %rcx
-	movq	(%rcx, %rax, 8), %rax
+	shlq	$3, %rax
+	addq	RS_SH_PDPTS(%rdi), %rax
+	movq	(%rax), %rax
 	testb	$1, %al
 	jz	chunk
+	cmpl	$1, RS_SH_INSIDE(%rdi)
+	je	dispatch		/* nobody else changes anything */
 	movq	%cr3, %rcx
 	cmpq	AT(RS_V_CR3), %rcx
 	jne	1f

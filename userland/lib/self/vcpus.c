@@ -182,7 +182,7 @@ static int vcpu_make(unsigned int id, struct self_vcpu **out)
 	v->fd = self_high_fd(rs_raw3(__NR_ioctl, rs_self.vm_fd, RS_CREATE_VCPU, (long)&config));
 	if (v->fd < 0)
 		return v->fd;
-	ret = rs_raw6(__NR_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	ret = rs_raw6(__NR_mmap, (long)block + RS_BLOCK_RUN, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, v->fd, 0);
 	if (ret < 0 && ret > -4096) {
 		rs_raw3(__NR_close, v->fd, 0, 0);
 		return ret;
@@ -305,7 +305,9 @@ void self_forget(int shared)
 	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++) {
 		if (!shared)
 			rs_raw3(__NR_close, rs_self.vcpus[i]->fd, 0, 0);
-		rs_raw3(__NR_munmap, (long)rs_self.vcpus[i]->run, 4096, 0);
+		/* a mapping would keep the parent's vCPU */
+		rs_raw6(__NR_mmap, (long)rs_self.vcpus[i]->run, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+			0);
 		rs_self.vcpus[i] = NULL;
 	}
 	if (rs_self.ready && !shared)

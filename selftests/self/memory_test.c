@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Memory: chunks that are taken from one address for another, by several threads at once; Linux changing mappings under those who use them;
+ * stacks that grow; what fork makes of it.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "self.h"
+#include "self/self.h"
+
+#define PAGE	4096ul
+#define GIB	(1ul << 30)
+#define BASE	0x200000000000ul	/* nothing is near */
+#define PLACES	24
+
+static void map_places(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < PLACES; i++) {
+		uint64_t *p = mmap((void *)(BASE + i * GIB), 4 * PAGE, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+		ASSERT(p == (void *)(BASE + i * GIB));
+		p[0] = i;
+	}
+}
+
+static volatile uint64_t *place(unsigned int i)
+{
+	return (volatile uint64_t *)(BASE + i * GIB);
+}
+
+/* Each place keeps its own number, however often its chunk comes and goes; counts of visits stay exact. */
+static void *visit(void *arg)
+{
+	unsigned int seed = (uintptr_t)arg, n = test_rounds(2000), i;
+	uintptr_t bad = 0;
+
+	if (seed && rs_enter(rs_self.ring0 ? RS_ENTER_RING0 : 0))
+		return (void *)1ul;
+	for (i = 0; i < n; i++) {
+		unsigned int k;
+
+		seed = seed * 1103515245 + 12345;
+		k = (seed >> 16) % PLACES;
+		if (place(k)[0] != k)
+			bad++;
+		__atomic_fetch_add(&place(k)[1], 1, __ATOMIC_RELAXED);
+	}
+	if (arg)
+		rs_leave();
+	return (void *)bad;
+}
+
+static void recycling(unsigned int flags, int threads)
+{
+	unsigned int i;
+	uint64_t sum = 0;
+	struct rs_self_stats st;
+	pthread_t t[4];
+	void *ret;
+
+	map_places();
+	enter(flags);
+	rs_leave();
+	/* the program's, the arena, the libraries and stacks, and a few more */
+	rs_self.chunk_limit = 12;
+	for (i = 1; i <= (unsigned int)threads; i++)
+		SYS(-pthread_create(&t[i], NULL, visit, (void *)(uintptr_t)i));
+	enter(flags);
+	EXPECT(!visit(NULL));
+	rs_leave();
+	for (i = 1; i <= (unsigned int)threads; i++) {
+		pthread_join(t[i], &ret);
+		EXPECT(!ret);
+	}
+	for (i = 0; i < PLACES; i++)
+		sum += place(i)[1];
+	EXPECT_EQ(sum, (threads + 1) * test_rounds(2000));
+	EXPECT_EQ(rs_self_stats(&st), 0);
+	EXPECT_GT(st.recycled, 100);
+	test_note("%lu chunks given out, %lu taken away", (unsigned long)st.chunks, (unsigned long)st.recycled);
+}
+
+TEST(chunks_are_recycled_in_ring3)
+{
+	recycling(0, 0);
+}
+
+TEST(chunks_are_recycled_in_ring0)
+{
+	recycling(RS_ENTER_RING0, 0);
+}
+
+TEST(chunks_are_recycled_under_several_threads)
+{
+	recycling(0, 3);
+}
+
+TEST(what_rs_ring0_gpa_has_told_stays)
+{
+	uint64_t told[4];
+	unsigned int i;
+	int status;
+	pid_t pid;
+
+	map_places();
+	enter(RS_ENTER_RING0);
+	for (i = 0; i < 4; i++) {
+		told[i] = rs_ring0_gpa((void *)place(i));
+		EXPECT_NE(told[i], ~0ul);
+		EXPECT_EQ(told[i] % GIB, 0);
+		EXPECT(rs_ring0_va(told[i] + 24) == &place(i)[3]);
+	}
+	EXPECT_EQ(rs_ring0_gpa(told), (uintptr_t)told < 64 * GIB ? (uintptr_t)told : rs_ring0_gpa(told));
+	EXPECT_EQ(rs_ring0_gpa((void *)0x800000000000), ~0ul);
+	EXPECT(!rs_ring0_va(~0ul));
+	rs_self.chunk_limit = 14;
+	for (i = 0; i < 10 * PLACES; i++)
+		EXPECT_EQ(place(i % PLACES)[0], i % PLACES);
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(rs_ring0_gpa((void *)place(i)), told[i]);
+	EXPECT_GT(rs_self.recycled, 5);
+	rs_self.chunk_limit = 0;
+	EXPECT_EQ(rs_ring0_protect((void *)place(2), PAGE, RS_PAGE_READ), 0);
+	pid = fork();
+	if (!pid) {
+		if (rs_inside() != -1 || rs_enter(RS_ENTER_RING0))
+			_exit(1);
+		for (i = 0; i < 4; i++)
+			if (rs_ring0_gpa((void *)place(i)) != told[i] || place(i)[0] != i)
+				_exit(2);
+		if (*rs_ring0_entry(rs_ring0_root(), (void *)place(2), 0) & 2)
+			_exit(3);
+		_exit(rs_leave() ? 4 : 42);
+	}
+	EXPECT_EQ(rs_inside(), 0);
+	SYS(waitpid(pid, &status, 0));
+	EXPECT_EQ(status, 42 << 8);
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+TEST(a_child_of_vfork_cannot_enter)
+{
+	volatile int ret = 0;
+	pid_t pid;
+
+	enter(0);
+	rs_leave();
+	pid = vfork();
+	if (!pid) {
+		ret = rs_enter(0);
+		_exit(0);
+	}
+	SYS(waitpid(pid, NULL, 0));
+	EXPECT_EQ(ret, -EBUSY);
+	enter(0);
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+static int recurse(int depth)
+{
+	volatile char use[2000];
+
+	use[0] = depth;
+	return depth ? recurse(depth - 1) + use[0] * 0 : 0;
+}
+
+TEST(stacks_grow)
+{
+	enter(0);
+	EXPECT_EQ(recurse(2000), 0);
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+TEST(stacks_grow_in_ring0)
+{
+	enter(RS_ENTER_RING0);
+	EXPECT_EQ(recurse(2000), 0);
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+/* --- Linux changes mappings while a thread inside uses them --- */
+
+#define AREA	(64 * PAGE)
+static uint8_t *area;
+static volatile int started, done;
+static __thread sigjmp_buf back;
+
+static void on_fault(int sig)
+{
+	siglongjmp(back, 1);
+}
+
+/*
+ * The area's pages are 0, or what the user has written, which is the page's number; or a signal, as the mapper takes pages and rights away.
+ * Nothing else natively, nothing else here.
+ */
+static void *user(void *arg)
+{
+	volatile unsigned int seed = 1;
+	volatile uintptr_t bad = 0;
+
+	if (rs_enter((uintptr_t)arg))
+		return (void *)~0ul;
+	started = 1;
+	while (!done) {
+		volatile uint8_t *p;
+		unsigned int k;
+		uint8_t got;
+
+		seed = seed * 1103515245 + 12345;
+		k = (seed >> 16) % 64;
+		p = area + k * PAGE;
+		if (sigsetjmp(back, 1))
+			continue;
+		got = *p;
+		if (got && got != k)
+			bad++;
+		*p = k;
+	}
+	rs_leave();
+	return (void *)bad;
+}
+
+static void mapper(unsigned int flags)
+{
+	struct sigaction sa = { .sa_handler = on_fault };
+	unsigned int i, seed = 7, n = test_rounds(1500);
+	pthread_t t;
+	void *ret;
+
+	SYS(sigaction(SIGSEGV, &sa, NULL));
+	SYS(sigaction(SIGBUS, &sa, NULL));
+	area = mmap(NULL, 2 * AREA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT(area != MAP_FAILED);
+	enter(flags);
+	SYS(-pthread_create(&t, NULL, user, (void *)(uintptr_t)flags));
+	/* From here on nobody else maps anything where a hole may be. */
+	while (!started)
+		usleep(1000);
+	for (i = 0; i < n; i++) {
+		uint8_t *p;
+
+		seed = seed * 1103515245 + 12345;
+		p = area + (seed >> 16) % 60 * PAGE;
+		switch (seed >> 28 & 7) {
+		case 0:
+			munmap(p, 2 * PAGE);
+			break;
+		case 1:
+			mprotect(p, 3 * PAGE, PROT_READ);
+			break;
+		case 2:
+			mprotect(p, PAGE, PROT_NONE);
+			break;
+		case 3:
+			madvise(p, 4 * PAGE, MADV_DONTNEED);
+			break;
+		case 4:
+			/* away, and pages of zeros in its place */
+			if (mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, area + AREA + PAGE) != MAP_FAILED)
+				madvise(area + AREA + PAGE, PAGE, MADV_DONTNEED);
+			break;
+		default:
+			if (mmap(p, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != p)
+				FAIL("mmap: %s", strerror(errno));
+		}
+	}
+	done = 1;
+	EXPECT_EQ(rs_leave(), 0);
+	pthread_join(t, &ret);
+	EXPECT_EQ((uintptr_t)ret, 0);
+}
+
+TEST(mappings_change_under_ring3)
+{
+	mapper(0);
+}
+
+TEST(mappings_change_under_ring0)
+{
+	mapper(RS_ENTER_RING0);
+}
+
+/* A file that shrinks: SIGBUS beyond its end. */
+TEST(files_are_followed)
+{
+	char path[] = "/tmp/rs-self-XXXXXX";
+	volatile uint8_t *p;
+	struct sigaction sa = { .sa_handler = on_fault };
+	int fd = SYS(mkstemp(path));
+	volatile int signals = 0;
+
+	unlink(path);
+	SYS(sigaction(SIGBUS, &sa, NULL));
+	SYS(ftruncate(fd, 2 * PAGE));
+	p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT(p != MAP_FAILED);
+	enter(RS_ENTER_RING0);
+	p[PAGE] = 5;
+	EXPECT_EQ(pwrite(fd, "x", 1, PAGE + 1), 1);
+	EXPECT_EQ(p[PAGE + 1], 'x');
+	SYS(ftruncate(fd, PAGE));
+	if (!sigsetjmp(back, 1)) {
+		p[PAGE] = 6;
+		FAIL("no signal");
+	} else {
+		signals++;
+	}
+	p[0] = 9;
+	SYS(ftruncate(fd, 2 * PAGE));
+	EXPECT_EQ(p[PAGE], 0);
+	EXPECT_EQ(signals, 1);
+	EXPECT_EQ(rs_leave(), 0);
+}
