@@ -636,7 +636,6 @@ enum self_next self_signals_fault(struct self_vcpu *v, const siginfo_t *linux_in
 	struct self_siginfo info = *(const struct self_siginfo *)linux_info;
 	struct signals *s = signals_of(v);
 	struct self_action a;
-	uint64_t mask;
 
 	if (info.signo == s->refused.signo && info.code == s->refused.code && info.fault.addr == s->refused.fault.addr) {
 		s->trapno = s->refused_trapno;
@@ -653,22 +652,22 @@ enum self_next self_signals_fault(struct self_vcpu *v, const siginfo_t *linux_in
 				s->err |= 1u; /* Linux does not tell what is mapped there */
 		}
 	}
-	if (!s->held) {
-		rs_raw4(__NR_rt_sigprocmask, SIG_SETMASK, 0, (long)&mask, sizeof(mask));
-		self_lock(&actions_lock);
-		a = actions[info.signo];
-		self_unlock(&actions_lock);
-		if (a.handler != SELF_SIG_DFL && a.handler != SELF_SIG_IGN && !(mask & BIT_OF(info.signo))) {
-			s->raised = info.signo;
-			queue_to_self(&info);
-			/* Not come: a debugger has it, and wants the instruction to be repeated. */
-			s->raised = 0;
-			return self_signals_deliver(v, SELF_LOAD);
-		}
-	}
+	/* Nothing else comes in between: this one's frame is the first, and has the registers of the exception. */
 	self_signals_hold(v);
-	force(v, &info);
-	v->signals_delivered++;
+	self_lock(&actions_lock);
+	a = actions[info.signo];
+	self_unlock(&actions_lock);
+	if (a.handler != SELF_SIG_DFL && a.handler != SELF_SIG_IGN && !(s->mask & BIT_OF(info.signo))) {
+		s->raised = info.signo;
+		native_mask(MASK_HELD & ~BIT_OF(info.signo), NULL);
+		queue_to_self(&info);
+		native_mask(MASK_HELD, NULL);
+		/* If it has not come a debugger has it, and wants the instruction to be repeated. */
+		s->raised = 0;
+	} else {
+		force(v, &info);
+		v->signals_delivered++;
+	}
 	v->pending = 1;
 	return self_signals_deliver(v, SELF_LOAD);
 }
