@@ -254,16 +254,14 @@ int self_enter(unsigned int flags, const struct self_caller *c)
 	self_unlock(&making);
 	if (ret)
 		goto fail;
-	/* Handlers that were installed while everybody was outside. */
-	if (!rs_self.shared->inside)
-		ret = self_signals_start();
+	ret = self_signals_start();
 	if (ret)
 		goto fail;
 	if (flags & RS_ENTER_THREADS)
 		rs_self.threads = 1;
 	v = self_vcpu_get(rs_raw3(__NR_gettid, 0, 0, 0), &ret);
 	if (!v)
-		goto fail;
+		goto fail_vcpu;
 	ret = self_prime(v);
 	if (ret)
 		goto fail_prime;
@@ -284,6 +282,8 @@ int self_enter(unsigned int flags, const struct self_caller *c)
 
 fail_prime:
 	self_vcpu_put(v);
+fail_vcpu:
+	self_signals_stop();
 fail:
 	unblock(&mask);
 	return ret;

@@ -313,10 +313,12 @@ void self_tables_unlock(void);
 /* --- signals.c (its own file head has the protocol) ----------------------------------------------------------------------------------- */
 
 /*
- * Before a thread enters, natively, when no other thread of the process is inside: wraps the handlers that are there (at the first enter
- * and after each time everybody was outside, since what is outside installs handlers without our seeing it). No libc. 0, -errno.
+ * Before a thread enters, natively: for the first one the handlers that are there are wrapped. The last one that goes outside, or ends, gives
+ * Linux the program's handlers back; so what is installed while everybody is outside is found by the next. No libc. 0, -errno.
+ * self_signals_stop(): it has not entered after all, or it ends. self_outside() does it itself.
  */
 int self_signals_start(void);
+void self_signals_stop(void);
 /*
  * Of the calling thread, natively, before each enter, with all signals blocked (v->mask: the mask that it had): its state in @v anew, its
  * alternate stack off. On any stack; no libc. From then on signals that find the thread on @v's native stack are noted. Its counterpart is
@@ -332,7 +334,7 @@ void self_signals_begin(struct self_vcpu *v);
 void self_outside(struct self_vcpu *v) __attribute__((noreturn));
 /* In the child of fork, which is outside: Linux has the program's own handlers again. @v is then good for self_outside() and nothing else. */
 void self_signals_child(struct self_vcpu *v);
-/* @v is for a thread that is about to begin, with its creator's mask. */
+/* @v is for a thread that is about to begin, with its creator's mask; self_signals_stop() if it does not. */
 void self_signals_thread(struct self_vcpu *v);
 /**
  * self_signals_call() - rt_sigaction, rt_sigreturn, sigaltstack, rt_sigprocmask (and what else concerns signals), in v->frame

@@ -76,6 +76,7 @@ _Static_assert(sizeof(struct signals) <= sizeof(((struct self_vcpu *)0)->signals
 /* What the program has set, and for which signals Linux has the wrapper. */
 static struct self_action actions[NSIG_ + 1];
 static uint64_t wrapped;
+static unsigned int users; /* threads inside, and those on their way */
 static volatile uint32_t actions_lock;
 
 static struct self_vector vector;
@@ -88,6 +89,8 @@ static const struct {
 	uint32_t mxcsr;
 	uint8_t rest[4096 - 28];
 } __attribute__((packed, aligned(64))) initial = { .fcw = 0x37f, .mxcsr = 0x1f80 };
+
+SELF_HIDDEN void self_wrapper(int sig, struct self_siginfo *info, struct self_ucontext *uc);
 
 static struct signals *signals_of(struct self_vcpu *v)
 {
@@ -133,8 +136,6 @@ static long install(int sig)
 	long ret;
 
 	if (handler || sig == SIGSEGV || sig == SIGBUS) {
-		extern void self_wrapper(int sig, struct self_siginfo *info, struct self_ucontext *uc);
-
 		if (!(native.flags & SELF_SA_RESTORER))
 			native.restorer = (uint64_t)self_restore_rt;
 		native.flags &= SELF_SA_NOCLDSTOP | SELF_SA_NOCLDWAIT | SELF_SA_ONSTACK | SELF_SA_RESTART;
@@ -258,7 +259,6 @@ static void note(struct self_vcpu *v, const struct self_siginfo *info, bool bloc
 	self_want_here(v);
 }
 
-void self_wrapper(int sig, struct self_siginfo *info, struct self_ucontext *uc);
 void self_wrapper(int sig, struct self_siginfo *info, struct self_ucontext *uc)
 {
 	struct self_sigcontext *sc = &uc->mcontext;
@@ -636,7 +636,6 @@ enum self_next self_signals_fault(struct self_vcpu *v, const siginfo_t *linux_in
 	struct self_siginfo info = *(const struct self_siginfo *)linux_info;
 	struct signals *s = signals_of(v);
 	struct self_action a;
-	uint64_t mask;
 
 	if (info.signo == s->refused.signo && info.code == s->refused.code && info.fault.addr == s->refused.fault.addr) {
 		s->trapno = s->refused_trapno;
@@ -653,22 +652,22 @@ enum self_next self_signals_fault(struct self_vcpu *v, const siginfo_t *linux_in
 				s->err |= 1u; /* Linux does not tell what is mapped there */
 		}
 	}
-	if (!s->held) {
-		rs_raw4(__NR_rt_sigprocmask, SIG_SETMASK, 0, (long)&mask, sizeof(mask));
-		self_lock(&actions_lock);
-		a = actions[info.signo];
-		self_unlock(&actions_lock);
-		if (a.handler != SELF_SIG_DFL && a.handler != SELF_SIG_IGN && !(mask & BIT_OF(info.signo))) {
-			s->raised = info.signo;
-			queue_to_self(&info);
-			/* Not come: a debugger has it, and wants the instruction to be repeated. */
-			s->raised = 0;
-			return self_signals_deliver(v, SELF_LOAD);
-		}
-	}
+	/* Nothing else comes in between: this one's frame is the first, and has the registers of the exception. */
 	self_signals_hold(v);
-	force(v, &info);
-	v->signals_delivered++;
+	self_lock(&actions_lock);
+	a = actions[info.signo];
+	self_unlock(&actions_lock);
+	if (a.handler != SELF_SIG_DFL && a.handler != SELF_SIG_IGN && !(s->mask & BIT_OF(info.signo))) {
+		s->raised = info.signo;
+		native_mask(MASK_HELD & ~BIT_OF(info.signo), NULL);
+		queue_to_self(&info);
+		native_mask(MASK_HELD, NULL);
+		/* If it has not come a debugger has it, and wants the instruction to be repeated. */
+		s->raised = 0;
+	} else {
+		force(v, &info);
+		v->signals_delivered++;
+	}
 	v->pending = 1;
 	return self_signals_deliver(v, SELF_LOAD);
 }
@@ -847,9 +846,20 @@ int self_signals_call(struct self_vcpu *v, enum self_next *next)
 
 /* --- coming and going ----------------------------------------------------------------------------------------------------------------- */
 
+/* Linux has the program's handlers again, but for those that somebody outside has replaced since. */
+static void unwrap(void)
+{
+	struct self_action a;
+	int sig;
+
+	for (sig = 1; sig <= NSIG_; sig++)
+		if ((wrapped & BIT_OF(sig)) && !native_action(sig, NULL, &a) && a.handler == (uint64_t)self_wrapper)
+			native_action(sig, &actions[sig], NULL);
+	wrapped = 0;
+}
+
 int self_signals_start(void)
 {
-	extern void self_wrapper(int sig, struct self_siginfo *info, struct self_ucontext *uc);
 	struct self_action a;
 	uint64_t mask;
 	long ret = 0;
@@ -857,7 +867,7 @@ int self_signals_start(void)
 
 	native_mask(MASK_HELD, &mask);
 	self_lock(&actions_lock);
-	for (sig = 1; sig <= NSIG_ && !ret; sig++) {
+	for (sig = 1; sig <= NSIG_ && !ret && !users; sig++) {
 		if (BIT_OF(sig) & MASK_NEVER)
 			continue;
 		ret = native_action(sig, NULL, &a);
@@ -866,15 +876,29 @@ int self_signals_start(void)
 		actions[sig] = a;
 		if (sig == SIGSEGV || sig == SIGBUS || (a.handler != SELF_SIG_DFL && a.handler != SELF_SIG_IGN))
 			ret = install(sig);
-		else
-			wrapped &= ~BIT_OF(sig);
 	}
+	if (!ret)
+		users++;
+	else
+		unwrap();
 	self_unlock(&actions_lock);
 	/* The first frame that Linux makes says what they look like here. */
 	if (!ret && !vector.sw.size)
 		self_touch_read(NOT_CANONICAL);
 	native_mask(mask, NULL);
 	return ret;
+}
+
+void self_signals_stop(void)
+{
+	uint64_t mask;
+
+	native_mask(MASK_ALL, &mask);
+	self_lock(&actions_lock);
+	if (!--users)
+		unwrap();
+	self_unlock(&actions_lock);
+	native_mask(mask, NULL);
 }
 
 void self_signals_enter(struct self_vcpu *v)
@@ -901,20 +925,20 @@ void self_signals_thread(struct self_vcpu *v)
 	zero(s, sizeof(*s));
 	v->pending = 0;
 	s->alt.flags = SELF_SS_DISABLE;
+	self_lock(&actions_lock);
+	users++;
+	self_unlock(&actions_lock);
 }
 
 void self_signals_child(struct self_vcpu *v)
 {
 	struct signals *s = signals_of(v);
-	int sig;
 
 	s->used = s->kept = 0;
 	v->pending = 0;
+	/* self_outside() is to come, for the one thread there is. */
 	actions_lock = 0;
-	for (sig = 1; sig <= NSIG_; sig++)
-		if (wrapped & BIT_OF(sig))
-			native_action(sig, &actions[sig], NULL);
-	wrapped = 0;
+	users = 1;
 }
 
 void self_signals_lock(void)
@@ -988,5 +1012,6 @@ void self_outside(struct self_vcpu *v)
 	} while (s->used);
 	give_back(s);
 	v->pending = 0;
+	self_signals_stop();
 	self_outside_as(v, &v->frame);
 }

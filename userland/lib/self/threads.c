@@ -164,6 +164,7 @@ static enum self_next call_thread(struct self_vcpu *v, struct wish *w)
 	self_signals_thread(child);
 	err = self_prime(child);
 	if (err) {
+		self_signals_stop();
 		self_vcpu_put(child);
 		__atomic_fetch_add(&rs_self.threads_outside, 1, __ATOMIC_RELAXED);
 		return call_outside(v, w);
@@ -181,8 +182,10 @@ static enum self_next call_thread(struct self_vcpu *v, struct wish *w)
 	self_signals_bases(v);
 	self_signals_release(v);
 	ret = self_clone_inside(&call);
-	if (ret < 0)
+	if (ret < 0) {
+		self_signals_stop();
 		self_vcpu_put(child);
+	}
 	return answer(v, ret);
 }
 
@@ -260,6 +263,7 @@ static void __attribute__((noreturn)) call_exit(struct self_vcpu *v)
 	/* Signals for the process find another thread, or end with it. */
 	rs_raw4(__NR_rt_sigprocmask, SIG_SETMASK, (long)&all, 0, sizeof(all));
 	self_mark_outside(v);
+	self_signals_stop();
 	v->tid = 0;
 	self_exit(&v->state, SELF_FREE, code);
 }
