@@ -652,23 +652,22 @@ enum self_next self_signals_fault(struct self_vcpu *v, const siginfo_t *linux_in
 				s->err |= 1u; /* Linux does not tell what is mapped there */
 		}
 	}
-	/* From here on nothing else comes in between: what came before is noted. */
+	/* Nothing else comes in between: this one's frame is the first, and has the registers of the exception. */
 	self_signals_hold(v);
 	self_lock(&actions_lock);
 	a = actions[info.signo];
 	self_unlock(&actions_lock);
-	if (a.handler != SELF_SIG_DFL && a.handler != SELF_SIG_IGN && !(s->mask & BIT_OF(info.signo)) && !s->used) {
+	if (a.handler != SELF_SIG_DFL && a.handler != SELF_SIG_IGN && !(s->mask & BIT_OF(info.signo))) {
 		s->raised = info.signo;
-		queue_to_self(&info);
 		native_mask(MASK_HELD & ~BIT_OF(info.signo), NULL);
+		queue_to_self(&info);
 		native_mask(MASK_HELD, NULL);
 		/* If it has not come a debugger has it, and wants the instruction to be repeated. */
 		s->raised = 0;
-		self_signals_release(v);
-		return self_signals_deliver(v, SELF_LOAD);
+	} else {
+		force(v, &info);
+		v->signals_delivered++;
 	}
-	force(v, &info);
-	v->signals_delivered++;
 	v->pending = 1;
 	return self_signals_deliver(v, SELF_LOAD);
 }
