@@ -202,9 +202,10 @@ int main(int argc, char **argv)
 	bool good = true;
 	sigset_t chld;
 
-	if (argc == 2 && !strcmp(argv[1], "-l")) {
+	if (argc >= 2 && !strcmp(argv[1], "-l")) {
+		argv[1] = argv[0];
 		for (t = tests; t; t = t->next)
-			if (wanted(t, 1, argv))
+			if (wanted(t, argc - 1, argv + 1))
 				puts(t->name);
 		return 0;
 	}

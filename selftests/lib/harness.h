@@ -13,7 +13,7 @@
  *
  * Suites are linked into one program (a static one is large); called by the name of a suite it is
  * that suite, under any other name it is all of them. The arguments are names of tests or suites to
- * run, all when there are none; -l lists them; -1 NAME runs a test in this very process, for where
+ * run, all when there are none; -l lists these; -1 NAME runs a test in this very process, for where
  * fork is what does not work. Exit status 0: nothing failed.
  */
 #ifndef SELFTESTS_HARNESS_H
