@@ -313,6 +313,7 @@ static void map_linux(uintptr_t addr, uint64_t fec, struct dune_tf *tf)
 {
 	calls++;
 	last_addr = addr;
+	last_fec = fec;
 	SYS(mmap((void *)PGADDR(addr), PGSIZE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
@@ -328,7 +329,17 @@ TEST(what_linux_refuses_is_the_handlers_too)
 	STORE(p + PGSIZE + 9, 7);
 	EXPECT_EQ(calls, 1);
 	EXPECT_EQ(last_addr, (uintptr_t)p + PGSIZE + 9);
+	EXPECT_EQ(last_fec & (FEC_P | FEC_W | FEC_U | FEC_I), FEC_W);
 	EXPECT_EQ(LOAD(p + PGSIZE + 9), 7);
+	SYS(munmap(p + 2 * PGSIZE, PGSIZE));
+	EXPECT_EQ(LOAD(p + 2 * PGSIZE), 0);
+	EXPECT_EQ(last_fec & (FEC_P | FEC_W | FEC_U | FEC_I), 0);
+	SYS(mprotect(p + 2 * PGSIZE, PGSIZE, PROT_READ));
+	STORE(p + 2 * PGSIZE, 1);
+	EXPECT_EQ(calls, 3);
+	EXPECT_EQ(last_fec & (FEC_P | FEC_W | FEC_U | FEC_I), FEC_P | FEC_W);
+	EXPECT_EQ(LOAD(p + 2 * PGSIZE), 1);
+	calls = 1;
 	/* more often than a handler without success is asked */
 	for (i = 0; i < 200; i++) {
 		SYS(munmap(p + PGSIZE, PGSIZE));

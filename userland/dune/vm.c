@@ -353,6 +353,8 @@ static int fill(ptent_t *root, uintptr_t va)
 	return 1;
 }
 
+#define HUGE	(64 * GIB)
+
 struct populate {
 	ptent_t *root;
 	uintptr_t start, last;
@@ -366,7 +368,8 @@ static bool populate_one(const struct dune_procmap_entry *map, void *arg)
 
 	if (va > p->last || va >= LOWER_HALF)
 		return false;
-	if (end <= p->start)
+	/* Nobody accesses what has no rights, and what is huge is used in parts: page faults will tell. */
+	if (end <= p->start || (!map->r && !map->w && !map->x) || end - va > HUGE)
 		return true;
 	va = va < p->start ? p->start : va;
 	end = end > p->last ? p->last + 1 : end;
