@@ -195,6 +195,10 @@ TEST(rights_of_ring_3)
 	EXPECT_EQ(last_fec & (FEC_P | FEC_U | FEC_W), FEC_P | FEC_U | FEC_W);
 	EXPECT_EQ(run(reads, 0x400000000000, 0), -100 - T_PGFLT);
 	EXPECT_EQ(last_fec & (FEC_P | FEC_U), FEC_U);
+	/* the tables, or what is known of them */
+	EXPECT_EQ(run(reads, (unsigned long)pgroot, 0), -100 - T_PGFLT);
+	EXPECT_EQ(last_fec & (FEC_P | FEC_U), FEC_P | FEC_U);
+	EXPECT_EQ(run(writes, (unsigned long)pages, 0), -100 - T_PGFLT);
 	/* the monitor's half */
 	EXPECT_EQ(run(reads, 0xffff800000000000, 0), -100 - T_PGFLT);
 }
