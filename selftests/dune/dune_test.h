@@ -71,9 +71,9 @@ static inline char *output_of(void (*fn)(void))
 	return text;
 }
 
-/* To a place that the compiler knows nothing of, and believes in faults at. */
+/* To a place that the compiler knows nothing of, and believes in faults at; what handlers have written is read afterwards. */
 #define PLACE(p)	({ volatile char *place_ = (volatile char *)(p); asm("" : "+r"(place_)); place_; })
-#define STORE(p, v)	(*PLACE(p) = (v))
-#define LOAD(p)		(*PLACE(p))
+#define STORE(p, v)	do { *PLACE(p) = (v); asm volatile("" : : : "memory"); } while (0)
+#define LOAD(p)		({ char value_ = *PLACE(p); asm volatile("" : : : "memory"); value_; })
 
 #endif

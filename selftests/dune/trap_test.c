@@ -3,6 +3,7 @@
  * Exceptions, INT, page faults, signals in ring 0: who gets them, with what, and what becomes of the program.
  */
 #include "dune_test.h"
+#include <sys/time.h>
 
 static volatile int calls;
 static struct dune_tf last;
@@ -313,6 +314,7 @@ static void map_linux(uintptr_t addr, uint64_t fec, struct dune_tf *tf)
 {
 	calls++;
 	last_addr = addr;
+	last_fec = fec;
 	SYS(mmap((void *)PGADDR(addr), PGSIZE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
@@ -328,7 +330,17 @@ TEST(what_linux_refuses_is_the_handlers_too)
 	STORE(p + PGSIZE + 9, 7);
 	EXPECT_EQ(calls, 1);
 	EXPECT_EQ(last_addr, (uintptr_t)p + PGSIZE + 9);
+	EXPECT_EQ(last_fec & (FEC_P | FEC_W | FEC_U | FEC_I), FEC_W);
 	EXPECT_EQ(LOAD(p + PGSIZE + 9), 7);
+	SYS(munmap(p + 2 * PGSIZE, PGSIZE));
+	EXPECT_EQ(LOAD(p + 2 * PGSIZE), 0);
+	EXPECT_EQ(last_fec & (FEC_P | FEC_W | FEC_U | FEC_I), 0);
+	SYS(mprotect(p + 2 * PGSIZE, PGSIZE, PROT_READ));
+	STORE(p + 2 * PGSIZE, 1);
+	EXPECT_EQ(calls, 3);
+	EXPECT_EQ(last_fec & (FEC_P | FEC_W | FEC_U | FEC_I), FEC_P | FEC_W);
+	EXPECT_EQ(LOAD(p + 2 * PGSIZE), 1);
+	calls = 1;
 	/* more often than a handler without success is asked */
 	for (i = 0; i < 200; i++) {
 		SYS(munmap(p + PGSIZE, PGSIZE));
@@ -580,6 +592,7 @@ static void change_rbx(struct dune_tf *tf)
 
 TEST(signal_handlers_have_the_frame)
 {
+	struct itimerval soon = { { 0, 0 }, { 0, 10000 } };
 	uint64_t b = 37;
 	long a = SYS_kill;
 
@@ -595,7 +608,7 @@ TEST(signal_handlers_have_the_frame)
 	ASSERT_EQ(dune_register_signal_handler(SIGUSR2, NULL), 0);
 	ASSERT_EQ(dune_register_signal_handler(SIGALRM, change_rbx), 0);
 	/* in the middle of anything */
-	alarm(1);
+	SYS(setitimer(ITIMER_REAL, &soon, NULL));
 	while (calls == 1)
 		asm volatile("pause");
 	EXPECT_EQ(calls, 2);

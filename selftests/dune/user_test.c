@@ -195,6 +195,10 @@ TEST(rights_of_ring_3)
 	EXPECT_EQ(last_fec & (FEC_P | FEC_U | FEC_W), FEC_P | FEC_U | FEC_W);
 	EXPECT_EQ(run(reads, 0x400000000000, 0), -100 - T_PGFLT);
 	EXPECT_EQ(last_fec & (FEC_P | FEC_U), FEC_U);
+	/* the tables, or what is known of them */
+	EXPECT_EQ(run(reads, (unsigned long)pgroot, 0), -100 - T_PGFLT);
+	EXPECT_EQ(last_fec & (FEC_P | FEC_U), FEC_P | FEC_U);
+	EXPECT_EQ(run(writes, (unsigned long)pages, 0), -100 - T_PGFLT);
 	/* the monitor's half */
 	EXPECT_EQ(run(reads, 0xffff800000000000, 0), -100 - T_PGFLT);
 }
@@ -335,6 +339,42 @@ TEST(fs_of_ring_3)
 	dune_register_pgflt_handler(report_fault);
 	EXPECT_EQ(run(reads_fs, 0, 0), -100 - T_PGFLT);
 	EXPECT_EQ(tls, 4711);
+}
+
+/* Without a handler Linux answers ring 3. */
+static USER void asks_linux(long fd)
+{
+	long value, pid = user_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+
+	asm volatile("movq %%fs:8, %0" : "=r"(value));
+	if (user_call(SYS_write, fd, (long)&value, 8, 0, 0, 0) != 8)
+		pid = 0;
+	asm volatile("ud2" : : "D"(pid), "S"(value));
+}
+
+static void take_both(struct dune_tf *tf)
+{
+	last = *tf;
+	EXPECT_EQ(tls, 4711);
+	dune_ret_from_user(1);
+}
+
+TEST(linux_answers_ring_3_where_nobody_does)
+{
+	static long area[4] = { 0, 333 };
+	long got = 0;
+	int fds[2];
+
+	SYS(pipe(fds));
+	enter(true);
+	ASSERT_EQ(dune_register_intr_handler(T_ILLOP, take_both), 0);
+	dune_set_user_fs((unsigned long)area);
+	EXPECT_EQ(run(asks_linux, fds[1], 0), 1);
+	EXPECT_EQ(last.rdi, getpid());
+	EXPECT_EQ(last.rsi, 333);
+	EXPECT_EQ(read(fds[0], &got, 8), 8);
+	EXPECT_EQ(got, 333);
+	EXPECT_EQ(dune_get_user_fs(), (unsigned long)area);
 }
 
 /* --- nesting, resuming --------------------------------------------------------------------------------------------------------------------------- */

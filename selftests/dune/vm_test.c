@@ -79,6 +79,54 @@ TEST(walk_by_hand_from_cr3)
 	EXPECT_EQ(PTE_ADDR(e), PGADDR(dune_va_to_pa(p)));
 }
 
+/* Tables are there as soon as dune_init() is done, for a thread outside as well. */
+TEST(tables_before_entering)
+{
+	char *p = pages_of(1), *alias = (char *)0x410000000000;
+	int ret = dune_init(true);
+
+	if (ret == -ENODEV)
+		SKIP("no device: the module is not loaded");
+	ASSERT_EQ(ret, 0);
+	STORE(p, 7);
+	ASSERT_EQ(dune_vm_map_phys(pgroot, alias, PGSIZE, (void *)dune_va_to_pa(p), PERM_R | PERM_W), 0);
+	ASSERT_EQ(dune_vm_map_pages(pgroot, alias + PGSIZE, PGSIZE, PERM_R | PERM_W), 0);
+	ASSERT_EQ(dune_vm_mprotect(pgroot, alias, PGSIZE, PERM_R), 0);
+	ASSERT_EQ(dune_enter(), 0);
+	EXPECT_EQ(LOAD(alias), 7);
+	STORE(alias + PGSIZE, 8);
+	EXPECT_EQ(LOAD(alias + PGSIZE), 8);
+}
+
+static void *in_a_thread(void *arg)
+{
+	char local[100000], *p;
+
+	if (dune_enter())
+		return NULL;
+	memset(local, 1, sizeof(local));
+	p = malloc(5 << 20);
+	memset(p, 2, 5 << 20);
+	arg = (void *)(uintptr_t)(PLACE(local)[99999] + PLACE(p)[5 << 19]);
+	free(p);
+	return arg;
+}
+
+TEST(threads_where_memory_is_ring_0s_alone)
+{
+	pthread_t t[4];
+	void *ret;
+	int i;
+
+	enter(false);
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(pthread_create(&t[i], NULL, in_a_thread, NULL), 0);
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(pthread_join(t[i], &ret), 0);
+		EXPECT(ret == (void *)3);
+	}
+}
+
 /* --- rights -------------------------------------------------------------------------------------------------------------------------------- */
 
 TEST(accessed_and_dirty)
@@ -397,7 +445,7 @@ TEST(a_change_is_seen_by_all_threads)
 	enter(true);
 	dune_register_pgflt_handler(wait_for_go);
 	ASSERT_EQ(pthread_create(&t, NULL, count_up, NULL), 0);
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 8; i++) {
 		before = *n;
 		while (*n == before)
 			sched_yield();

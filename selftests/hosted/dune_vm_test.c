@@ -46,6 +46,7 @@ static uint64_t nowhere;	/* this GiB has no physical address */
 /* What Linux has mapped. */
 static struct { uintptr_t begin, end; } maps[8];
 static int nmaps;
+static bool none;		/* with no rights at all */
 
 uint64_t dune_sys_gpa(uintptr_t va)
 {
@@ -92,7 +93,7 @@ int dune_procmap_each(bool (*fn)(const struct dune_procmap_entry *e, void *arg),
 	int i;
 
 	for (i = 0; i < nmaps; i++) {
-		struct dune_procmap_entry e = { .begin = maps[i].begin, .end = maps[i].end, .path = "" };
+		struct dune_procmap_entry e = { .begin = maps[i].begin, .end = maps[i].end, .r = !none, .path = "" };
 
 		if (!fn(&e, arg))
 			break;
@@ -443,6 +444,11 @@ static void by_hand(void)
 	maps[nmaps - 1].end = BORDER + 7 * GIB;
 	CHECK(dune_vm_populate(pgroot, 0, LOWER_HALF - 1) == 0 && !truth(pgroot, BORDER + 6 * GIB));
 	nowhere = 0;
+	none = true;
+	CHECK(dune_vm_populate(pgroot, 0, LOWER_HALF - 1) == 0 && !truth(pgroot, BORDER + 6 * GIB));
+	none = false;
+	maps[nmaps - 1].end = BORDER + 71 * GIB;
+	CHECK(dune_vm_populate(pgroot, 0, LOWER_HALF - 1) == 0 && !truth(pgroot, BORDER + 6 * GIB));
 	nmaps--;
 	PASS("defaults: where Linux has something, once, and never again after unmapping");
 
@@ -693,7 +699,7 @@ int main(int argc, char **argv)
 	CHECK(dune_page_init() == -ENOMEM, "the address is taken");
 	/* that has failed without harm */
 	pages = NULL;
-	munmap((void *)PAGEBASE, MAX_PAGES * PGSIZE);
+	munmap((void *)PAGEBASE, DUNE_POOL_BYTES);
 	num_pages = 0;
 	CHECK(dune_page_init() == 0);
 	CHECK(dune_vm_init(true, upper) == 0);

@@ -2,11 +2,13 @@
 /*
  * In and out: what a program notices of being in the ring, which is nothing but rs_inside().
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "self.h"
+#include "self/self.h"
 
 static void in_and_out(unsigned int flags, int ring)
 {
@@ -85,6 +87,12 @@ TEST(ring0_libc)
 	libc(RS_ENTER_RING0);
 }
 
+TEST(libc_without_fsgsbase)
+{
+	rs_self.no_fsgsbase = 1;
+	libc(0);
+}
+
 /* Mappings at all kinds of addresses, changed while inside; each access is what Linux has there. */
 static void mappings(unsigned int flags)
 {
@@ -122,4 +130,76 @@ TEST(ring3_mappings)
 TEST(ring0_mappings)
 {
 	mappings(RS_ENTER_RING0);
+}
+
+/* Where there is no room below 64 GiB for the library's memory. */
+static void arena_anywhere(unsigned int flags)
+{
+	void *arena;
+	size_t len;
+
+	SYS(mmap((void *)0x800000000, 0x800000000, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0));
+	mappings(flags);
+	EXPECT_EQ(rs_ring0_arena(&arena, &len), 0);
+	EXPECT_GT((uintptr_t)arena, 0x1000000000);
+}
+
+TEST(ring3_arena_anywhere)
+{
+	arena_anywhere(0);
+}
+
+static void skip(struct rs_trap_frame *f)
+{
+	f->rip += 2;
+}
+
+TEST(ring0_arena_anywhere)
+{
+	uint64_t *root;
+
+	rs_ring0_handle(6, skip);
+	arena_anywhere(RS_ENTER_RING0);
+	enter(RS_ENTER_RING0);
+	asm volatile("ud2");
+	root = rs_ring0_root();
+	EXPECT(rs_ring0_va(rs_ring0_gpa(root)) == root);
+	EXPECT_EQ(rs_ring0_protect((void *)((uintptr_t)&root & ~4095ul), 4096, 3), 0);
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+static pthread_barrier_t barrier;
+
+static void *one_of_many(void *arg)
+{
+	long ret = rs_enter(0);
+
+	pthread_barrier_wait(&barrier);
+	if (!ret)
+		rs_leave();
+	pthread_barrier_wait(&barrier);
+	return (void *)ret;
+}
+
+TEST(more_threads_than_the_ring_has_room_for)
+{
+	enum { N = 68 };
+	pthread_t t[N];
+	int i, failed = 0;
+	void *ret;
+
+	enter(0);
+	EXPECT_EQ(rs_leave(), 0);
+	pthread_barrier_init(&barrier, NULL, N);
+	for (i = 0; i < N; i++)
+		SYS(-pthread_create(&t[i], NULL, one_of_many, NULL));
+	for (i = 0; i < N; i++) {
+		pthread_join(t[i], &ret);
+		if (ret) {
+			EXPECT_EQ((long)ret, -EAGAIN);
+			failed++;
+		}
+	}
+	/* this thread has one of the 64 */
+	EXPECT_EQ(failed, N - 63);
 }

@@ -39,7 +39,7 @@ static volatile uint64_t *place(unsigned int i)
 /* Each place keeps its own number, however often its chunk comes and goes; counts of visits stay exact. */
 static void *visit(void *arg)
 {
-	unsigned int seed = (uintptr_t)arg, n = test_rounds(2000), i;
+	unsigned int seed = (uintptr_t)arg, n = test_rounds(800), i;
 	uintptr_t bad = 0;
 
 	if (seed && rs_enter(rs_self.ring0 ? RS_ENTER_RING0 : 0))
@@ -82,7 +82,7 @@ static void recycling(unsigned int flags, int threads)
 	}
 	for (i = 0; i < PLACES; i++)
 		sum += place(i)[1];
-	EXPECT_EQ(sum, (threads + 1) * test_rounds(2000));
+	EXPECT_EQ(sum, (threads + 1) * test_rounds(800));
 	EXPECT_EQ(rs_self_stats(&st), 0);
 	EXPECT_GT(st.recycled, 100);
 	test_note("%lu chunks given out, %lu taken away", (unsigned long)st.chunks, (unsigned long)st.recycled);
@@ -232,7 +232,7 @@ static void *user(void *arg)
 static void mapper(unsigned int flags)
 {
 	struct sigaction sa = { .sa_handler = on_fault };
-	unsigned int i, seed = 7, n = test_rounds(1500);
+	unsigned int i, seed = 7, n = test_rounds(600);
 	pthread_t t;
 	void *ret;
 

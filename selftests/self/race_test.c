@@ -333,11 +333,19 @@ static uint64_t call(volatile uint64_t *p, uint64_t *fault)
 #define FAULT(sig, code)	((uint64_t)(sig) << 8 | (code))
 #define FAULT_FRAME		0x10000		/* by the handler of ring 0 */
 
+/* Code may be gone before its second instruction: there it is in its page. */
+#define CODE_RET	5
+
+static bool is_where(uint64_t addr, uint64_t rsi)
+{
+	return addr == rsi || ((rsi & (PAGE - 1)) == CODE && addr == rsi + CODE_RET);
+}
+
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
 	greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
 
-	if ((greg_t)info->si_addr != r[REG_RSI])
+	if (!is_where((uint64_t)info->si_addr, r[REG_RSI]))
 		wrong_address = (uint64_t)info->si_addr;
 	r[REG_RCX] = FAULT(sig, info->si_code);
 	r[REG_RIP] = r[REG_RDX];
@@ -345,7 +353,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
 
 static void on_fault(struct rs_trap_frame *f)
 {
-	if (f->addr != f->rsi)
+	if (!is_where(f->addr, f->rsi))
 		wrong_address = f->addr;
 	f->rcx = FAULT_FRAME | (f->cause == RS_CAUSE_LINUX) << 1 | (f->error >> 1 & 1);
 	f->rip = f->rdx;

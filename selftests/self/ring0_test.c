@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "self.h"
+#include "self/self.h"
 
 #define PAGE	4096ul
 
@@ -108,7 +109,7 @@ static unsigned int patterns(void)
 	return bad;
 }
 
-TEST(red_zone_flags_and_vector_registers_survive)
+static void registers_survive(void)
 {
 	uint16_t before, after;
 	int i;
@@ -122,6 +123,17 @@ TEST(red_zone_flags_and_vector_registers_survive)
 	asm volatile("fnstcw %0" : "=m"(after));
 	EXPECT_EQ(before, after);
 	EXPECT_EQ(rs_leave(), 0);
+}
+
+TEST(red_zone_flags_and_vector_registers_survive)
+{
+	registers_survive();
+}
+
+TEST(red_zone_flags_and_sse_registers_survive_without_xsave)
+{
+	rs_self.no_xsave = 1;
+	registers_survive();
 }
 
 /* --- page faults --- */
@@ -541,7 +553,20 @@ static int run_user(void *code, void *arg)
 	return rs_ring0_user(&f);
 }
 
-TEST(ring3_below_ring0)
+/* The literal is no way around the program's handler. */
+asm("user_vmcall_code: movl $39, %eax; vmcall; ud2");
+extern char user_vmcall_code[];
+
+TEST(literal_vmcall_of_ring3_is_no_system_call)
+{
+	enter(RS_ENTER_RING0);
+	rs_ring0_handle(6, user_fault);
+	EXPECT_EQ(run_user(user_vmcall_code, NULL), -6);
+	EXPECT_EQ(last.rip, (uintptr_t)user_vmcall_code + 5);
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+static void below(void)
 {
 	uint64_t bases[2], word[2] = { 0x42 }, fs;
 	int i;
@@ -595,6 +620,17 @@ TEST(ring3_below_ring0)
 	EXPECT_EQ(run_user(user_calls_code, user_calls), -6);
 	EXPECT_EQ(user_calls[0], getpid());
 	EXPECT_EQ(rs_leave(), 0);
+}
+
+TEST(ring3_below_ring0)
+{
+	below();
+}
+
+TEST(ring3_below_ring0_without_fsgsbase)
+{
+	rs_self.no_fsgsbase = 1;
+	below();
 }
 
 static void user_in_handler(struct rs_trap_frame *f)

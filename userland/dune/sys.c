@@ -16,6 +16,7 @@
 #define CHUNKS		(LOWER_HALF / GIB)
 
 static uint32_t slot_of[CHUNKS];	/* + 1; 0: not known */
+static uint32_t chunk_of[4096];		/* the other way round, of the first slots: all there are so far */
 
 bool dune_sys_monitor(uintptr_t va)
 {
@@ -42,13 +43,19 @@ uint64_t dune_sys_gpa(uintptr_t va)
 			return ~0ull;
 		slot = gpa / GIB + 1;
 		__atomic_store_n(&slot_of[chunk], slot, __ATOMIC_RELAXED);
+		if (gpa / GIB < sizeof(chunk_of) / sizeof(chunk_of[0]))
+			__atomic_store_n(&chunk_of[gpa / GIB], chunk + 1, __ATOMIC_RELAXED);
 	}
 	return (slot - 1) * GIB + va % GIB;
 }
 
 void *dune_sys_va(uint64_t gpa)
 {
-	return rs_ring0_va(gpa);
+	uint64_t slot = gpa / GIB, chunk = 0;
+
+	if (slot < sizeof(chunk_of) / sizeof(chunk_of[0]))
+		chunk = __atomic_load_n(&chunk_of[slot], __ATOMIC_RELAXED);
+	return chunk ? (void *)((chunk - 1) * GIB + gpa % GIB) : rs_ring0_va(gpa);
 }
 
 uintptr_t dune_va_to_pa(void *ptr)

@@ -343,8 +343,8 @@ static int fill(ptent_t *root, uintptr_t va)
 		return 0;
 	if (dune_sys_monitor(va))
 		flags |= MONITOR;
-	else if (pg->link.sle_next == &mark_lazy_user)
-		flags |= PTE_U;
+	else if (pg->link.sle_next == &mark_lazy_user && va - PAGEBASE >= DUNE_POOL_BYTES)
+		flags |= PTE_U;		/* not the tables themselves */
 	e = find(root, va, &level, MAKE);
 	if (!e)
 		return -ENOMEM;
@@ -352,6 +352,8 @@ static int fill(ptent_t *root, uintptr_t va)
 		swap(e, 0, (pa & ~(SPAN(1) - 1)) | flags);
 	return 1;
 }
+
+#define HUGE	(64 * GIB)
 
 struct populate {
 	ptent_t *root;
@@ -366,7 +368,8 @@ static bool populate_one(const struct dune_procmap_entry *map, void *arg)
 
 	if (va > p->last || va >= LOWER_HALF)
 		return false;
-	if (end <= p->start)
+	/* Nobody accesses what has no rights, and what is huge is used in parts: page faults will tell. */
+	if (end <= p->start || (!map->r && !map->w && !map->x) || end - va > HUGE)
 		return true;
 	va = va < p->start ? p->start : va;
 	end = end > p->last ? p->last + 1 : end;

@@ -96,7 +96,7 @@ static void look_at_cpu(void)
 {
 	rs_self.cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 	rs_self.efer = EFER_WANTED & rs_self.info.efer_allowed;
-	rs_self.fsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_) && (rs_self.info.cr4_allowed & CR4_FSGSBASE);
+	rs_self.fsgsbase = !rs_self.no_fsgsbase && (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_) && (rs_self.info.cr4_allowed & CR4_FSGSBASE);
 	if (rs_self.fsgsbase)
 		rs_self.cr4 |= CR4_FSGSBASE;
 	rs_self.xsave_mask = 0;
@@ -104,6 +104,8 @@ static void look_at_cpu(void)
 	if (!(rs_self.info.features & RS_FEATURE_XSAVE))
 		return;
 	rs_self.cr4 |= CR4_OSXSAVE;
+	if (rs_self.no_xsave)
+		return;
 	rs_self.xsave_mask = rs_self.info.xcr0 & ~(XFEATURE_PKRU | XFEATURE_TILES);
 	rs_self.xsave_size = (xsave_size(rs_self.xsave_mask) + 63) & ~63ull;
 }

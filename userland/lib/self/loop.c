@@ -296,7 +296,8 @@ static enum self_next trap(struct self_vcpu *v)
 {
 	struct rs_trap_frame *f = &v->frame;
 
-	if (f->vector == 6 && is_literal_call(f->rip)) {
+	/* Not of ring 3 below a program in ring 0: what that may call is for the program to say. */
+	if (f->vector == 6 && v->ring0 == !(f->cs & 3) && is_literal_call(f->rip)) {
 		enum self_next next;
 
 		f->rip += 3;
@@ -429,6 +430,8 @@ static void broken(struct self_vcpu *v, uint64_t kind, uint64_t at, uint64_t cr2
 
 static enum self_next hypercall(struct self_vcpu *v, const struct rs_run *run)
 {
+	if (run->hypercall.nr != RS_HC_REFUSED)
+		v->doomed_count = 0;
 	switch (run->hypercall.nr) {
 	case RS_HC_SYSCALL:
 		v->insn_len = 2;

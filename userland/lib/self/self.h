@@ -180,7 +180,9 @@ struct self {
 	int fsgsbase;
 	uint64_t cr4, efer;
 	uint64_t xsave_mask, xsave_size;
-	uint32_t chunk_limit;		/* 0, or how many chunks may be given out at once: for tests */
+	/* For tests: 0, or how many chunks may be given out at once; CPU features not to be used, before the first enter. */
+	uint32_t chunk_limit;
+	int no_fsgsbase, no_xsave;
 	uint32_t given;			/* now */
 	rs_ring0_fn handlers[SELF_HANDLER_SYSCALLS + 1];	/* set before there is a shared block */
 	uint64_t blocks_made;		/* bit per vCPU: its block has the stub and the guards, also of a parent */
@@ -285,7 +287,10 @@ struct self_vcpu *self_vcpu_get(int tid, int *err);
  * From then on another thread may have it: the caller must not be on its native stack, or use it no more (self_exit()).
  */
 void self_vcpu_put(struct self_vcpu *v);
-/* In a child process: nothing of the parent's ring is ours. Forgets all of it, and closes the descriptors unless they are @shared with the parent; natively. No libc. */
+/*
+ * In a child process: nothing of the parent's ring is ours. Forgets all of it, and closes the descriptors unless they are @shared with the
+ * parent; natively. No libc.
+ */
 void self_forget(int shared);
 /* When @v runs next, it loads v->frame and the bases. 0, -errno. */
 int self_prime(struct self_vcpu *v);
