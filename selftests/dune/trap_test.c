@@ -3,6 +3,7 @@
  * Exceptions, INT, page faults, signals in ring 0: who gets them, with what, and what becomes of the program.
  */
 #include "dune_test.h"
+#include <sys/time.h>
 
 static volatile int calls;
 static struct dune_tf last;
@@ -591,6 +592,7 @@ static void change_rbx(struct dune_tf *tf)
 
 TEST(signal_handlers_have_the_frame)
 {
+	struct itimerval soon = { { 0, 0 }, { 0, 10000 } };
 	uint64_t b = 37;
 	long a = SYS_kill;
 
@@ -606,7 +608,7 @@ TEST(signal_handlers_have_the_frame)
 	ASSERT_EQ(dune_register_signal_handler(SIGUSR2, NULL), 0);
 	ASSERT_EQ(dune_register_signal_handler(SIGALRM, change_rbx), 0);
 	/* in the middle of anything */
-	alarm(1);
+	SYS(setitimer(ITIMER_REAL, &soon, NULL));
 	while (calls == 1)
 		asm volatile("pause");
 	EXPECT_EQ(calls, 2);

@@ -195,6 +195,10 @@ TEST(rights_of_ring_3)
 	EXPECT_EQ(last_fec & (FEC_P | FEC_U | FEC_W), FEC_P | FEC_U | FEC_W);
 	EXPECT_EQ(run(reads, 0x400000000000, 0), -100 - T_PGFLT);
 	EXPECT_EQ(last_fec & (FEC_P | FEC_U), FEC_U);
+	/* the tables, or what is known of them */
+	EXPECT_EQ(run(reads, (unsigned long)pgroot, 0), -100 - T_PGFLT);
+	EXPECT_EQ(last_fec & (FEC_P | FEC_U), FEC_P | FEC_U);
+	EXPECT_EQ(run(writes, (unsigned long)pages, 0), -100 - T_PGFLT);
 	/* the monitor's half */
 	EXPECT_EQ(run(reads, 0xffff800000000000, 0), -100 - T_PGFLT);
 }
@@ -482,6 +486,81 @@ TEST(a_frame_of_ring_0)
 {
 	enter(true);
 	EXPECT_EQ(end_of(pop_in_ring_0), 9);
+}
+
+/* --- a compartment: a table of its own, with copies of what it may write, which are thrown away ------------------------------------------------------- */
+
+static long mine[512] __attribute__((aligned(4096))) = { 1 };
+static char other_stack[4 * PGSIZE] __attribute__((aligned(4096)));
+
+static USER void changes(long *p, long by)
+{
+	volatile long local[64];
+
+	local[5] = *p + by;
+	*p = local[5];
+	user_call(SYS_RETURN, *p, 0, 0, 0, 0, 0);
+}
+
+static int dirty;
+static int count_dirty(const void *arg, ptent_t *ptep, void *va)
+{
+	dirty += !!(*ptep & PTE_D) && !!(*ptep & PTE_U);
+	return 0;
+}
+
+static int forbid(const void *arg, ptent_t *ptep, void *va)
+{
+	*ptep &= ~(ptent_t)PTE_U;
+	return 0;
+}
+
+TEST(a_compartment)
+{
+	struct page *data = NULL, *pg;
+	struct dune_tf tf;
+	ptent_t *table;
+	int i, n;
+
+	enter(true);
+	dune_register_syscall_handler(on_call);
+	dune_register_pgflt_handler(report_fault);
+	memset(other_stack, 0, sizeof(other_stack));
+	for (n = 1; n <= 3; n++) {
+		table = dune_vm_clone(pgroot);
+		ASSERT(table);
+		/* nothing of what the process has, but its code to read and two kinds of memory */
+		ASSERT_EQ(dune_vm_page_walk(table, VA_START, VA_END, forbid, NULL), 0);
+		ASSERT_EQ(dune_vm_mprotect(table, (void *)PGADDR(changes), 2 * PGSIZE, PERM_UCODE), 0);
+		data = dune_page_alloc();
+		memcpy((void *)dune_page2pa(data), mine, PGSIZE);
+		ASSERT_EQ(dune_vm_insert_page(table, mine, data, PERM_UTEXT), 0);
+		for (i = 0; i < 4; i++) {
+			pg = dune_page_alloc();
+			memset((void *)dune_page2pa(pg), 0, PGSIZE);
+			ASSERT_EQ(dune_vm_insert_page(table, other_stack + i * PGSIZE, pg, PERM_USTACK), 0);
+			dune_page_put(pg);
+		}
+		tf = frame(changes, (unsigned long)mine, n);
+		tf.rsp = (uintptr_t)other_stack + sizeof(other_stack) - 8;
+		load_cr3((unsigned long)table);
+		EXPECT_EQ(dune_jump_to_user(&tf), 1 + n);
+		tf = frame(changes, (unsigned long)&tls, n);
+		tf.rsp = (uintptr_t)other_stack + sizeof(other_stack) - 8;
+		EXPECT_EQ(dune_jump_to_user(&tf), -100 - T_PGFLT);
+		load_cr3((unsigned long)pgroot);
+		EXPECT_EQ(*PLACE(mine), 1);
+		EXPECT_EQ(*(long *)dune_page2pa(data), 1 + n);
+		dirty = 0;
+		ASSERT_EQ(dune_vm_page_walk(table, mine, (char *)mine + PGSIZE - 1, count_dirty, NULL), 0);
+		EXPECT_EQ(dirty, 1);
+		ASSERT_EQ(dune_vm_page_walk(table, other_stack, other_stack + sizeof(other_stack) - 1, count_dirty, NULL), 0);
+		EXPECT_EQ(dirty, 2);		/* and one page of the stack */
+		EXPECT_EQ(data->ref, 2);
+		dune_vm_free(table);
+		EXPECT_EQ(data->ref, 1);
+		dune_page_put(data);
+	}
 }
 
 /* --- signals while ring 3 runs ----------------------------------------------------------------------------------------------------------------------- */

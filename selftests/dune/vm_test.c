@@ -105,9 +105,9 @@ static void *in_a_thread(void *arg)
 	if (dune_enter())
 		return NULL;
 	memset(local, 1, sizeof(local));
-	p = malloc(40 << 20);
-	memset(p, 2, 40 << 20);
-	arg = (void *)(uintptr_t)(PLACE(local)[99999] + PLACE(p)[40 << 20 >> 1]);
+	p = malloc(5 << 20);
+	memset(p, 2, 5 << 20);
+	arg = (void *)(uintptr_t)(PLACE(local)[99999] + PLACE(p)[5 << 19]);
 	free(p);
 	return arg;
 }
@@ -445,7 +445,7 @@ TEST(a_change_is_seen_by_all_threads)
 	enter(true);
 	dune_register_pgflt_handler(wait_for_go);
 	ASSERT_EQ(pthread_create(&t, NULL, count_up, NULL), 0);
-	for (i = 0; i < 20; i++) {
+	for (i = 0; i < 8; i++) {
 		before = *n;
 		while (*n == before)
 			sched_yield();

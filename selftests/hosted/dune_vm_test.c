@@ -699,7 +699,7 @@ int main(int argc, char **argv)
 	CHECK(dune_page_init() == -ENOMEM, "the address is taken");
 	/* that has failed without harm */
 	pages = NULL;
-	munmap((void *)PAGEBASE, MAX_PAGES * PGSIZE);
+	munmap((void *)PAGEBASE, DUNE_POOL_BYTES);
 	num_pages = 0;
 	CHECK(dune_page_init() == 0);
 	CHECK(dune_vm_init(true, upper) == 0);

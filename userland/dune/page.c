@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * page.c - the pool of pages: memory at PAGEBASE, whose physical address is its virtual one
+ * page.c - the pool of pages: memory at PAGEBASE, whose physical address is its virtual one; and behind it what is known of the pages
  *
  * Page tables come from here, and whatever programs map. The address range is reserved as a whole, without memory; it is made usable from its
  * beginning, GROW pages at a time. A page was never used (number >= used), is on the free list (ref is 0, link is the next one),
@@ -36,30 +36,23 @@ static bool grow(int have)
 int dune_page_init(void)
 {
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-	const size_t bytes = MAX_PAGES * PGSIZE, table = MAX_PAGES * sizeof(struct page);
-	long at, mem;
+	const size_t table = MAX_PAGES * sizeof(struct page);
+	long at;
 
-	at = dune_call(SYS_mmap, PAGEBASE, bytes, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
+	at = dune_call(SYS_mmap, PAGEBASE, DUNE_POOL_BYTES, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
 	if (at != (long)PAGEBASE) {
 		/* taken, or a Linux that does not know the flag and has put it elsewhere */
 		if (at > 0)
-			dune_call(SYS_munmap, at, bytes, 0, 0, 0, 0);
+			dune_call(SYS_munmap, at, DUNE_POOL_BYTES, 0, 0, 0, 0);
 		return -ENOMEM;
 	}
-	mem = dune_call(SYS_mmap, 0, table, PROT_READ | PROT_WRITE, flags, -1, 0);
-	if (mem < 0 && mem > -4096)
-		goto fail_table;
-	pages = (struct page *)mem;
-	if (!grow(0))
-		goto fail_memory;
+	at = PAGEBASE + MAX_PAGES * PGSIZE;
+	if (dune_call(SYS_mprotect, at, table, PROT_READ | PROT_WRITE, 0, 0, 0) || !grow(0)) {
+		dune_call(SYS_munmap, PAGEBASE, DUNE_POOL_BYTES, 0, 0, 0, 0);
+		return -ENOMEM;
+	}
+	pages = (struct page *)at;
 	return 0;
-
-fail_memory:
-	dune_call(SYS_munmap, mem, table, 0, 0, 0, 0);
-	pages = NULL;
-fail_table:
-	dune_call(SYS_munmap, PAGEBASE, bytes, 0, 0, 0, 0);
-	return -ENOMEM;
 }
 
 static struct page *from_list(void)

@@ -50,6 +50,8 @@ void dune_sys_segv(uintptr_t addr);
 
 /* page.c: the pool's address range and its first pages. 0, -errno */
 int dune_page_init(void);
+/* The pool, and behind it pages[] */
+#define DUNE_POOL_BYTES	(MAX_PAGES * PGSIZE + MAX_PAGES * sizeof(struct page))
 
 /**
  * dune_vm_init() - pgroot

@@ -49,7 +49,7 @@ SAME(rsp, rsp);
 SAME(ss, ss);
 _Static_assert(sizeof(struct dune_tf) == sizeof(struct rs_trap_frame), "a frame is a frame");
 
-__thread bool dune_gave_up;
+__thread bool dune_gave_up TLS;
 
 static dune_intr_cb intr_cbs[IDT_ENTRIES];
 static dune_pgflt_cb pgflt_cb;
@@ -61,7 +61,7 @@ static __thread struct {
 	uintptr_t addr, rip;
 	ptent_t entry;
 	unsigned int times;
-} stuck;
+} stuck TLS;
 
 /* --- page faults ------------------------------------------------------------------------------------------------------------------------ */
 

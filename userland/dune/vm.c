@@ -343,8 +343,8 @@ static int fill(ptent_t *root, uintptr_t va)
 		return 0;
 	if (dune_sys_monitor(va))
 		flags |= MONITOR;
-	else if (pg->link.sle_next == &mark_lazy_user)
-		flags |= PTE_U;
+	else if (pg->link.sle_next == &mark_lazy_user && va - PAGEBASE >= DUNE_POOL_BYTES)
+		flags |= PTE_U;		/* not the tables themselves */
 	e = find(root, va, &level, MAKE);
 	if (!e)
 		return -ENOMEM;

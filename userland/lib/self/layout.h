@@ -2,7 +2,8 @@
 /*
  * layout.h - self-entry: where things are, for C and assembly
  *
- * The arena is all that the library maps, once: a program may have ideas about addresses that are free. It is one mapping of the process, RS_SELF_ARENA bytes at a 2 MiB boundary, in blocks of 2 MiB:
+ * The arena is all that the library maps, once: a program may have ideas about addresses that are free. It is one mapping of the process,
+ * RS_SELF_ARENA bytes at a 2 MiB boundary, in blocks of 2 MiB:
  *
  *	0 .. 63		one per vCPU
  *	64		what all vCPUs share

@@ -94,17 +94,6 @@ static int give(uint64_t slot, uint64_t chunk)
 	return 0;
 }
 
-/* The arena's own place, before anything runs. */
-int self_chunk_arena(void)
-{
-	struct self_shared *s = rs_self.shared;
-	struct rs_region r = { .gpa = s->arena_gpa, .size = RS_SELF_ARENA, .hva = s->arena };
-
-	if (s->arena_gpa == s->arena)
-		return give(s->arena / SELF_CHUNK, s->arena / SELF_CHUNK);
-	return rs_raw3(__NR_ioctl, rs_self.vm_fd, RS_ADD_REGION, (long)&r);
-}
-
 static unsigned int free_slot(uint64_t chunk)
 {
 	struct self_shared *s = rs_self.shared;
@@ -116,6 +105,24 @@ static unsigned int free_slot(uint64_t chunk)
 		if (!s->slot_chunk[i])
 			return i;
 	return NO_SLOT;
+}
+
+/*
+ * The arena's own place, before anything runs; and the chunks in which Linux has it, as the stub uses the trap stack there and cannot take
+ * a page fault.
+ */
+int self_chunk_arena(void)
+{
+	struct self_shared *s = rs_self.shared;
+	struct rs_region r = { .gpa = s->arena_gpa, .size = RS_SELF_ARENA, .hva = s->arena };
+	uint64_t chunk;
+	int ret = 0;
+
+	if (s->arena_gpa != s->arena)
+		ret = rs_raw3(__NR_ioctl, rs_self.vm_fd, RS_ADD_REGION, (long)&r);
+	for (chunk = s->arena / SELF_CHUNK; !ret && chunk <= (s->arena + RS_SELF_ARENA - 1) / SELF_CHUNK; chunk++)
+		ret = give(free_slot(chunk), chunk);
+	return ret;
 }
 
 /* The oldest one that may be taken; a low slot frees a region only. */

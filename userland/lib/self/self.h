@@ -287,7 +287,10 @@ struct self_vcpu *self_vcpu_get(int tid, int *err);
  * From then on another thread may have it: the caller must not be on its native stack, or use it no more (self_exit()).
  */
 void self_vcpu_put(struct self_vcpu *v);
-/* In a child process: nothing of the parent's ring is ours. Forgets all of it, and closes the descriptors unless they are @shared with the parent; natively. No libc. */
+/*
+ * In a child process: nothing of the parent's ring is ours. Forgets all of it, and closes the descriptors unless they are @shared with the
+ * parent; natively. No libc.
+ */
 void self_forget(int shared);
 /* When @v runs next, it loads v->frame and the bases. 0, -errno. */
 int self_prime(struct self_vcpu *v);

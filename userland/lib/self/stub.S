@@ -497,8 +497,8 @@ leave_ring3:
 /* --- page faults ----------------------------------------------------------------------------------------------------------------- */
 
 /*
- * An address whose chunk has not been given out is the loop's. Where there are other threads and an entry is there by now (another thread had the chunk given out, or
- * an entry made, between the access and this), the access is repeated. All else is the program's own table's doing.
+ * An address whose chunk has not been given out is the loop's. Where there are other threads and an entry is there by now (another one had the
+ * chunk given out, or an entry made, between the access and this), the access is repeated. All else is the program's own table's doing.
  */
 page_fault:
 	movq	%cr2, %rsi

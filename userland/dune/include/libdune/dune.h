@@ -106,16 +106,16 @@ typedef void (*dune_syscall_cb)(struct dune_tf *tf);
 
 /**
  * dune_register_intr_handler() - @cb takes @vec (0 to 255) of all threads; NULL: nobody
- * Exceptions of both rings, 14 only while there is no page-fault handler; from 32 on, INT instructions of ring 0. -EINVAL: no such vector, or
- * one of 2, 8 and 18, which end the process with a report.
+ * Exceptions of both rings (of 14, page faults, before a handler that is for them alone); from 32 on, INT instructions of ring 0. -EINVAL: no
+ * such vector, or one of 2, 8 and 18, which end the process with a report.
  */
 int dune_register_intr_handler(int vec, dune_intr_cb cb);
 /** dune_register_signal_handler() - @cb takes Linux's signal @signum, with what it interrupted; NULL: SIG_DFL. -EINVAL, as sigaction(2) */
 int dune_register_signal_handler(int signum, dune_intr_cb cb);
 /**
- * dune_register_pgflt_handler() - @cb takes page faults that are not the library's own to resolve; NULL: a signal, or the handler of vector 14
- * An access that the page tables allow and Linux does not (nothing mapped there, no right) is one as well. It becomes a signal when
- * the handler has been asked 64 times in a row and nothing has changed.
+ * dune_register_pgflt_handler() - @cb takes page faults that are not the library's own to resolve; NULL: they are signals
+ * An access that the page tables allow and Linux does not (nothing mapped there, no right) is one as well. Any becomes a signal when the
+ * handler has been asked 64 times in a row and nothing has changed.
  */
 void dune_register_pgflt_handler(dune_pgflt_cb cb);
 /** dune_register_syscall_handler() - @cb takes SYSCALL of ring 3; without one Linux executes it */
