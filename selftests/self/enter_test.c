@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "self.h"
 #include "self/self.h"
@@ -202,4 +204,55 @@ TEST(more_threads_than_the_ring_has_room_for)
 	}
 	/* this thread has one of the 64 */
 	EXPECT_EQ(failed, N - 63);
+}
+
+static int descriptors(void)
+{
+	int fd, n = 0;
+
+	for (fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* What rs_enter() cannot have it says, and it leaves nothing that would keep it from working when there is enough. */
+TEST(failures_leave_nothing)
+{
+	struct rlimit files, limit;
+	int fd, tries, ret = -1, before = descriptors();
+
+	SYS(getrlimit(RLIMIT_NOFILE, &files));
+	fd = SYS(dup(0));
+	close(fd);
+	for (tries = 0; tries < 20 && ret; tries++) {
+		limit = files;
+		limit.rlim_cur = fd + tries;
+		SYS(setrlimit(RLIMIT_NOFILE, &limit));
+		ret = rs_enter(0);
+		if (ret == -ENODEV)
+			SKIP("no device: the module is not loaded");
+		if (ret)
+			EXPECT_EQ(ret, -EMFILE);
+	}
+	EXPECT_EQ(ret, 0);
+	EXPECT_GE(tries, 3);
+	EXPECT_EQ(rs_leave(), 0);
+	/* the ring's and the thread's */
+	EXPECT_EQ(descriptors(), before + 2);
+	SYS(setrlimit(RLIMIT_NOFILE, &files));
+}
+
+TEST(no_room_for_the_arena)
+{
+	struct rlimit space, limit;
+
+	SYS(getrlimit(RLIMIT_AS, &space));
+	limit = space;
+	limit.rlim_cur = 100 << 20;
+	SYS(setrlimit(RLIMIT_AS, &limit));
+	EXPECT_EQ(rs_enter(0), -ENOMEM);
+	EXPECT_EQ(rs_inside(), -1);
+	SYS(setrlimit(RLIMIT_AS, &space));
+	enter(0);
+	EXPECT_EQ(rs_leave(), 0);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Memory: chunks that are taken from one address for another, by several threads at once; Linux changing mappings under those who use them;
- * stacks that grow; what fork makes of it.
+ * Memory: chunks that are taken from one address for another, by several threads at once; stacks that grow; files; what fork makes of it.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -186,107 +185,11 @@ TEST(stacks_grow_in_ring0)
 	EXPECT_EQ(rs_leave(), 0);
 }
 
-/* --- Linux changes mappings while a thread inside uses them --- */
-
-#define AREA	(64 * PAGE)
-static uint8_t *area;
-static volatile int started, done;
-static __thread sigjmp_buf back;
+static sigjmp_buf back;
 
 static void on_fault(int sig)
 {
 	siglongjmp(back, 1);
-}
-
-/*
- * The area's pages are 0, or what the user has written, which is the page's number; or a signal, as the mapper takes pages and rights away.
- * Nothing else natively, nothing else here.
- */
-static void *user(void *arg)
-{
-	volatile unsigned int seed = 1;
-	volatile uintptr_t bad = 0;
-
-	if (rs_enter((uintptr_t)arg))
-		return (void *)~0ul;
-	started = 1;
-	while (!done) {
-		volatile uint8_t *p;
-		unsigned int k;
-		uint8_t got;
-
-		seed = seed * 1103515245 + 12345;
-		k = (seed >> 16) % 64;
-		p = area + k * PAGE;
-		if (sigsetjmp(back, 1))
-			continue;
-		got = *p;
-		if (got && got != k)
-			bad++;
-		*p = k;
-	}
-	rs_leave();
-	return (void *)bad;
-}
-
-static void mapper(unsigned int flags)
-{
-	struct sigaction sa = { .sa_handler = on_fault };
-	unsigned int i, seed = 7, n = test_rounds(600);
-	pthread_t t;
-	void *ret;
-
-	SYS(sigaction(SIGSEGV, &sa, NULL));
-	SYS(sigaction(SIGBUS, &sa, NULL));
-	area = mmap(NULL, 2 * AREA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT(area != MAP_FAILED);
-	enter(flags);
-	SYS(-pthread_create(&t, NULL, user, (void *)(uintptr_t)flags));
-	/* From here on nobody else maps anything where a hole may be. */
-	while (!started)
-		usleep(1000);
-	for (i = 0; i < n; i++) {
-		uint8_t *p;
-
-		seed = seed * 1103515245 + 12345;
-		p = area + (seed >> 16) % 60 * PAGE;
-		switch (seed >> 28 & 7) {
-		case 0:
-			munmap(p, 2 * PAGE);
-			break;
-		case 1:
-			mprotect(p, 3 * PAGE, PROT_READ);
-			break;
-		case 2:
-			mprotect(p, PAGE, PROT_NONE);
-			break;
-		case 3:
-			madvise(p, 4 * PAGE, MADV_DONTNEED);
-			break;
-		case 4:
-			/* away, and pages of zeros in its place */
-			if (mremap(p, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, area + AREA + PAGE) != MAP_FAILED)
-				madvise(area + AREA + PAGE, PAGE, MADV_DONTNEED);
-			break;
-		default:
-			if (mmap(p, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != p)
-				FAIL("mmap: %s", strerror(errno));
-		}
-	}
-	done = 1;
-	EXPECT_EQ(rs_leave(), 0);
-	pthread_join(t, &ret);
-	EXPECT_EQ((uintptr_t)ret, 0);
-}
-
-TEST(mappings_change_under_ring3)
-{
-	mapper(0);
-}
-
-TEST(mappings_change_under_ring0)
-{
-	mapper(RS_ENTER_RING0);
 }
 
 /* A file that shrinks: SIGBUS beyond its end. */

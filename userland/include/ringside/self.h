@@ -71,7 +71,7 @@ extern "C" {
  * rs_enter() - the calling thread goes on inside
  * 0. -EALREADY: it is inside. -EINVAL: unknown flags, or another ring than the process's first rs_enter() has chosen. -ENODEV: no module, or
  * it cannot run here; -EACCES: no permission for it; -EPROTO: it is of another release; -EBUSY: the CPU's virtualisation is in use.
- * -EAGAIN: 64 threads are inside. -ENOMEM, -EMFILE.
+ * -EAGAIN: 64 threads are inside. -ENOMEM, -EMFILE. -EBUSY: a child of vfork, whose memory is the parent's.
  * Vector registers are as after any function call. Not async-signal-safe.
  */
 int rs_enter(unsigned int flags);
@@ -128,7 +128,10 @@ typedef void (*rs_ring0_fn)(struct rs_trap_frame *f);
  */
 int rs_ring0_handle(unsigned int vector, rs_ring0_fn fn);
 
-/** rs_ring0_syscalls() - @fn takes the system calls of ring 3; NULL: Linux does */
+/**
+ * rs_ring0_syscalls() - @fn takes the system calls of ring 3, with the result in f->rax; NULL: Linux does, as with RS_CAUSE_SIGNAL in f->cause
+ * A frame of a call has vector 256 and rip behind the SYSCALL. VMCALL of ring 3 is #UD.
+ */
 int rs_ring0_syscalls(rs_ring0_fn fn);
 
 /**
@@ -145,7 +148,7 @@ int rs_ring0_user(struct rs_trap_frame *f);
 
 /**
  * rs_ring0_user_bases() - FS and GS base of this thread's ring 3, from the next time it runs; @old_bases (or NULL) gets what they were
- * @new_bases: or NULL: just tell. At first they are those of ring 0 when it entered. 0
+ * @new_bases: or NULL: just tell. At first they are those of ring 0 when it entered. 0; -EINVAL: no addresses of a program
  */
 int rs_ring0_user_bases(const uint64_t new_bases[2], uint64_t old_bases[2]);
 /** rs_ring0_user_exit() - in a handler: the innermost rs_ring0_user() of this thread returns @value. Outside of one: the process dies with words. */

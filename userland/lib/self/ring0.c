@@ -251,9 +251,12 @@ uint64_t *rs_ring0_table_alloc(void)
 
 void rs_ring0_table_free(uint64_t *table)
 {
-	uint64_t flags, off = (uint64_t)(uintptr_t)table - rs_self.shared->arena;
+	uint64_t flags, off;
 
-	if (!ring0_vcpu() || off % 4096 || off < (uint64_t)RS_SELF_TABLES_BLOCK * RS_SELF_BLOCK || off >= RS_SELF_ARENA)
+	if (!ring0_vcpu())
+		return;
+	off = (uint64_t)(uintptr_t)table - rs_self.shared->arena;
+	if (off % 4096 || off < (uint64_t)RS_SELF_TABLES_BLOCK * RS_SELF_BLOCK || off >= RS_SELF_ARENA)
 		return;
 	flags = lock_tables();
 	self_table_free(&rs_self.shared->tables, table);

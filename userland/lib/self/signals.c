@@ -248,7 +248,7 @@ static void note(struct self_vcpu *v, const struct self_siginfo *info, bool bloc
 			return; /* it is pending, and counts once */
 	}
 	if (to < 0)
-		self_die("ringside: no room to note signal %d\n", info->signo);
+		self_die("no room to note signal %d", info->signo);
 	s->noted[to] = *info;
 	if (blocked) {
 		__atomic_fetch_or(&s->kept, 1u << to, __ATOMIC_RELAXED);
@@ -291,7 +291,7 @@ void self_wrapper(int sig, struct self_siginfo *info, struct self_ucontext *uc)
 	}
 	s = signals_of(v);
 	if (by_exception(info) && (sig == SIGSEGV || sig == SIGBUS) && s->raised != sig)
-		self_die("ringside: signal %d in the ring's own code, at %lx, address %lx\n", sig, rip, info->fault.addr);
+		self_die("signal %d in the ring's own code, at %#lx, address %#lx", sig, rip, info->fault.addr);
 	if (s->raised == sig)
 		s->raised = 0;
 
