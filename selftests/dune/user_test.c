@@ -623,6 +623,49 @@ TEST(signals_while_ring_3_has_no_stack)
 	EXPECT_GE(ticks, 5);
 }
 
+/* Ring 3 that does not end by itself. */
+static volatile int outside_of_it;
+static void time_is_up(struct dune_tf *tf)
+{
+	EXPECT_EQ(tls, 4711);
+	if (!(tf->cs & 3)) {
+		outside_of_it++;
+		return;
+	}
+	last = *tf;
+	dune_ret_from_user(-ETIME);
+}
+
+static USER void spins_for_good(void)
+{
+	for (;;)
+		asm volatile("pause");
+}
+
+TEST(ring_3_that_does_not_end)
+{
+	/* again and again: the first may come before ring 3 does */
+	struct itimerval often = { { 0, 5000 }, { 0, 5000 } }, never = { { 0, 0 }, { 0, 0 } };
+	sigset_t set;
+	int i;
+
+	enter(true);
+	dune_register_syscall_handler(on_call);
+	ASSERT_EQ(dune_register_signal_handler(SIGALRM, time_is_up), 0);
+	for (i = 0; i < 5; i++) {
+		SYS(setitimer(ITIMER_REAL, &often, NULL));
+		EXPECT_EQ(run(spins_for_good, 0, 0), -ETIME);
+		SYS(setitimer(ITIMER_REAL, &never, NULL));
+		EXPECT(last.rip >= (uintptr_t)spins_for_good && last.rip < (uintptr_t)spins_for_good + 64);
+		SYS(sigprocmask(SIG_BLOCK, NULL, &set));
+		EXPECT(!sigismember(&set, SIGALRM));
+		EXPECT_EQ(run(returns, 3, 0), 3);
+	}
+	outside_of_it = 0;
+	SYS(kill(getpid(), SIGALRM));
+	EXPECT_EQ(outside_of_it, 1);
+}
+
 /* --- a program of another's, loaded and run: what Dune's own sandbox does ------------------------------------------------------------------------------ */
 
 /* write(1, "hi", 2); exit(7): as an ELF file, without a loader's help. */

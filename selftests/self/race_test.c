@@ -29,7 +29,7 @@
 #define CODE	64		/* in a page: what can be called */
 #define PAGES	8		/* of the window */
 #define FILES	4		/* pages of each file */
-#define OPS	800		/* changes, but for RS_RACE */
+#define OPS	300		/* changes, but for RS_RACE */
 #define MAX_OPS	100000
 
 #ifndef MADV_COLLAPSE

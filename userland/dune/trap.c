@@ -63,6 +63,13 @@ static __thread struct {
 	unsigned int times;
 } stuck TLS;
 
+/*
+ * Handlers of signals that are running (signal_depth), how many were when ring 3 was last entered, and the mask that the first one since
+ * then has found: dune_ret_from_user() may leave all of them.
+ */
+static __thread unsigned int signal_depth TLS, signal_base TLS;
+static __thread uint64_t signal_mask TLS;
+
 /* --- page faults ------------------------------------------------------------------------------------------------------------------------ */
 
 /* Entry @v allows an access of kind @fec. */
@@ -292,13 +299,25 @@ void dune_set_user_fs(unsigned long fs_base)
 
 int dune_jump_to_user(struct dune_tf *tf)
 {
+	unsigned int before = signal_depth, base = signal_base;
+	uint64_t mask = signal_mask;
 	struct rs_trap_frame f;
+	int ret;
 
 	tf->cs = GD_UT | 3;
 	tf->ss = GD_UD | 3;
 	memcpy(&f, tf, sizeof(f));
 	f.rflags |= FL_IF | 2;
-	return rs_ring0_user(&f);
+	signal_base = before;
+	ret = rs_ring0_user(&f);
+	if (signal_depth != before) {
+		/* out of a signal's handler, which does not return any more: the mask is what it was before */
+		signal_depth = before;
+		dune_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&signal_mask, 0, sizeof(signal_mask), 0, 0);
+	}
+	signal_base = base;
+	signal_mask = mask;
+	return ret;
 }
 
 void dune_ret_from_user(int ret)
@@ -321,15 +340,23 @@ void dune_pop_trap_frame(struct dune_tf *tf)
 
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
-	greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
+	ucontext_t *uc = context;
+	greg_t *r = uc->uc_mcontext.gregs;
 	dune_intr_cb cb = intr_cbs[DUNE_SIGNAL_INTR_BASE + sig];
 	struct dune_tf tf = { .vector = DUNE_SIGNAL_INTR_BASE + sig, .addr = (uintptr_t)info->si_addr, .cs = GD_KT, .ss = GD_KD };
 
 #define GET(field, reg)	tf.field = r[reg];
 #define PUT(field, reg)	r[reg] = tf.field;
+	if (uc->uc_mcontext.__reserved1[7] == RS_UC_RING3) {
+		tf.cs = GD_UT | 3;
+		tf.ss = GD_UD | 3;
+	}
 	REGS(GET)
+	if (signal_depth++ == signal_base)
+		memcpy(&signal_mask, &uc->uc_sigmask, sizeof(signal_mask));
 	if (cb)
 		cb(&tf);
+	signal_depth--;
 	REGS(PUT)
 }
 

@@ -140,6 +140,12 @@ int rs_ring0_syscalls(rs_ring0_fn fn);
  * matters to ring 0: handlers, also those of signals that interrupt ring 3, run on a stack of ring 0 (the trap stack) with ring 0's FS and GS.
  */
 int rs_ring0_user(struct rs_trap_frame *f);
+/*
+ * In the ucontext of a signal's handler, uc_mcontext.__reserved1[7]: what was interrupted is ring 3 of a program in ring 0. The handler may end
+ * that by rs_ring0_user_exit(), as by longjmp.
+ */
+#define RS_UC_RING3	0x52535553455233ull
+
 /**
  * rs_ring0_user_bases() - FS and GS base of this thread's ring 3, from the next time it runs; @old_bases (or NULL) gets what they were
  * @new_bases: or NULL: just tell. At first they are those of ring 0 when it entered. 0; -EINVAL: no addresses of a program

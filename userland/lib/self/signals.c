@@ -473,9 +473,6 @@ static uint64_t own_mask(const struct self_vcpu *v, int nr, uint64_t otherwise)
 	return mask & ~MASK_NEVER;
 }
 
-/* Ring 3 of a program that is in ring 0 itself was interrupted: its frame says so where Linux writes nothing. */
-#define MARK_USER	0x52535553455233ull
-
 static bool is_inner(const struct self_vcpu *v)
 {
 	return v->ring0 && (v->frame.cs & 3);
@@ -493,7 +490,7 @@ static int build(struct self_vcpu *v, const struct self_siginfo *info, const str
 	struct self_sigframe frame;
 	struct self_place place;
 	unsigned int left;
-	uint64_t mark = is_inner(v) ? MARK_USER : 0;
+	uint64_t mark = is_inner(v) ? RS_UC_RING3 : 0;
 	/* Ring 3's rsp is anything, and its stack is not to be trusted: as for exceptions, the frame goes where the next trap's would. */
 	uint64_t rsp = mark ? v->trap_top : f->rsp;
 
@@ -810,7 +807,7 @@ static int take_back(struct self_vcpu *v)
 	s->mask = frame.uc.sigmask & ~MASK_NEVER;
 	self_frame_take(&frame, f);
 	if (v->ring0)
-		f->cs = frame.uc.mcontext.reserved[7] == MARK_USER ? RS_SEL_USER_CS : RS_SEL_KERNEL_CS;
+		f->cs = frame.uc.mcontext.reserved[7] == RS_UC_RING3 ? RS_SEL_USER_CS : RS_SEL_KERNEL_CS;
 	if (frame.uc.mcontext.fpstate >= USER_END || get_vector(frame.uc.mcontext.fpstate)) {
 		initial_vector(vector.sw.features);
 		return -1;

@@ -110,7 +110,10 @@ typedef void (*dune_syscall_cb)(struct dune_tf *tf);
  * such vector, or one of 2, 8 and 18, which end the process with a report.
  */
 int dune_register_intr_handler(int vec, dune_intr_cb cb);
-/** dune_register_signal_handler() - @cb takes Linux's signal @signum, with what it interrupted; NULL: SIG_DFL. -EINVAL, as sigaction(2) */
+/**
+ * dune_register_signal_handler() - @cb takes Linux's signal @signum, with what it interrupted; NULL: SIG_DFL. -EINVAL, as sigaction(2)
+ * The signal is blocked meanwhile. One that has interrupted ring 3 (tf->cs & 3) may end that by dune_ret_from_user().
+ */
 int dune_register_signal_handler(int signum, dune_intr_cb cb);
 /**
  * dune_register_pgflt_handler() - @cb takes page faults that are not the library's own to resolve; NULL: they are signals
