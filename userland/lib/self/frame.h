@@ -11,7 +11,7 @@
  *	deliver		self_frame_place()	where; an alternate stack may be too small
  *			XSAVE to @fx
  *			self_frame_fill()	a copy of what goes to @frame
- *			self_frame_vector_end()	what follows XSAVE's in the area
+ *			the software bytes and the second magic number to @fx
  *			self_frame_enter()	the registers of the handler
  *	return		self_frame_take()	registers and mask of a copy of the frame
  *			self_frame_vector()	which components of the area at sc.fpstate are to be
