@@ -506,9 +506,10 @@ static void torture(enum where where, bool handlers)
 	}
 	stop = true;
 	ASSERT_EQ(pthread_join(helper, NULL), 0);
-	for (int e = 0; e < EVENTS; e++)
+	/* in a short run there may be none of what is rare */
+	for (int e = 0; e < EVENTS && steps_wanted() >= STEPS; e++)
 		EXPECT_GT(counts[e], 0);
-	EXPECT_GT(t.alarms, 0);
+	EXPECT(t.alarms > 0 || steps_wanted() < STEPS);
 	test_note("%s%s: %lu calls, %lu faults, %lu signals, %lu enters or leaves, %lu alarms, vector state %#lx", where_name(where),
 		  handlers ? " with handlers" : "", counts[SYSCALL] + counts[BAD_SYSCALL],
 		  counts[LOAD_CLOSED] + counts[STORE_READONLY] + counts[UD2] + counts[INT3] + counts[DIV],
