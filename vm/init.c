@@ -381,10 +381,10 @@ static pid_t spawn(char **argv, char **envp, int out, int err, const sigset_t *m
 }
 
 /*
- * The host says that the time is almost over: put into the kernel log what the CPUs do and which tasks are
- * blocked, which is what one wants to know about a hang.
+ * The host says something. 'T': the time is almost over: put into the kernel log what the CPUs do and which tasks are
+ * blocked, which is what one wants to know about a hang. Anything else only was to be an interrupt.
  */
-static void show_hang(void)
+static void host_says(void)
 {
 	int fd = open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC);
 	char c;
@@ -451,7 +451,7 @@ static int run_command(char **argv, char **envp)
 		if (fds[1].revents && !forward(err[0], 'E'))
 			fds[1].fd = -1;
 		if (fds[3].revents)
-			show_hang();
+			host_says();
 		if (!fds[2].revents)
 			continue;
 		while (read(fds[2].fd, &si, sizeof(si)) > 0)
