@@ -27,6 +27,7 @@
 #define ARCH_GET_GS_	0x1004
 #define PR_SET_SYSCALL_USER_DISPATCH_	59
 #define EFLAGS_RF	(1ul << 16)
+#define MOVED		8	/* accesses at a place that another chunk may have had, or none */
 #define PROGRESS	64	/* accesses that Linux permits and refuses in turn */
 
 /* --- words --- */
@@ -367,6 +368,22 @@ static void put_info(siginfo_t *info, int signo, int code, uint64_t addr)
 }
 
 /*
+ * The access began when the place was another chunk's: the tables say something else by now, and it is repeated. Only where chunks have
+ * changed places at all.
+ */
+static int has_moved(struct self_vcpu *v, uint64_t gpa)
+{
+	if (!RS_READ_ONCE(rs_self.recycled))
+		return 0;
+	if (v->moved_rip != v->frame.rip || v->moved_gpa != gpa) {
+		v->moved_rip = v->frame.rip;
+		v->moved_gpa = gpa;
+		v->moved_count = 0;
+	}
+	return ++v->moved_count < MOVED;
+}
+
+/*
  * Linux refuses an access that the tables allow. Does it really? The access is done natively: that may make a stack grow, or wait for who
  * provides the page. A fetch is a read here.
  */
@@ -377,6 +394,8 @@ static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, u
 	siginfo_t info;
 
 	v->faults++;
+	if (has_moved(v, gpa))
+		return SELF_LOAD;
 	f->rflags |= EFLAGS_RF;		/* as of a page fault; an injected event has not set it on every CPU */
 	if (addr == ~0ull) {
 		/* Not behind any address of the program: a table of its own points nowhere, or a chunk has been taken away since. */
@@ -431,7 +450,7 @@ static void broken(struct self_vcpu *v, uint64_t kind, uint64_t at, uint64_t cr2
 static enum self_next hypercall(struct self_vcpu *v, const struct rs_run *run)
 {
 	if (run->hypercall.nr != RS_HC_REFUSED)
-		v->doomed_count = 0;
+		v->doomed_count = v->moved_count = 0;
 	switch (run->hypercall.nr) {
 	case RS_HC_SYSCALL:
 		v->insn_len = 2;

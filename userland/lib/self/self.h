@@ -77,6 +77,7 @@ enum {
  * @mask:    the program's signal mask on the way in
  * @insn_len: of the instruction that made the system call which is being answered (SYSCALL: 2)
  * @doomed_*: the last refused access, for accesses that are repeated without progress
+ * @moved_*: the last refused access while chunks change places
  * @victim:  memory.c: a slot that is being taken from another chunk, + 1
  * @calls, ...: counts, summed up by rs_self_stats()
  * @signals: of signals.c, @threads: of threads.c; for them alone
@@ -115,7 +116,8 @@ struct self_vcpu {
 	unsigned int victim;
 	uint64_t victim_chunk;
 	uint64_t calls, faults, enters, leaves, signals_delivered;
-	uint64_t reserved2[8];
+	uint64_t moved_rip, moved_gpa, moved_count;
+	uint64_t reserved2[5];
 	uint64_t signals[128];
 	uint64_t threads[32];
 };
