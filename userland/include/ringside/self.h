@@ -39,7 +39,7 @@
  * present, writable, executable and accessible for ring 3, filled in by chunks of 1 GiB when first touched: what Linux allows is decided
  * below it. Rights of the program's own are put on top (rs_ring0_protect(), or rs_ring0_entry() and its own bits, then rs_ring0_flush()).
  * Its own tables may be loaded by MOV CR3 (without PCID); the upper half (entries 256 to 511 of the root) must be copied from rs_ring0_root() and never
- * changed, and the addresses of rs_ring0_arena() must be mapped: descriptor tables, stacks and the stub's code are there.
+ * changed, and the addresses of rs_ring0_arena() must be mapped: descriptor tables, stacks and the monitor's code are there.
  * Addresses in tables are guest physical, rs_ring0_gpa(). An own interrupt
  * table (LIDT) replaces everything below but system calls; copy the old one (SIDT) and change gates in the copy. A vector that is taken over
  * completely has the stack that its gate says: without one (IST 0) the red zone is lost.

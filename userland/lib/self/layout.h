@@ -10,18 +10,18 @@
  *	65 ..		page-table pages
  *
  * It is seen at two addresses: where Linux mapped it (the loop's address), and in the upper half of the guest's address space, at
- * RS_SELF_BASE (the stub's address), supervisor only. Its entries in the lower half are supervisor, too. The trap stack is used at the
+ * RS_SELF_BASE (the monitor's address), supervisor only. Its entries in the lower half are supervisor, too. The trap stack is used at the
  * loop's address: what handlers have there is given to system calls.
  *
  * A vCPU's block. The frame is where the registers of interrupted code are: its end is the stack on which the CPU pushes for every
- * exception, every interrupt and (by hand) every system call, so that what it pushes falls into the right places. The stub runs with
+ * exception, every interrupt and (by hand) every system call, so that what it pushes falls into the right places. The monitor runs with
  * interrupts off and never faults, so one frame is enough: before anything that may trap runs in the guest, the frame has been moved.
  *
- *	0x00000		struct self_vcpu, its first part known to the stub
+ *	0x00000		struct self_vcpu, its first part known to the monitor
  *	0x02000		GDT, TSS
  *	0x03000		IDT
- *	0x04000		the stub's text: a copy, as it finds its data by RIP
- *	0x08000		stacks for #DF, NMI, #MC, and for an exception in the stub
+ *	0x04000		the monitor's text: a copy, as it finds its data by RIP
+ *	0x08000		stacks for #DF, NMI, #MC, and for an exception in the monitor
  *	0x0c000		vector registers of the loop's slow path
  *	0x20000		guard; native stack of the loop up to 0x60000
  *	0x60000		guard; trap stack up to 0x100000
@@ -42,8 +42,8 @@
 #define RS_BLOCK_GDTR		0x2800
 #define RS_BLOCK_IDTR		0x2810
 #define RS_BLOCK_IDT		0x3000
-#define RS_BLOCK_STUB		0x4000
-#define RS_BLOCK_STUB_SIZE	0x4000
+#define RS_BLOCK_MONITOR		0x4000
+#define RS_BLOCK_MONITOR_SIZE	0x4000
 #define RS_BLOCK_STACKS		0x8000	/* four of a page */
 #define RS_BLOCK_VECTORS	0xc000
 #define RS_BLOCK_VECTORS_SIZE	0x14000
@@ -72,7 +72,7 @@
 #define RS_V_GS_BASE		0x188
 #define RS_V_USER		0x190	/* system calls come from ring 3 */
 #define RS_V_TRAP_TOP		0x198	/* the next trap's frame goes below; Linux's address, as the two that follow */
-#define RS_V_SHARED		0x1a0	/* struct self_shared, the stub's address */
+#define RS_V_SHARED		0x1a0	/* struct self_shared, the monitor's address */
 #define RS_V_CR3		0x1a8	/* the process's own table */
 #define RS_V_TRAP_LOW		0x1b0	/* lowest address of the trap stack that a frame may take */
 #define RS_V_TRAP_END		0x1b8
@@ -89,7 +89,7 @@
 #define RS_V_RING0_FS		0x200	/* and the other way round */
 #define RS_V_RING0_GS		0x208
 #define RS_V_USER_CONTEXT	0x210	/* stack pointer of the innermost rs_ring0_user(), 0: none */
-#define RS_V_RESUME		0x218	/* the stub's way to load the staging frame */
+#define RS_V_RESUME		0x218	/* the monitor's way to load the staging frame */
 #define RS_V_PENDING		0x250	/* the loop's: signals are noted */
 
 #define RS_F_ADDR		0x00
@@ -120,7 +120,7 @@
 
 /* offsets in struct self_shared */
 #define RS_SH_HANDLERS		0x00	/* of vectors 0 to 31, 32: system calls of ring 3 */
-#define RS_SH_PDPTS		0x108	/* the stub's address of the page of level 3 for address 0; the others follow */
+#define RS_SH_PDPTS		0x108	/* the monitor's address of the page of level 3 for address 0; the others follow */
 #define RS_SH_GPA		0x110	/* of the arena */
 #define RS_SH_INSIDE		0x118	/* u32: threads inside */
 
@@ -129,18 +129,18 @@
 #define RS_CAUSE_TABLES_	65
 #define RS_CAUSE_SIGNAL_	66
 
-/* Interrupt vectors of the stub, and what rs_trap_frame.vector is for a system call. */
+/* Interrupt vectors of the monitor, and what rs_trap_frame.vector is for a system call. */
 #define RS_VECTOR_SYSCALL	0x100
 #define RS_VECTOR_HERE		0xe0	/* the loop wants the vCPU in RS_HC_HERE */
 
 /*
- * Hypercalls of the stub. The interrupted code's registers are in the frame. The answer (RAX) is one of RS_ANS_*.
+ * Hypercalls of the monitor. The interrupted code's registers are in the frame. The answer (RAX) is one of RS_ANS_*.
  * RS_HC_SYSCALL: a system call, not to be answered but by RS_ANS_CALL, RS_ANS_LOAD
  * RS_HC_CHUNK: a page fault (CR2 in v->cr2, error code in the frame) at an address that has no chunk; RS_ANS_LOAD: try again
  * RS_HC_TRAP: an exception for which the program has no handler, or #UD. RS_ANS_HANDLER only where it has one.
  * RS_HC_REFUSED: the nested fault vector: Linux refuses. RDI GPA, RSI GVA or 0, RDX RS_FAULT_*
  * RS_HC_HERE: the interrupt of that name
- * RS_HC_BROKEN: an exception in the stub itself, a double fault, no room on the trap stack: RDI RS_BROKEN_*, RSI the address of a frame.
+ * RS_HC_BROKEN: an exception in the monitor itself, a double fault, no room on the trap stack: RDI RS_BROKEN_*, RSI the address of a frame.
  *		Does not come back.
  * RS_HC_PASS: a handler has returned with RS_CAUSE_SIGNAL: Linux's signal, or system call, of what is in the frame (v->cr2: its addr)
  */
@@ -162,7 +162,7 @@
 #define RS_BROKEN_DOUBLE	0	/* #DF */
 #define RS_BROKEN_NMI		1
 #define RS_BROKEN_MCE		2
-#define RS_BROKEN_STUB		3	/* an exception in the stub */
+#define RS_BROKEN_MONITOR		3	/* an exception in the monitor */
 #define RS_BROKEN_STACK		4	/* the trap stack is used up */
 
 /*

@@ -3,7 +3,7 @@
  * The loop: what the thread does natively while its program runs in the ring.
  *
  *	enter the guest
- *	why did it come back?	a hypercall of the stub: do what it asks for; the program's registers are in v->frame
+ *	why did it come back?	a hypercall of the monitor: do what it asks for; the program's registers are in v->frame
  *				interrupted (a signal handler has noted what there is, and asked for RS_HC_HERE): again
  *	a signal is noted:	deliver it, which changes the frame
  *	answer
@@ -429,12 +429,12 @@ static enum self_next refused(struct self_vcpu *v, uint64_t gpa, uint64_t gva, u
 	return self_signals_fault(v, &info);
 }
 
-/* The stub, or something under it, is not as it should be. */
+/* The monitor, or something under it, is not as it should be. */
 static void broken(struct self_vcpu *v, uint64_t kind, uint64_t at, uint64_t cr2) __attribute__((noreturn));
 static void broken(struct self_vcpu *v, uint64_t kind, uint64_t at, uint64_t cr2)
 {
 	static const char *const what[] = {
-		"double fault", "NMI", "machine check", "exception in the stub", "the trap stack is used up",
+		"double fault", "NMI", "machine check", "exception in the monitor", "the trap stack is used up",
 	};
 	const struct rs_trap_frame *f = &v->frame;
 

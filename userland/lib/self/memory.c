@@ -108,7 +108,7 @@ static unsigned int free_slot(uint64_t chunk)
 }
 
 /*
- * The arena's own place, before anything runs; and the chunks in which Linux has it, as the stub uses the trap stack there and cannot take
+ * The arena's own place, before anything runs; and the chunks in which Linux has it, as the monitor uses the trap stack there and cannot take
  * a page fault.
  */
 int self_chunk_arena(void)

@@ -43,7 +43,7 @@ static inline unsigned int ring(void)
 	return cs & 3;
 }
 
-/* Of the calling thread in ring 0, the stub's address; NULL elsewhere */
+/* Of the calling thread in ring 0, the monitor's address; NULL elsewhere */
 static inline struct self_vcpu *ring0_vcpu(void)
 {
 	int id = vcpu_id();

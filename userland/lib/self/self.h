@@ -2,7 +2,7 @@
 /*
  * self.h - self-entry, inside
  *
- * Parties. The program; the stub (stub.S), our code in ring 0 in the upper half; the loop (loop.c), native code on a stack of its own, of the
+ * Parties. The program; the monitor (monitor.S), our code in ring 0 in the upper half; the loop (loop.c), native code on a stack of its own, of the
  * thread that runs RS_RUN. A thread that is inside runs the loop all the time; what the program did is in v->frame whenever the vCPU
  * stands in a hypercall, which is the only time anybody may read or change its registers.
  *
@@ -58,12 +58,12 @@ enum {
 
 /**
  * struct self_vcpu - a vCPU and the thread it belongs to; at the start of its block
- * The first part is the stub's (layout.h).
+ * The first part is the monitor's (layout.h).
  * @frame:   registers of the program, while the vCPU stands in a hypercall
  * @staging: see rs_ring0_resume()
  * @fs_base, @gs_base: as in the program at the last hypercall; loaded with SELF_LOAD
  * @user:    system calls come from ring 3 (always, unless the program runs in ring 0)
- * @user_fs, ...: a program in ring 0 has bases of its own for its ring 3; the stub changes them with the ring. fs_base, gs_base are ring 0's.
+ * @user_fs, ...: a program in ring 0 has bases of its own for its ring 3; the monitor changes them with the ring. fs_base, gs_base are ring 0's.
  *
  * The rest is the loop's.
  * @id:      vCPU, and block
@@ -88,7 +88,7 @@ struct self_vcpu {
 	uint64_t fs_base, gs_base;
 	uint64_t user;
 	uint64_t trap_top;
-	struct self_shared *shared;	/* the stub's address */
+	struct self_shared *shared;	/* the monitor's address */
 	uint64_t cr3;
 	uint64_t trap_low, trap_end;	/* and trap_top: the loop's addresses: handlers give addresses of variables to Linux */
 	uint8_t fsgsbase, xsave, ring0, pad0[5];
@@ -125,7 +125,7 @@ struct self_vcpu {
 /**
  * struct self_shared - what ring 0 of all vCPUs sees; block 64
  * @handlers: of the program; [32]: system calls of ring 3
- * @pdpts:    256 pages of level 3, one entry per chunk of the lower half: present when the chunk is given out. The stub's address;
+ * @pdpts:    256 pages of level 3, one entry per chunk of the lower half: present when the chunk is given out. The monitor's address;
  *	      @pdpts_here: the loop's
  * @arena_gpa: where the arena is
  * @arena:    the loop's address of the arena
@@ -187,7 +187,7 @@ struct self {
 	int no_fsgsbase, no_xsave;
 	uint32_t given;			/* now */
 	rs_ring0_fn handlers[SELF_HANDLER_SYSCALLS + 1];	/* set before there is a shared block */
-	uint64_t blocks_made;		/* bit per vCPU: its block has the stub and the guards, also of a parent */
+	uint64_t blocks_made;		/* bit per vCPU: its block has the monitor and the guards, also of a parent */
 	uint64_t given_seq;
 	uint64_t chunks, recycled, threads_outside;
 	uint64_t gone_calls, gone_faults;
@@ -197,7 +197,7 @@ struct self {
 extern struct self rs_self;
 
 #define SELF_ASSERT_AT(field, off) \
-	_Static_assert(offsetof(struct self_vcpu, field) == (off), #field " is where the stub looks for it")
+	_Static_assert(offsetof(struct self_vcpu, field) == (off), #field " is where the monitor looks for it")
 SELF_ASSERT_AT(frame, RS_V_FRAME);
 _Static_assert(RS_CAUSE_EXCEPTION_ == RS_CAUSE_EXCEPTION && RS_CAUSE_TABLES_ == RS_CAUSE_TABLES && RS_CAUSE_SIGNAL_ == RS_CAUSE_SIGNAL, "as in C headers");
 SELF_ASSERT_AT(staging, RS_V_STAGING);
@@ -223,7 +223,7 @@ SELF_ASSERT_AT(resume, RS_V_RESUME);
 SELF_ASSERT_AT(restart, RS_V_RESTART);
 SELF_ASSERT_AT(pending, RS_V_PENDING);
 _Static_assert(sizeof(struct self_vcpu) <= RS_BLOCK_GDT, "struct self_vcpu fits");
-_Static_assert(sizeof(struct rs_trap_frame) == RS_F_SIZE, "struct rs_trap_frame is as the stub has it");
+_Static_assert(sizeof(struct rs_trap_frame) == RS_F_SIZE, "struct rs_trap_frame is as the monitor has it");
 _Static_assert(offsetof(struct rs_trap_frame, rax) == RS_F_RAX, "rax");
 _Static_assert(offsetof(struct rs_trap_frame, vector) == RS_F_VECTOR, "vector");
 _Static_assert(offsetof(struct rs_trap_frame, rip) == RS_F_RIP, "rip");

@@ -4,7 +4,7 @@
  *
  * A vCPU is made when a thread needs one and none is free, and stays until the process ends. It is FREE, or a thread's: IDLE while the thread
  * is outside, INSIDE between self_mark_inside() and self_mark_outside(). One that has been inside and stands in a hypercall (primed) is
- * entered again by an answer to that; a fresh one by RS_SET_STATE, at the stub's start.
+ * entered again by an answer to that; a fresh one by RS_SET_STATE, at the monitor's start.
  *
  * rs_self.lock guards who has what, but for the last step of a thread that ends: it stores SELF_FREE when it has left its stack.
  */
@@ -18,9 +18,9 @@
 
 struct self rs_self __attribute__((visibility("hidden")));
 
-extern const char self_stub_resume[];
-extern const char self_stub_start[], self_stub_end[], self_stub_first[], self_stub_vectors[], self_stub_here[];
-extern const uint32_t self_stub_sites[], self_stub_sites_end[];
+extern const char self_monitor_resume[];
+extern const char self_monitor_start[], self_monitor_end[], self_monitor_first[], self_monitor_vectors[], self_monitor_here[];
+extern const uint32_t self_monitor_sites[], self_monitor_sites_end[];
 
 /* --- locks --- */
 
@@ -48,8 +48,8 @@ struct table_ptr {
 	uint64_t base;
 } __attribute__((packed));
 
-/* The stub's address of something in the arena. */
-static uint64_t stub_address(const void *p)
+/* The monitor's address of something in the arena. */
+static uint64_t monitor_address(const void *p)
 {
 	return RS_SELF_BASE + (uint64_t)((const uint8_t *)p - rs_self.arena);
 }
@@ -83,7 +83,7 @@ static void put_gdt(struct self_vcpu *v)
 	volatile uint64_t *gdt = (void *)(block + RS_BLOCK_GDT);
 	uint8_t *tss = block + RS_BLOCK_TSS;
 	struct table_ptr *gdtr = (void *)(block + RS_BLOCK_GDTR), *idtr = (void *)(block + RS_BLOCK_IDTR);
-	uint64_t base = stub_address(tss);
+	uint64_t base = monitor_address(tss);
 	int i;
 
 	gdt[RS_SEL_KERNEL_CS / 8] = 0x00af9b000000ffff;
@@ -95,21 +95,21 @@ static void put_gdt(struct self_vcpu *v)
 	gdt[RS_SEL_TSS / 8 + 1] = base >> 32;
 	gdt[RS_SEL_CPUNODE / 8] = limit_descriptor(cpunode_limit());
 	gdt[RS_SEL_SELF / 8] = limit_descriptor(RS_SELF_MAGIC | v->id);
-	put_u64(tss + 4, stub_address(block + RS_F_SIZE));	/* ring 0's stack: all gates name another, but for own ones */
-	put_u64(tss + 36, stub_address(block + RS_F_SIZE));	/* 1: the frame's end */
+	put_u64(tss + 4, monitor_address(block + RS_F_SIZE));	/* ring 0's stack: all gates name another, but for own ones */
+	put_u64(tss + 36, monitor_address(block + RS_F_SIZE));	/* 1: the frame's end */
 	for (i = 1; i < 5; i++)					/* 2 to 5 */
-		put_u64(tss + 36 + 8 * i, stub_address(block + RS_BLOCK_STACKS + 0x1000 * i));
+		put_u64(tss + 36 + 8 * i, monitor_address(block + RS_BLOCK_STACKS + 0x1000 * i));
 	tss[102] = 0x68;					/* no I/O bitmap */
 	gdtr->limit = RS_SEL_SELF / 8 * 8 + 7;
-	gdtr->base = stub_address(block + RS_BLOCK_GDT);
+	gdtr->base = monitor_address(block + RS_BLOCK_GDT);
 	idtr->limit = 0xfff;
-	idtr->base = stub_address(block + RS_BLOCK_IDT);
+	idtr->base = monitor_address(block + RS_BLOCK_IDT);
 }
 
 static void put_gate(struct self_vcpu *v, unsigned int vector, const char *handler, int ist, int dpl)
 {
 	uint64_t *gate = (uint64_t *)((uint8_t *)v + RS_BLOCK_IDT) + 2 * vector;
-	uint64_t h = stub_address((uint8_t *)v + RS_BLOCK_STUB + (handler - self_stub_start));
+	uint64_t h = monitor_address((uint8_t *)v + RS_BLOCK_MONITOR + (handler - self_monitor_start));
 
 	gate[0] = (h & 0xffff) | RS_SEL_KERNEL_CS << 16 | (uint64_t)ist << 32 | (0x8eull | dpl << 5) << 40 | (h >> 16 & 0xffff) << 48;
 	gate[1] = h >> 32;
@@ -122,23 +122,23 @@ static void put_idt(struct self_vcpu *v)
 	for (i = 0; i < 32; i++) {
 		int ist = i == 8 ? 2 : i == 2 ? 3 : i == 18 ? 4 : 1;
 
-		put_gate(v, i, self_stub_vectors + 16 * i, ist, i == 3 || i == 4 ? 3 : 0);
+		put_gate(v, i, self_monitor_vectors + 16 * i, ist, i == 3 || i == 4 ? 3 : 0);
 	}
-	put_gate(v, RS_VECTOR_HERE, self_stub_here, 1, 0);
+	put_gate(v, RS_VECTOR_HERE, self_monitor_here, 1, 0);
 }
 
 /* The copy, with this CPU's hypercall instruction. */
-static int put_stub(struct self_vcpu *v)
+static int put_monitor(struct self_vcpu *v)
 {
-	volatile uint8_t *to = (uint8_t *)v + RS_BLOCK_STUB;
+	volatile uint8_t *to = (uint8_t *)v + RS_BLOCK_MONITOR;
 	const uint32_t *site;
-	long i, n = self_stub_end - self_stub_start;
+	long i, n = self_monitor_end - self_monitor_start;
 
 	for (i = 0; i < n; i++)
-		to[i] = self_stub_start[i];
-	for (site = self_stub_sites; site < self_stub_sites_end; site++)
+		to[i] = self_monitor_start[i];
+	for (site = self_monitor_sites; site < self_monitor_sites_end; site++)
 		to[*site + 2] = rs_self.info.backend == RS_BACKEND_VMX ? 0xc1 : 0xd9;
-	return rs_raw3(__NR_mprotect, (long)to, RS_BLOCK_STUB_SIZE, PROT_READ | PROT_EXEC);
+	return rs_raw3(__NR_mprotect, (long)to, RS_BLOCK_MONITOR_SIZE, PROT_READ | PROT_EXEC);
 }
 
 /* --- life --- */
@@ -170,7 +170,7 @@ static int vcpu_make(unsigned int id, struct self_vcpu **out)
 	long ret;
 
 	if (!(rs_self.blocks_made >> id & 1)) {
-		ret = put_stub(v);
+		ret = put_monitor(v);
 		if (!ret)
 			ret = rs_raw3(__NR_mprotect, (long)block + RS_BLOCK_NATIVE, 0x1000, PROT_NONE);
 		if (!ret)
@@ -189,14 +189,14 @@ static int vcpu_make(unsigned int id, struct self_vcpu **out)
 	}
 	v->run = (struct rs_run *)ret;
 	v->id = id;
-	v->shared = (struct self_shared *)stub_address(rs_self.shared);
+	v->shared = (struct self_shared *)monitor_address(rs_self.shared);
 	v->cr3 = rs_self.shared->root_gpa;
 	v->fsgsbase = rs_self.fsgsbase;
 	v->xsave = rs_self.xsave_mask != 0;
 	v->ring0 = rs_self.ring0;
 	v->xsave_mask = rs_self.xsave_mask;
 	v->xsave_size = rs_self.xsave_size;
-	v->resume = stub_address(block + RS_BLOCK_STUB + (self_stub_resume - self_stub_start));
+	v->resume = monitor_address(block + RS_BLOCK_MONITOR + (self_monitor_resume - self_monitor_start));
 	v->calls = v->faults = v->enters = v->leaves = v->signals_delivered = 0;
 	v->victim = 0;
 	v->state = SELF_FREE;
@@ -270,8 +270,8 @@ void self_mark_outside(struct self_vcpu *v)
 }
 
 /*
- * The vCPU will load v->frame when it runs: by the answer to the hypercall it stands in, or by beginning at the stub's start. The stack is
- * the frame's end, as for everything else in the stub.
+ * The vCPU will load v->frame when it runs: by the answer to the hypercall it stands in, or by beginning at the monitor's start. The stack is
+ * the frame's end, as for everything else in the monitor.
  */
 int self_prime(struct self_vcpu *v)
 {
@@ -285,8 +285,8 @@ int self_prime(struct self_vcpu *v)
 	v->trap_top = v->trap_end;
 	v->user_context = 0;
 	put_gdt(v);
-	st.rip = stub_address((uint8_t *)v + RS_BLOCK_STUB + (self_stub_first - self_stub_start));
-	st.rsp = stub_address((uint8_t *)v + RS_F_SIZE);
+	st.rip = monitor_address((uint8_t *)v + RS_BLOCK_MONITOR + (self_monitor_first - self_monitor_start));
+	st.rsp = monitor_address((uint8_t *)v + RS_F_SIZE);
 	st.rflags = 2;
 	st.cr3 = v->cr3;
 	st.cr4 = rs_self.cr4;

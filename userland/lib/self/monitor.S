@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stub.S - self-entry: what runs in ring 0 of the guest, in the upper half
+ * monitor.S - self-entry: what runs in ring 0 of the guest, in the upper half
  *
- * Never executed where it is linked: every vCPU's block has a copy, in which V (the block, at the stub's address) is found by RIP. So
- * the stub needs no segment base: FS and GS are the program's, SWAPGS is not used.
+ * Never executed where it is linked: every vCPU's block has a copy, in which V (the block, at the monitor's address) is found by RIP. So
+ * the monitor needs no segment base: FS and GS are the program's, SWAPGS is not used.
  *
  * Interrupts are off in all of it, and nothing in it faults: what it reads and writes is in the arena. All that comes in (exceptions,
  * interrupts, system calls) puts the program's registers into v->frame, in the order of struct rs_trap_frame; the first words by the CPU,
@@ -32,9 +32,9 @@
 #define MSR_GS_BASE	0xc0000101
 
 	.macro	HYPERCALL
-1:	vmmcall				/* or VMCALL: whoever copies the stub knows */
+1:	vmmcall				/* or VMCALL: whoever copies the monitor knows */
 	.pushsection .rodata.rs_self_sites, "a"
-	.long	1b - self_stub_start
+	.long	1b - self_monitor_start
 	.popsection
 	.endm
 
@@ -127,23 +127,23 @@
 	.endm
 
 	.section .rodata.rs_self_sites, "a"
-	.globl	self_stub_sites
-	.hidden	self_stub_sites
-self_stub_sites:
+	.globl	self_monitor_sites
+	.hidden	self_monitor_sites
+self_monitor_sites:
 
-	.section .rodata.rs_self_stub, "a"
-	.globl	self_stub_resume
-	.hidden	self_stub_resume
-	.globl	self_stub_start, self_stub_end, self_stub_first, self_stub_vectors, self_stub_syscall, self_stub_here
-	.hidden	self_stub_start, self_stub_end, self_stub_first, self_stub_vectors, self_stub_syscall, self_stub_here
+	.section .rodata.rs_self_monitor, "a"
+	.globl	self_monitor_resume
+	.hidden	self_monitor_resume
+	.globl	self_monitor_start, self_monitor_end, self_monitor_first, self_monitor_vectors, self_monitor_syscall, self_monitor_here
+	.hidden	self_monitor_start, self_monitor_end, self_monitor_first, self_monitor_vectors, self_monitor_syscall, self_monitor_here
 	.balign	64
-self_stub_start:
-	.set	V, self_stub_start - RS_BLOCK_STUB
+self_monitor_start:
+	.set	V, self_monitor_start - RS_BLOCK_MONITOR
 
 /* --- the first entry ------------------------------------------------------------------------------------------------------------- */
 
 /* By RS_SET_STATE. The program's registers are in the frame. */
-self_stub_first:
+self_monitor_first:
 	lgdt	AT(RS_BLOCK_GDTR)
 	lidt	AT(RS_BLOCK_IDTR)
 	movl	$RS_SEL_TSS, %eax
@@ -159,7 +159,7 @@ self_stub_first:
 	movl	$0x230010, %edx
 	wrmsr
 	movl	$MSR_LSTAR, %ecx
-	leaq	self_stub_syscall(%rip), %rax
+	leaq	self_monitor_syscall(%rip), %rax
 	movq	%rax, %rdx
 	shrq	$32, %rdx
 	wrmsr
@@ -175,7 +175,7 @@ load_all_fresh:
 /* --- system calls ---------------------------------------------------------------------------------------------------------------- */
 
 	.balign	16
-self_stub_syscall:
+self_monitor_syscall:
 	movq	%rsp, F(RS_F_RSP)
 	leaq	F(RS_F_RSP), %rsp
 	pushq	%r11			/* rflags */
@@ -307,7 +307,7 @@ hyper:
 	.endm
 
 	.balign	16
-self_stub_vectors:
+self_monitor_vectors:
 	.set	n, 0
 	.rept	32
 	VECTOR	n
@@ -455,8 +455,8 @@ load:
 	addq	$16, %rsp
 	iretq
 
-/* self_stub_resume: rs_ring0_resume() comes here, interrupts are off. */
-self_stub_resume:
+/* self_monitor_resume: rs_ring0_resume() comes here, interrupts are off. */
+self_monitor_resume:
 	leaq	AT(RS_V_STAGING), %rsp
 	jmp	load
 
@@ -584,7 +584,7 @@ refused_not_mine:
 	jmp	hyper
 
 	.balign	16
-self_stub_here:
+self_monitor_here:
 	pushq	$0
 	pushq	$RS_VECTOR_HERE
 	PUSH_RDI_TO_RAX
@@ -597,20 +597,20 @@ self_stub_here:
 
 /* --- what must not happen -------------------------------------------------------------------------------------------------------- */
 
-/* An exception in the stub: kernel CS and an address in it. Its frame lies over the program's. */
+/* An exception in the monitor: kernel CS and an address in it. Its frame lies over the program's. */
 upper_half:
 	testb	$3, F(RS_F_CS)
 	jnz	1f
 	movq	F(RS_F_RIP), %rax
-	leaq	self_stub_start(%rip), %rcx
+	leaq	self_monitor_start(%rip), %rcx
 	subq	%rcx, %rax
-	cmpq	$RS_BLOCK_STUB_SIZE, %rax
-	jb	broken_stub
+	cmpq	$RS_BLOCK_MONITOR_SIZE, %rax
+	jb	broken_monitor
 1:	cmpb	$20, F(RS_F_VECTOR)
 	je	refused_not_mine
 	jmp	not_mine
-broken_stub:
-	movl	$RS_BROKEN_STUB, %edi
+broken_monitor:
+	movl	$RS_BROKEN_MONITOR, %edi
 	jmp	1f
 broken_stack:
 	movl	$RS_BROKEN_STACK, %edi
@@ -642,11 +642,11 @@ broken:
 initial_mxcsr:
 	.long	0x1f80
 	.balign	64
-self_stub_end:
+self_monitor_end:
 
 	.section .rodata.rs_self_sites, "a"
-	.globl	self_stub_sites_end
-	.hidden	self_stub_sites_end
-self_stub_sites_end:
+	.globl	self_monitor_sites_end
+	.hidden	self_monitor_sites_end
+self_monitor_sites_end:
 
 	.section .note.GNU-stack, "", @progbits
