@@ -40,16 +40,6 @@ static void take_faults(rs_trap_fn ring, void (*native)(int, siginfo_t *, void *
 		die("taking page faults");
 }
 
-static char *closed_pages(size_t n)
-{
-	char *p = mmap(NULL, n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		die("mmap");
-	memset(p, 1, n * PAGE);
-	return p;
-}
-
 /* --- a trap: to the handler, over the instruction, and back ------------------------------------------------------------------------ */
 
 static int step_ring(struct rs_trap_frame *f)
@@ -66,7 +56,7 @@ static void step_native(int sig, siginfo_t *info, void *context)
 
 void batch_trap(struct sample *s, unsigned int param)
 {
-	char *p = closed_pages(1);
+	char *p = memory_pages(1);
 
 	(void)param;
 	take_faults(step_ring, step_native);
@@ -103,7 +93,7 @@ static void open_native(int sig, siginfo_t *info, void *context)
 
 void batch_prot1(struct sample *s, unsigned int param)
 {
-	char *p = closed_pages(3);
+	char *p = memory_pages(3);
 
 	(void)param;
 	take_faults(open_ring, open_native);
@@ -122,7 +112,7 @@ void batch_prot1(struct sample *s, unsigned int param)
 /* 100 pages closed at once and opened one by one, in an order that is not that of their addresses; the figure is for one page. */
 void batch_protn(struct sample *s, unsigned int param)
 {
-	char *p = closed_pages(100);
+	char *p = memory_pages(100);
 
 	(void)param;
 	take_faults(open_ring, open_native);

@@ -65,6 +65,8 @@ void die(const char *what) __attribute__((noreturn));
  * been written, and no more than these
  */
 char *memory_touch(unsigned int mib);
+/** memory_pages() - @n pages of 4 KiB of its own, each of which has been written */
+char *memory_pages(size_t n);
 /** exits_now() - exits so far; 0 outside the ring. Costs an exit or none, see exits_own. */
 uint64_t exits_now(void);
 extern uint64_t exits_own;

@@ -58,6 +58,16 @@ static size_t touched;
 #define MEMORY_MAX (1024 * MIB)
 
 /* More of it is touched, or all of it is given back and touched anew. */
+char *memory_pages(size_t n)
+{
+	char *p = mmap(NULL, n * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		die("mmap");
+	memset(p, 1, n * 4096);
+	return p;
+}
+
 char *memory_touch(unsigned int mib)
 {
 	size_t want = mib * MIB;

@@ -41,16 +41,6 @@ static void be(bool inside)
 		die(inside ? "rs_enter" : "rs_leave");
 }
 
-static char *pages(size_t n)
-{
-	char *p = mmap(NULL, n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		die("mmap");
-	memset(p, 1, n * PAGE);
-	return p;
-}
-
 static void take_faults(rs_ring0_fn fn)
 {
 	errno = -rs_ring0_handle(14, fn);
@@ -84,7 +74,7 @@ static void batch_ring0_trap(struct sample *s, unsigned int param)
 	(void)param;
 	be(true);
 	if (!p) {
-		p = pages(1);
+		p = memory_pages(1);
 		errno = -rs_ring0_protect(p, PAGE, RS_PAGE_READ);
 		if (errno)
 			die("rs_ring0_protect");
@@ -130,7 +120,7 @@ static char *small_pages(struct area *a, size_t n)
 	take_faults(open_page);
 	if (p)
 		return p;
-	p = a->base = pages(n);
+	p = a->base = memory_pages(n);
 	for (size_t i = 0; i < n; i++) {
 		a->entry[i] = rs_ring0_entry(rs_ring0_root(), p + i * PAGE, 1);
 		if (!a->entry[i])
@@ -209,7 +199,7 @@ static void batch_ctx_switch(struct sample *s, unsigned int param)
 	(void)param;
 	be(true);
 	if (!cr3[0]) {
-		uint64_t *content = (uint64_t *)pages(2);
+		uint64_t *content = (uint64_t *)memory_pages(2);
 
 		content[0] = 0;
 		content[PAGE / 8] = 1;

@@ -65,11 +65,11 @@ static void find_windows(void)
 
 	dune_procmap_each(look, &l);
 	/* Where Linux begins with the next mapping, if there is no hole: near the top. */
-	probe = dune_call(SYS_mmap, 0, PGSIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	probe = rs_raw6(SYS_mmap, 0, PGSIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (probe > 0) {
 		if ((uintptr_t)probe < l.stack_begin && (uintptr_t)probe + PGSIZE > l.top)
 			l.top = probe + PGSIZE;
-		dune_call(SYS_munmap, probe, PGSIZE, 0, 0, 0, 0);
+		rs_raw6(SYS_munmap, probe, PGSIZE, 0, 0, 0, 0);
 	}
 	if (!l.stack_end)
 		l.stack_end = (uintptr_t)__builtin_frame_address(0);
@@ -110,7 +110,7 @@ int dune_init(bool map_full)
 		ret = dune_trap_init();
 	if (!ret) {
 		find_windows();
-		owner = dune_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+		owner = rs_raw6(SYS_getpid, 0, 0, 0, 0, 0, 0);
 		ready = true;
 	}
 	if (entered)
@@ -121,11 +121,11 @@ int dune_init(bool map_full)
 /* Threads of a new process may come here at once: all wait for the one that renews. */
 static int renew(void)
 {
-	int pid = dune_call(SYS_getpid, 0, 0, 0, 0, 0, 0), ret = 0;
+	int pid = rs_raw6(SYS_getpid, 0, 0, 0, 0, 0, 0), ret = 0;
 
 	while (__atomic_load_n(&owner, __ATOMIC_ACQUIRE) != pid) {
 		if (__atomic_exchange_n(&renewing, pid, __ATOMIC_ACQUIRE) == pid) {
-			dune_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+			rs_raw6(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 			continue;
 		}
 		ret = dune_vm_renew(rs_ring0_root() + NPTENTRIES / 2);

@@ -27,7 +27,7 @@ static bool grow(int have)
 	uintptr_t at = PAGEBASE + (uintptr_t)have * PGSIZE;
 
 	/* Whoever else does this at the same time does the same. */
-	if ((unsigned long)have + GROW > MAX_PAGES || dune_call(SYS_mprotect, at, (long)GROW * PGSIZE, PROT_READ | PROT_WRITE, 0, 0, 0))
+	if ((unsigned long)have + GROW > MAX_PAGES || rs_raw6(SYS_mprotect, at, (long)GROW * PGSIZE, PROT_READ | PROT_WRITE, 0, 0, 0))
 		return false;
 	__atomic_compare_exchange_n(&num_pages, &have, have + GROW, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 	return true;
@@ -39,16 +39,16 @@ int dune_page_init(void)
 	const size_t table = MAX_PAGES * sizeof(struct page);
 	long at;
 
-	at = dune_call(SYS_mmap, PAGEBASE, DUNE_POOL_BYTES, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
+	at = rs_raw6(SYS_mmap, PAGEBASE, DUNE_POOL_BYTES, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0);
 	if (at != (long)PAGEBASE) {
 		/* taken, or a Linux that does not know the flag and has put it elsewhere */
 		if (at > 0)
-			dune_call(SYS_munmap, at, DUNE_POOL_BYTES, 0, 0, 0, 0);
+			rs_raw6(SYS_munmap, at, DUNE_POOL_BYTES, 0, 0, 0, 0);
 		return -ENOMEM;
 	}
 	at = PAGEBASE + MAX_PAGES * PGSIZE;
-	if (dune_call(SYS_mprotect, at, table, PROT_READ | PROT_WRITE, 0, 0, 0) || !grow(0)) {
-		dune_call(SYS_munmap, PAGEBASE, DUNE_POOL_BYTES, 0, 0, 0, 0);
+	if (rs_raw6(SYS_mprotect, at, table, PROT_READ | PROT_WRITE, 0, 0, 0) || !grow(0)) {
+		rs_raw6(SYS_munmap, PAGEBASE, DUNE_POOL_BYTES, 0, 0, 0, 0);
 		return -ENOMEM;
 	}
 	pages = (struct page *)at;

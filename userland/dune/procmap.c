@@ -93,13 +93,13 @@ int dune_procmap_each(bool (*fn)(const struct dune_procmap_entry *e, void *arg),
 	long fd, n;
 	int ret = 0;
 
-	fd = dune_call(SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	fd = rs_raw6(SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY | O_CLOEXEC, 0, 0, 0);
 	if (fd < 0)
 		return fd;
 	for (;;) {
 		char *line = buf, *end;
 
-		n = dune_call(SYS_read, fd, (long)buf + have, sizeof(buf) - have, 0, 0, 0);
+		n = rs_raw6(SYS_read, fd, (long)buf + have, sizeof(buf) - have, 0, 0, 0);
 		if (n == -EINTR)
 			continue;
 		if (n <= 0) {
@@ -125,7 +125,7 @@ int dune_procmap_each(bool (*fn)(const struct dune_procmap_entry *e, void *arg),
 		}
 	}
 out:
-	dune_call(SYS_close, fd, 0, 0, 0, 0, 0);
+	rs_raw6(SYS_close, fd, 0, 0, 0, 0, 0);
 	return ret;
 }
 

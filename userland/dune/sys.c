@@ -89,7 +89,7 @@ bool dune_sys_mapped(uintptr_t va)
 {
 	unsigned char there;
 
-	return dune_call(SYS_mincore, PGADDR(va), PGSIZE, (long)&there, 0, 0, 0) == 0;
+	return rs_raw6(SYS_mincore, PGADDR(va), PGSIZE, (long)&there, 0, 0, 0) == 0;
 }
 
 bool dune_sys_gigabytes(void)

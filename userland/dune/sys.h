@@ -12,24 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "dune.h"
+#include "../lib/raw.h"
 
 #pragma GCC visibility push(hidden)
 
 #define GIB		(1ull << 30)
 #define LOWER_HALF	(1ull << 47)	/* the first address that is not the program's */
 #define IDENTITY_END	(64 * GIB)	/* below, physical addresses are virtual ones */
-
-/* A system call: the result, or -errno. No errno, no TLS. */
-static inline long dune_call(long nr, long a, long b, long c, long d, long e, long f)
-{
-	register long r10 asm("r10") = d;
-	register long r8 asm("r8") = e;
-	register long r9 asm("r9") = f;
-	long ret;
-
-	asm volatile("syscall" : "=a"(ret) : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
-	return ret;
-}
 
 /* Where the GiB of @va is in physical memory, + the offset; ~0: nowhere. */
 uint64_t dune_sys_gpa(uintptr_t va);

@@ -268,7 +268,7 @@ void dune_passthrough_syscall(struct dune_tf *tf)
 		} else {
 			uint64_t base = dune_get_user_fs();
 			struct iovec from = { &base, sizeof(base) }, to = { (void *)ARG1(tf), sizeof(base) };
-			long n = dune_call(SYS_process_vm_writev, getpid(), (long)&from, 1, (long)&to, 1, 0);
+			long n = rs_raw6(SYS_process_vm_writev, getpid(), (long)&from, 1, (long)&to, 1, 0);
 
 			tf->rax = n == sizeof(base) ? 0 : (uint64_t)-EFAULT;
 		}
@@ -313,7 +313,7 @@ int dune_jump_to_user(struct dune_tf *tf)
 	if (signal_depth != before) {
 		/* out of a signal's handler, which does not return any more: the mask is what it was before */
 		signal_depth = before;
-		dune_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&signal_mask, 0, sizeof(signal_mask), 0, 0);
+		rs_raw6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&signal_mask, 0, sizeof(signal_mask), 0, 0);
 	}
 	signal_base = base;
 	signal_mask = mask;
@@ -426,7 +426,7 @@ static bool peek(uintptr_t va, void *buf, size_t len)
 	} else if (v) {
 		return false;
 	}
-	return dune_call(SYS_process_vm_readv, getpid(), (long)&to, 1, (long)&from, 1, 0) == (long)len;
+	return rs_raw6(SYS_process_vm_readv, getpid(), (long)&to, 1, (long)&from, 1, 0) == (long)len;
 }
 
 #define STACK_WORDS	12

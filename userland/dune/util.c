@@ -25,7 +25,7 @@ int dune_printf(const char *fmt, ...)
 	if (n >= (int)sizeof(buf))
 		n = sizeof(buf) - 1;
 	while (done < n) {
-		ret = dune_call(SYS_write, STDOUT_FILENO, (long)buf + done, n - done, 0, 0, 0);
+		ret = rs_raw6(SYS_write, STDOUT_FILENO, (long)buf + done, n - done, 0, 0, 0);
 		if (ret == -EINTR)
 			continue;
 		if (ret < 0)
@@ -38,7 +38,7 @@ int dune_printf(const char *fmt, ...)
 void dune_die(void)
 {
 	for (;;)
-		dune_call(SYS_exit_group, 1, 0, 0, 0, 0, 0);
+		rs_raw6(SYS_exit_group, 1, 0, 0, 0, 0, 0);
 }
 
 void *dune_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)

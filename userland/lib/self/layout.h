@@ -174,4 +174,17 @@
 #define RS_SELF_SYS_STATS	(RS_SELF_SYS + 2)	/* (struct rs_self_stats *): 0 */
 #define RS_SELF_SYS_ENTER	(RS_SELF_SYS + 3)	/* () inside: -EALREADY */
 
+#ifdef __ASSEMBLER__
+/* RDI: a struct rs_trap_frame. The number and arguments of the system call in it, to where Linux takes them. */
+	.macro	LOAD_CALL
+	movq	RS_F_RAX(%rdi), %rax
+	movq	RS_F_RSI(%rdi), %rsi
+	movq	RS_F_RDX(%rdi), %rdx
+	movq	RS_F_R10(%rdi), %r10
+	movq	RS_F_R8(%rdi), %r8
+	movq	RS_F_R9(%rdi), %r9
+	movq	RS_F_RDI(%rdi), %rdi
+	.endm
+#endif
+
 #endif /* RS_SELF_LAYOUT_H */

@@ -34,13 +34,7 @@ self_syscall:
 	.cfi_startproc
 	movq	%rsp, %rcx
 	andq	$BLOCK_MASK, %rcx	/* v; RCX and R11 are lost in SYSCALL anyway */
-	movq	RS_F_RAX(%rdi), %rax
-	movq	RS_F_RSI(%rdi), %rsi
-	movq	RS_F_RDX(%rdi), %rdx
-	movq	RS_F_R10(%rdi), %r10
-	movq	RS_F_R8(%rdi), %r8
-	movq	RS_F_R9(%rdi), %r9
-	movq	RS_F_RDI(%rdi), %rdi
+	LOAD_CALL
 	.globl	self_syscall_begin
 	.hidden	self_syscall_begin
 self_syscall_begin:
@@ -103,13 +97,7 @@ self_clone_outside:
 	movq	RS_F_R12(%rdi), %r12
 	movq	RS_F_RBP(%rdi), %rbp
 	movq	RS_F_RBX(%rdi), %rbx
-	movq	RS_F_RAX(%rdi), %rax
-	movq	RS_F_RSI(%rdi), %rsi
-	movq	RS_F_RDX(%rdi), %rdx
-	movq	RS_F_R10(%rdi), %r10
-	movq	RS_F_R8(%rdi), %r8
-	movq	RS_F_R9(%rdi), %r9
-	movq	RS_F_RDI(%rdi), %rdi
+	LOAD_CALL
 	.globl	self_clone_outside_begin
 	.hidden	self_clone_outside_begin
 self_clone_outside_begin:
@@ -157,13 +145,7 @@ self_clone_inside:
 	.cfi_startproc
 	movq	%rsp, %rcx
 	andq	$BLOCK_MASK, %rcx
-	movq	RS_F_RAX(%rdi), %rax
-	movq	RS_F_RSI(%rdi), %rsi
-	movq	RS_F_RDX(%rdi), %rdx
-	movq	RS_F_R10(%rdi), %r10
-	movq	RS_F_R8(%rdi), %r8
-	movq	RS_F_R9(%rdi), %r9
-	movq	RS_F_RDI(%rdi), %rdi
+	LOAD_CALL
 	.globl	self_clone_inside_begin
 	.hidden	self_clone_inside_begin
 self_clone_inside_begin:
@@ -205,13 +187,7 @@ self_vfork:
 	.cfi_rel_offset r13, 0
 	movq	%rsi, %rbx
 	movq	%rdx, %r12
-	movq	RS_F_RAX(%rdi), %rax
-	movq	RS_F_RSI(%rdi), %rsi
-	movq	RS_F_RDX(%rdi), %rdx
-	movq	RS_F_R10(%rdi), %r10
-	movq	RS_F_R8(%rdi), %r8
-	movq	RS_F_R9(%rdi), %r9
-	movq	RS_F_RDI(%rdi), %rdi
+	LOAD_CALL
 	syscall
 	testq	%rax, %rax
 	jz	1f

@@ -97,13 +97,7 @@ self_resume:
 	.type	self_linux, @function
 self_linux:
 	.cfi_startproc
-	movq	RS_F_RAX(%rdi), %rax
-	movq	RS_F_RSI(%rdi), %rsi
-	movq	RS_F_RDX(%rdi), %rdx
-	movq	RS_F_R10(%rdi), %r10
-	movq	RS_F_R8(%rdi), %r8
-	movq	RS_F_R9(%rdi), %r9
-	movq	RS_F_RDI(%rdi), %rdi
+	LOAD_CALL
 	syscall
 	ret
 	.cfi_endproc
