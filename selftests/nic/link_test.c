@@ -133,7 +133,6 @@ TEST(statistics_are_exact)
 	int fd = packet_socket(n->name), i;
 	uint8_t frame[2048];
 
-	/* what Linux itself had to say when it came up has been said by now */
 	make_frame(frame, LEN, 0);
 	both_ways(n, fd, LEN, 0);
 	rx = dev_stat(n->name, "rx_packets");
