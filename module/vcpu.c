@@ -257,6 +257,22 @@ static noinline bool enter_all_the_same(struct rs_vcpu *vcpu)
 	return !(gate & RS_GATE_METERED) || atomic64_dec_return(&vcpu->gate->entries_left) >= 0;
 }
 
+/*
+ * What the kernel does for a thread on its way to user space waits for that thread (RS_RUN fails with
+ * EINTR), but not without end: restartable sequences ask for it at each switch of threads, so a tracer
+ * that stops the thread at each system call has it asked for before each first entry. Of two calls of
+ * RS_RUN one enters. It waits no longer than to the next exit then; a clock tick is one. I.
+ */
+static noinline bool work_can_wait(struct rs_vcpu *vcpu, unsigned long work)
+{
+	if ((work & RS_COMPAT_WORK) != _TIF_NOTIFY_RESUME)
+		return false;
+	if (vcpu->count.entries == vcpu->put_off)
+		return true;
+	vcpu->put_off = vcpu->count.entries;
+	return false;
+}
+
 /* The reasons not to enter, and what must be done before. I. */
 static __always_inline enum rs_next may_enter(struct rs_vcpu *vcpu)
 {
@@ -265,9 +281,10 @@ static __always_inline enum rs_next may_enter(struct rs_vcpu *vcpu)
 	if (unlikely(!rs_cpu_is_on()))
 		return RS_NEXT_OFF;
 	if (unlikely(work & (RS_COMPAT_WORK | _TIF_NEED_FPU_LOAD))) {
-		if (work & RS_COMPAT_WORK)
+		if ((work & RS_COMPAT_WORK) && !work_can_wait(vcpu, work))
 			return RS_NEXT_WORK;
-		rs_fpu_load();
+		if (work & _TIF_NEED_FPU_LOAD)
+			rs_fpu_load();
 	}
 	if (unlikely(READ_ONCE(vcpu->kick)) && !enter_all_the_same(vcpu))
 		return RS_NEXT_KICKED;

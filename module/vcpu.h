@@ -112,6 +112,8 @@ struct rs_vcpu {
 	struct preempt_notifier notifier;
 
 	/* --- cold --- */
+	/* count.entries when RS_RUN last made way for work that waits for the way to user space */
+	u64 put_off;
 	struct rs_vm *vm;
 	struct page *run_page;
 	u32 id;

@@ -639,6 +639,26 @@ static void signals_end_the_run(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, b->vcpu.count.user_exits, 0ull);
 }
 
+/*
+ * Work that is done on the way to user space and is asked for again each time, as a tracer does that
+ * stops at each system call: the guest comes on all the same.
+ */
+static void work_for_the_way_out_does_not_come_for_ever(struct kunit *test)
+{
+	static const struct fake_step steps[] = { USER_CALL, USER_CALL, USER_CALL };
+	struct bench *b = test->priv;
+	int i, made_way = 0;
+
+	fake_start(steps, ARRAY_SIZE(steps));
+	for (i = 0; i < 12 && fake_log.enters < ARRAY_SIZE(steps); i++) {
+		set_thread_flag(TIF_NOTIFY_RESUME);
+		made_way += rs_vcpu_run(&b->vcpu) == -EINTR;
+	}
+	clear_thread_flag(TIF_NOTIFY_RESUME);
+	KUNIT_EXPECT_EQ(test, fake_log.enters, (unsigned int)ARRAY_SIZE(steps));
+	KUNIT_EXPECT_GE(test, made_way, 2);
+}
+
 /* Each kind is counted in one place, and the places add up. */
 static void exits_add_up(struct kunit *test)
 {
@@ -841,6 +861,7 @@ static struct kunit_case vcpu_tests[] = {
 	KUNIT_CASE(broken_vcpus_need_new_state),
 	KUNIT_CASE(dead_address_space),
 	KUNIT_CASE(signals_end_the_run),
+	KUNIT_CASE(work_for_the_way_out_does_not_come_for_ever),
 	KUNIT_CASE(exits_add_up),
 	KUNIT_CASE(refused_states),
 	KUNIT_CASE(cpuid_shows_what_a_guest_has),
