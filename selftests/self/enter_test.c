@@ -256,3 +256,32 @@ TEST(no_room_for_the_arena)
 	enter(0);
 	EXPECT_EQ(rs_leave(), 0);
 }
+
+/* Programs that would use protection keys do without, as on a CPU without. */
+TEST(no_protection_keys_inside)
+{
+	enter(0);
+	errno = 0;
+	EXPECT_EQ(pkey_alloc(0, 0), -1);
+	EXPECT_EQ(errno, ENOSPC);
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+TEST(who_uses_protection_keys_cannot_enter)
+{
+	int key;
+
+	enter(0);
+	EXPECT_EQ(rs_leave(), 0);
+	key = pkey_alloc(0, PKEY_DISABLE_WRITE);
+	if (key < 0) {
+		EXPECT(errno == ENOSPC || errno == ENOSYS);
+		SKIP("no protection keys here");
+	}
+	EXPECT_EQ(rs_enter(0), -EOPNOTSUPP);
+	EXPECT_EQ(rs_inside(), -1);
+	SYS(pkey_set(key, PKEY_DISABLE_ACCESS));
+	SYS(pkey_free(key));
+	enter(0);
+	EXPECT_EQ(rs_leave(), 0);
+}

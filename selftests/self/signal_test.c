@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -776,4 +777,53 @@ EVERYWHERE(signals_from_another_process)
 			sched_yield();
 	SYS(waitpid(pid, &status, 0));
 	EXPECT_EQ(status, 0);
+}
+
+/* --- a tracer that stops the thread at every system call --- */
+
+static void traced(enum where where)
+{
+	volatile char *page;
+	int i;
+
+	go_in(where);
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(getppid(), syscall(SYS_getppid));
+		page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		ASSERT(page != MAP_FAILED);
+		page[4096] = i;
+		SYS(munmap((void *)page, 8192));
+	}
+	raise(SIGUSR1);
+	ASSERT_EQ(count[SIGUSR1], 1);
+	expect_inside(where);
+}
+
+EVERYWHERE(traced_at_every_call)
+{
+	int status, stops = 0, sig = 0;
+	pid_t pid = SYS(fork());
+
+	if (!pid) {
+		handle(SIGUSR1, counting, 0);
+		SYS(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+		raise(SIGSTOP);
+		traced(where);
+		_exit(9);
+	}
+	SYS(waitpid(pid, &status, 0));
+	while (WIFSTOPPED(status)) {
+		if (++stops > 20000) {
+			kill(pid, SIGKILL);
+			SYS(waitpid(pid, &status, 0));
+			break;
+		}
+		sig = WSTOPSIG(status) == SIGTRAP || WSTOPSIG(status) == SIGSTOP ? 0 : WSTOPSIG(status);
+		SYS(ptrace(PTRACE_SYSCALL, pid, NULL, (long)sig));
+		SYS(waitpid(pid, &status, 0));
+	}
+	EXPECT(stops > 100);
+	EXPECT(stops <= 20000);
+	EXPECT(WIFEXITED(status));
+	EXPECT_EQ(WEXITSTATUS(status), 9);
 }

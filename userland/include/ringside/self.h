@@ -24,6 +24,7 @@
  * - restartable sequences are ended by Linux whenever the thread is interrupted inside one; their critical sections never run to their end
  *   undisturbed, so they fall back for good. glibc's use of the area (sched_getcpu) is not concerned;
  * - addresses above 47 bits (mmap with such a hint on CPUs with 5-level paging) are a fault;
+ * - memory protection keys: pkey_alloc() inside is ENOSPC, as on a CPU without them, and who uses them already cannot enter;
  * - segments of its own (modify_ldt, set_thread_area), 32-bit code, int $0x80, the vsyscall page;
  * - hardware breakpoints, ptrace's single step and its view of the registers while the thread is in the ring;
  * - handlers of signals that a thread outside has installed by a system call without libc;
@@ -71,7 +72,8 @@ extern "C" {
  * rs_enter() - the calling thread goes on inside
  * 0. -EALREADY: it is inside. -EINVAL: unknown flags, or another ring than the process's first rs_enter() has chosen. -ENODEV: no module, or
  * it cannot run here; -EACCES: no permission for it; -EPROTO: it is of another release; -EBUSY: the CPU's virtualisation is in use.
- * -EAGAIN: 64 threads are inside. -ENOMEM, -EMFILE. -EBUSY: a child of vfork, whose memory is the parent's.
+ * -EAGAIN: 64 threads are inside. -ENOMEM, -EMFILE. -EBUSY: a child of vfork, whose memory is the parent's. -EOPNOTSUPP: the thread uses
+ * memory protection keys (pkeys(7)).
  * Vector registers are as after any function call. Not async-signal-safe.
  */
 int rs_enter(unsigned int flags);

@@ -32,6 +32,8 @@
 #define HWCAP2_FSGSBASE_	2
 #define XFEATURE_PKRU	(1ull << 9)
 #define XFEATURE_TILES	(3ull << 17)
+#define CPUID_OSPKE	(1u << 4)	/* leaf 7, ECX */
+#define PKRU_DENIED	0x55555554u	/* no access by keys 1 to 15 */
 #define LOW_END		(64ull << 30)
 #define ARCH_GET_FS_	0x1003
 #define ARCH_GET_GS_	0x1004
@@ -108,6 +110,20 @@ static void look_at_cpu(void)
 		return;
 	rs_self.xsave_mask = rs_self.info.xcr0 & ~(XFEATURE_PKRU | XFEATURE_TILES);
 	rs_self.xsave_size = (xsave_size(rs_self.xsave_mask) + 63) & ~63ull;
+}
+
+/*
+ * Memory protection keys: the ring does not have their register, and a program that has begun to use them goes on. Linux denies the
+ * 15 keys until they are allocated (its own, for memory that is only executed, stays denied), so a register with fewer denials tells.
+ */
+static int uses_protection_keys(void)
+{
+	unsigned int eax, ebx, ecx, edx, pkru;
+
+	if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || !(ecx & CPUID_OSPKE))
+		return 0;
+	__asm__ volatile(".byte 0x0f, 0x01, 0xee" /* rdpkru */ : "=a"(pkru), "=d"(edx) : "c"(0));
+	return (pkru & PKRU_DENIED) != PKRU_DENIED;
 }
 
 /* Where guest physical addresses are our own, within one chunk; else anywhere. */
@@ -243,6 +259,8 @@ int self_enter(unsigned int flags, const struct self_caller *c)
 		return -EINVAL;
 	if (rs_inside() >= 0)
 		return -EALREADY;
+	if (uses_protection_keys())
+		return -EOPNOTSUPP;
 	block_all(&mask);
 	self_lock(&making);
 	if (rs_self.ready && rs_self.pid != getpid() && !*alive())

@@ -270,6 +270,9 @@ static enum self_next call(struct self_vcpu *v)
 			return pass_on(v);
 		f->rax = -EINVAL;
 		return SELF_CALL;
+	case __NR_pkey_alloc:	/* the ring has no register for them: as on a CPU without */
+		f->rax = -ENOSPC;
+		return SELF_CALL;
 	default:
 		return pass_on(v);
 	}
