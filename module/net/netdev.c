@@ -59,6 +59,9 @@ u32 rs_port_take(struct rs_nic *nic, struct sk_buff_head *list, u32 max)
 	while (max-- && (skb = __skb_dequeue(&port->to_guest)))
 		__skb_queue_tail(list, skb);
 	spin_unlock_bh(&port->lock);
+	/* The guest's memory may keep the worker for long: it holds up no sender and no namespace. */
+	skb_queue_walk(list, skb)
+		skb_orphan(skb);
 	return epoch;
 }
 
@@ -221,6 +224,7 @@ static netdev_tx_t net_xmit(struct sk_buff *skb, struct net_device *dev)
 		return NETDEV_TX_OK;
 	}
 	skb_tx_timestamp(skb);
+	nf_reset_ct(skb);	/* a connection's entry keeps its namespace from going */
 	__skb_queue_tail(&port->to_guest, skb);
 	netdev_sent_queue(dev, len);
 	if (skb_queue_len(&port->to_guest) >= RS_PORT_TO_GUEST)
@@ -369,6 +373,7 @@ static void net_setup(struct net_device *dev)
 	dev->ethtool_ops = &ethtool_ops;
 	dev->needs_free_netdev = true;
 	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
+	dev->priv_flags &= ~IFF_TX_SKB_SHARING;		/* frames are queued */
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = RS_NIC_MTU_MAX;
 	dev->hw_features = NETIF_F_SG | NETIF_F_FRAGLIST | NETIF_F_HW_CSUM;

@@ -247,6 +247,13 @@ def statuses(tap, p):
     tap.same('of each', len(p['statuses'].split('\n')) > 7, True)
 
 
+def names(tap, p):
+    tap.check('a name is shown as it is, but for what a terminal would obey', 'e\u00e9?m' in p['name.table'] and '\u009b' not in p['name.table'],
+              [line for line in p['name.table'].split('\n') if 'e\u00e9' in line][:3])
+    tap.check('the same in JSON, escaped', 'e\u00e9\\u009bm' in p['name.json'] and '\u009b' not in p['name.json'],
+              p['name.json'][:300])
+
+
 def off(tap):
     """The image that `ringside run` loads has nothing of events in it; the other has the same code."""
     guest = os.path.join(TOP, 'build', 'userland', 'guest')

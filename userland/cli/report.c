@@ -13,6 +13,7 @@
 #include "ringside_guest.h"
 
 #include "report.h"
+#include "text.h"
 
 #include "ringside/ringside.h"
 
@@ -23,12 +24,8 @@ const char *report_text(const char *s)
 	static char ring[8][512];
 	static unsigned int next;
 	char *to = ring[next++ % 8];
-	size_t i;
 
-	for (i = 0; s[i] && i < sizeof(ring[0]) - 1; i++)
-		to[i] = (unsigned char)s[i] < 32 || s[i] == 127 ? '?' : s[i];
-	to[i] = 0;
-	return to;
+	return rs_text_name(to, sizeof(ring[0]), s, sizeof(ring[0]));
 }
 
 static const char *base_name(const char *path)
@@ -106,22 +103,6 @@ const char *report_how(const struct rs_event *e)
 	snprintf(to, sizeof(ring[0]), "%s%s%s", text, e->cause & RS_HOW_TABLE ? ", of a table" : "",
 		 e->type == RS_TRACE_FILL ? ", by a call" : "");
 	return to;
-}
-
-void report_json(FILE *out, const char *s)
-{
-	fputc('"', out);
-	for (; *s; s++) {
-		unsigned char c = *s;
-
-		if (c == '"' || c == '\\')
-			fprintf(out, "\\%c", c);
-		else if (c < 32 || c > 126)
-			fprintf(out, "\\u%04x", c);
-		else
-			fputc(c, out);
-	}
-	fputc('"', out);
 }
 
 static uint64_t pages_of(const struct rs_event *e)
@@ -213,12 +194,12 @@ static void place_json(FILE *out, uint64_t place)
 
 	fprintf(out, "\"symbol\":");
 	if (w.symbol)
-		report_json(out, w.symbol);
+		rs_json_string(out, w.symbol);
 	else
 		fprintf(out, "null");
 	fprintf(out, ",\"delta\":%" PRIu64 ",\"file\":", w.delta);
 	if (w.file)
-		report_json(out, w.file);
+		rs_json_string(out, w.file);
 	else
 		fprintf(out, "null");
 	fprintf(out, ",\"offset\":%" PRIu64, w.offset);
@@ -267,7 +248,7 @@ void report_faults(FILE *out, bool json)
 			total.tables);
 		for (i = 0; i < r.n; i++) {
 			fprintf(out, "%s\n{\"cause\":", i ? "," : "");
-			report_json(out, r.row[i].text);
+			rs_json_string(out, r.row[i].text);
 			fprintf(out, ",\"count\":%" PRIu64 ",\"pages\":%" PRIu64 ",\"tables\":%" PRIu64
 				",", r.row[i].n, r.row[i].pages, r.row[i].tables);
 			place_json(out, r.row[i].place);
@@ -331,7 +312,7 @@ void report_profile(FILE *out, bool json, unsigned int hz)
 	for (i = 0; i < r.n; i++) {
 		if (json) {
 			fprintf(out, "%s\n{\"count\":%" PRIu64 ",\"name\":", i ? "," : "", r.row[i].n);
-			report_json(out, r.row[i].text);
+			rs_json_string(out, r.row[i].text);
 			fprintf(out, "}");
 		} else if (!strcmp(r.row[i].text, "[idle]")) {
 			continue;

@@ -21,9 +21,6 @@ const char *report_symbol(uint64_t place);
 /** report_how() - the cause of a fault in words: "zero fill", "copy on write" ...; @fill: of RS_TRACE_FILL */
 const char *report_how(const struct rs_event *e);
 
-/** report_json() - @s as a JSON string, quotes included */
-void report_json(FILE *out, const char *s);
-
 /** report_log() - events of the types @wanted (bit N: type N), a line each, in the order of time */
 void report_log(FILE *out, uint64_t wanted);
 

@@ -31,6 +31,12 @@ static unsigned int utf8(const unsigned char *s)
 	return n;
 }
 
+/* A character that terminals obey, of two bytes: U+0080 to U+009F. */
+static bool is_c1(const unsigned char *s)
+{
+	return s[0] == 0xc2 && s[1] < 0xa0;
+}
+
 char *rs_text_name(char *to, size_t size, const char *name, unsigned int room)
 {
 	const unsigned char *s = (const unsigned char *)name;
@@ -38,7 +44,7 @@ char *rs_text_name(char *to, size_t size, const char *name, unsigned int room)
 
 	while (*s && room && at + 5 < size) {
 		unsigned int n = utf8(s);
-		bool plain = n == 1 ? *s >= 0x20 && *s < 0x7f : n == 2 ? s[0] != 0xc2 || s[1] >= 0xa0 : n;
+		bool plain = n == 1 ? *s >= 0x20 && *s < 0x7f : n == 2 ? !is_c1(s) : n;
 
 		if (plain)
 			memcpy(to + at, s, n);
@@ -88,27 +94,29 @@ char *rs_text_time(char *to, size_t size, uint64_t ns)
 
 /* --- JSON ------------------------------------------------------------------------------------ */
 
-static void put_string(struct rs_json *j, const char *text)
+void rs_json_string(FILE *out, const char *text)
 {
 	const unsigned char *s = (const unsigned char *)text;
 
-	putc('"', j->out);
+	putc('"', out);
 	while (*s) {
 		unsigned int n = utf8(s);
 
 		if (!n)
-			fputs("\\ufffd", j->out);
+			fputs("\\ufffd", out);
+		else if (n == 2 && is_c1(s))
+			fprintf(out, "\\u%04x", s[1]);
 		else if (n > 1)
-			fwrite(s, 1, n, j->out);
+			fwrite(s, 1, n, out);
 		else if (*s == '"' || *s == '\\')
-			fprintf(j->out, "\\%c", *s);
+			fprintf(out, "\\%c", *s);
 		else if (*s < 0x20 || *s == 0x7f)
-			fprintf(j->out, "\\u%04x", *s);
+			fprintf(out, "\\u%04x", *s);
 		else
-			putc(*s, j->out);
+			putc(*s, out);
 		s += n ? n : 1;
 	}
-	putc('"', j->out);
+	putc('"', out);
 }
 
 static void begin(struct rs_json *j, const char *key)
@@ -118,7 +126,7 @@ static void begin(struct rs_json *j, const char *key)
 	j->comma = true;
 	if (!key)
 		return;
-	put_string(j, key);
+	rs_json_string(j->out, key);
 	putc(':', j->out);
 }
 
@@ -156,5 +164,5 @@ void rs_json_i64(struct rs_json *j, const char *key, int64_t value)
 void rs_json_text(struct rs_json *j, const char *key, const char *value)
 {
 	begin(j, key);
-	put_string(j, value);
+	rs_json_string(j->out, value);
 }

@@ -20,6 +20,9 @@ char *rs_text_size(char *to, size_t size, uint64_t bytes);
 /* ns: "12.34s" below a minute, then "3m05", "2h05m", "3d04h" */
 char *rs_text_time(char *to, size_t size, uint64_t ns);
 
+/* @text with its quotes; what is no UTF-8 is U+FFFD, and what a terminal would obey is escaped. */
+void rs_json_string(FILE *out, const char *text);
+
 /** struct rs_json - one line of JSON being written; commas are put where they belong */
 struct rs_json {
 	FILE *out;

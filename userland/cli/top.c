@@ -79,15 +79,21 @@ static const struct row *find(const struct look *l, uint32_t id)
 	return NULL;
 }
 
+/* Counters grow; what is younger than the look before it, or was read before its own, has not. */
+static double grown(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
 static void rates(struct row *r, const struct row *before, uint64_t ns)
 {
 	uint64_t span = before ? ns : r->vm.age;
 	double s = (span ? span : 1) / 1e9;
 
-	r->cpu = (r->vm.cpu_time - (before ? before->vm.cpu_time : 0)) / 1e7 / s;
-	r->exits = (r->vm.exits - (before ? before->vm.exits : 0)) / s;
-	r->faults = (r->nfaults - (before ? before->nfaults : 0)) / s;
-	r->hypercalls = (r->nhypercalls - (before ? before->nhypercalls : 0)) / s;
+	r->cpu = grown(r->vm.cpu_time, before ? before->vm.cpu_time : 0) / 1e7 / s;
+	r->exits = grown(r->vm.exits, before ? before->vm.exits : 0) / s;
+	r->faults = grown(r->nfaults, before ? before->nfaults : 0) / s;
+	r->hypercalls = grown(r->nhypercalls, before ? before->nhypercalls : 0) / s;
 }
 
 static int look(struct rs_control *c, const struct look *before, struct look *l)
@@ -162,6 +168,7 @@ static void on_size(int sig)
 
 static struct termios cooked;
 static bool keys, screen;
+static bool changed;	/* the terminal's settings are ours */
 
 static void terminal_take(void)
 {
@@ -172,7 +179,7 @@ static void terminal_take(void)
 		raw.c_lflag &= ~(ICANON | ECHO);
 		raw.c_cc[VMIN] = 1;
 		raw.c_cc[VTIME] = 0;
-		tcsetattr(0, TCSADRAIN, &raw);
+		changed = !tcsetattr(0, TCSADRAIN, &raw);
 	}
 	if (screen)
 		fputs("\033[?1049h\033[?25l\033[H\033[2J", stdout);
@@ -184,8 +191,9 @@ static void terminal_give(void)
 	if (screen)
 		fputs("\033[?25h\033[?1049l", stdout);
 	fflush(stdout);
-	if (keys)
+	if (changed)
 		tcsetattr(0, TCSADRAIN, &cooked);
+	changed = false;
 }
 
 /* Ctrl-Z: the shell gets its terminal as it was. */
@@ -425,8 +433,8 @@ static int parse(int argc, char **argv, struct options *o)
 static void handlers(void)
 {
 	static const struct { int sig; void (*fn)(int sig); } table[] = {
-		{ SIGINT, on_quit }, { SIGTERM, on_quit }, { SIGHUP, on_quit }, { SIGTSTP, on_stop },
-		{ SIGWINCH, on_size },
+		{ SIGINT, on_quit }, { SIGQUIT, on_quit }, { SIGTERM, on_quit }, { SIGHUP, on_quit },
+		{ SIGTSTP, on_stop }, { SIGWINCH, on_size },
 	};
 	struct sigaction sa = { 0 };
 	size_t i;
