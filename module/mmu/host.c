@@ -101,16 +101,42 @@ static int lookup_pfnmap(struct mm_struct *mm, u64 hva, struct rs_host_page *hp)
 }
 
 /*
+ * Memory that may be executed and nothing else: where the CPU has protection keys Linux gives it one
+ * that denies its thread every access, and get_user_pages(), which reads, is denied as well.
+ */
+static int lookup_exec_only(struct mm_struct *mm, u64 hva, struct rs_host_page *hp)
+{
+	struct vm_area_struct *vma;
+	struct page *page;
+	long n = -EFAULT;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	vma = vma_lookup(mm, hva);
+	if (vma && (vma->vm_flags & (VM_EXEC | VM_READ)) == VM_EXEC)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+		n = get_user_pages_remote(mm, hva, 1, FOLL_FORCE, &page, NULL);
+#else
+		n = get_user_pages_remote(mm, hva, 1, FOLL_FORCE, &page, NULL, NULL);
+#endif
+	mmap_read_unlock(mm);
+	if (n == 1)
+		*hp = (struct rs_host_page){ page, page_to_phys(page), false };
+	return n == 1 ? 0 : n ?: -EFAULT;
+}
+
+/*
  * rs_host_lookup() - the page at @hva, faulted in like an access of the process itself
  * @mm: current's
  * @write: the access is a write: breaks copy-on-write, needs VM_WRITE
+ * @exec: the access is a fetch, for which rs_host_may_exec() is asked next
  * @try_write: for a read: say so if Linux's entry is writable already. Never breaks copy-on-write.
  * @hp: the answer; rs_host_put() it
  *
  * May sleep. -EFAULT: the process itself would get a signal. -EINTR: it has a signal that is fatal.
  * -ENOMEM.
  */
-int rs_host_lookup(struct mm_struct *mm, u64 hva, bool write, bool try_write,
+int rs_host_lookup(struct mm_struct *mm, u64 hva, bool write, bool exec, bool try_write,
 		   struct rs_host_page *hp)
 {
 	struct page *page;
@@ -130,6 +156,8 @@ int rs_host_lookup(struct mm_struct *mm, u64 hva, bool write, bool try_write,
 		n = -EFAULT;	/* is not said to happen, and must not pass for a page */
 	if (n == -EFAULT && !write)
 		n = lookup_pfnmap(mm, hva, hp);
+	if (n == -EFAULT && exec)
+		n = lookup_exec_only(mm, hva, hp);
 	if (n == 0 || n == -ENOMEM)
 		return n;
 	if (n == -EINTR || n == -EAGAIN || n == -ERESTARTSYS || fatal_signal_pending(current))

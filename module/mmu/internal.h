@@ -19,7 +19,7 @@ struct rs_host_page {
 };
 
 /* host.c */
-int rs_host_lookup(struct mm_struct *mm, u64 hva, bool write, bool try_write,
+int rs_host_lookup(struct mm_struct *mm, u64 hva, bool write, bool exec, bool try_write,
 		   struct rs_host_page *hp);
 void rs_host_put(struct rs_host_page *hp, bool dirtied);
 int rs_host_may_exec(struct mm_struct *mm, u64 hva);

@@ -398,7 +398,7 @@ static int fault_ask(struct rs_mmu *mmu, struct rs_fault *fault, const struct fa
 	bool dirtied;
 	int ret;
 
-	ret = rs_host_lookup(mmu->mm, plan->hva, plan->write,
+	ret = rs_host_lookup(mmu->mm, plan->hva, plan->write, plan->fetch,
 			     !(plan->region_flags & RS_REGION_READONLY), &hp);
 	if (!ret && plan->fetch)
 		ret = fault_fetch(mmu, fault, plan, &hp);

@@ -237,8 +237,8 @@ TEST(failures_leave_nothing)
 	EXPECT_EQ(ret, 0);
 	EXPECT_GE(tries, 3);
 	EXPECT_EQ(rs_leave(), 0);
-	/* the ring's and the thread's */
-	EXPECT_EQ(descriptors(), before + 2);
+	/* the device's, the ring's and the thread's */
+	EXPECT_EQ(descriptors(), before + 3);
 	SYS(setrlimit(RLIMIT_NOFILE, &files));
 }
 

@@ -223,3 +223,29 @@ TEST(files_are_followed)
 	EXPECT_EQ(signals, 1);
 	EXPECT_EQ(rs_leave(), 0);
 }
+
+/* Memory that may be executed and nothing else: with protection keys Linux denies the thread every other access, its own tables' too. */
+static void exec_only(unsigned int flags)
+{
+	uint8_t *code = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT(code != MAP_FAILED);
+	memcpy(code, "\xb8\x2a\0\0\0\xc3", 6);
+	memcpy(code + 4096, "\xb8\x2b\0\0\0\xc3", 6);
+	SYS(mprotect(code, 4096, PROT_EXEC));
+	enter(flags);
+	EXPECT_EQ(((int (*)(void))(uintptr_t)code)(), 42);
+	SYS(mprotect(code + 4096, 4096, PROT_EXEC));
+	EXPECT_EQ(((int (*)(void))(uintptr_t)(code + 4096))(), 43);
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+TEST(execute_only_in_ring3)
+{
+	exec_only(0);
+}
+
+TEST(execute_only_in_ring0)
+{
+	exec_only(RS_ENTER_RING0);
+}

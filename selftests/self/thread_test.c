@@ -480,3 +480,96 @@ EVERYWHERE(descriptors)
 	SYS(waitpid(pid, &status, 0));
 	EXPECT_EQ(status, 0);
 }
+
+/* --- what threads and parents leave behind ---------------------------------------------------------------------------------------------- */
+
+static void *in_and_out(void *arg)
+{
+	int ret = rs_enter(0);
+
+	return (void *)(intptr_t)(ret ? ret : rs_leave());
+}
+
+TEST(threads_that_end_outside_leave_their_vcpus)
+{
+	void *ret;
+	pthread_t t;
+	int i;
+
+	go_in(RING3);
+	EXPECT_EQ(rs_leave(), 0);
+	for (i = 0; i < 200; i++) {
+		create(&t, in_and_out, NULL);
+		pthread_join(t, &ret);
+		ASSERT_EQ((long)ret, 0);
+	}
+}
+
+static volatile int over;
+
+static void *in_and_out_again(void *arg)
+{
+	while (!over)
+		if (rs_enter(0) || rs_leave())
+			return (void *)1;
+	return NULL;
+}
+
+/* The copy of the process has the locks as they were. */
+TEST(children_of_threads_outside_enter_whatever_others_did)
+{
+	int i, status;
+	pthread_t t;
+	void *ret;
+	pid_t pid;
+
+	go_in(RING3);
+	EXPECT_EQ(rs_leave(), 0);
+	create(&t, in_and_out_again, NULL);
+	for (i = 0; i < 100; i++) {
+		pid = SYS(fork());
+		if (!pid) {
+			if (rs_enter(0) || rs_inside() != 3 || getppid() <= 0 || rs_leave())
+				_exit(1);
+			_exit(42);
+		}
+		SYS(waitpid(pid, &status, 0));
+		ASSERT_EQ(status, 42 << 8);
+	}
+	over = 1;
+	pthread_join(t, &ret);
+	EXPECT_EQ((long)ret, 0);
+}
+
+TEST(a_daemon_that_closes_everything_enters_again)
+{
+	go_in(RING3);
+	EXPECT_EQ(rs_leave(), 0);
+	SYS(close_range(3, ~0u, 0));
+	ASSERT_EQ(rs_enter(0), 0);
+	EXPECT_EQ(rs_inside(), 3);
+	EXPECT_EQ(getppid() > 0, 1);
+	EXPECT_EQ(rs_leave(), 0);
+	ASSERT_EQ(rs_enter(0), 0);
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+TEST(children_without_the_right_to_the_device_enter)
+{
+	int status;
+	pid_t pid;
+
+	if (geteuid())
+		SKIP("needs root, to give it up");
+	go_in(RING3);
+	SYS(chroot("/proc"));
+	SYS(setuid(65534));
+	pid = SYS(fork());
+	if (!pid) {
+		if (rs_inside() != -1 || rs_enter(0) || rs_inside() != 3)
+			_exit(1);
+		_exit(42);
+	}
+	SYS(waitpid(pid, &status, 0));
+	EXPECT_EQ(status, 42 << 8);
+}

@@ -21,14 +21,17 @@
  * shows the program's own stack while the thread is in a system call or stopped there).
  *
  * What does not:
- * - restartable sequences are ended by Linux whenever the thread is interrupted inside one; their critical sections never run to their end
- *   undisturbed, so they fall back for good. glibc's use of the area (sched_getcpu) is not concerned;
+ * - restartable sequences (rseq) are not: what interrupts one inside is not noticed, so it is not atomic. glibc's use of the area (sched_getcpu)
+ *   is not concerned;
  * - addresses above 47 bits (mmap with such a hint on CPUs with 5-level paging) are a fault;
  * - memory protection keys: pkey_alloc() inside is ENOSPC, as on a CPU without them, and who uses them already cannot enter;
  * - segments of its own (modify_ldt, set_thread_area), 32-bit code, int $0x80, the vsyscall page;
  * - hardware breakpoints, ptrace's single step and its view of the registers while the thread is in the ring;
- * - handlers of signals that a thread outside has installed by a system call without libc;
- * - seccomp filters that refuse ioctl and read of the descriptors of the ring (they have high numbers and cannot be closed by the program).
+ * - handlers of signals that a thread outside installs while another is inside: they run natively, on a stack of ours, and a jump out of one
+ *   takes the thread outside;
+ * - reading memory that may only be executed is not refused everywhere;
+ * - seccomp filters that refuse ioctl and read of the descriptors of the ring. They have high numbers; inside they cannot be closed, and when all
+ *   are closed outside (by a daemon, say) while nobody is inside, the next rs_enter() makes the ring anew.
  *
  * Ring 0. The program's own code runs in ring 0 of the guest, compiled as it is: the red zone, vector registers and thread-local storage
  * are safe, as every exception is taken on a stack of its own and all vector state is kept over a handler. FS and GS belong to the program;
@@ -73,7 +76,7 @@ extern "C" {
  * 0. -EALREADY: it is inside. -EINVAL: unknown flags, or another ring than the process's first rs_enter() has chosen. -ENODEV: no module, or
  * it cannot run here; -EACCES: no permission for it; -EPROTO: it is of another release; -EBUSY: the CPU's virtualisation is in use.
  * -EAGAIN: 64 threads are inside. -ENOMEM, -EMFILE. -EBUSY: a child of vfork, whose memory is the parent's. -EOPNOTSUPP: the thread uses
- * memory protection keys (pkeys(7)).
+ * memory protection keys (pkeys(7)). -EBADF: the ring's descriptors have been closed while threads are inside.
  * Vector registers are as after any function call. Not async-signal-safe.
  */
 int rs_enter(unsigned int flags);

@@ -44,6 +44,29 @@ struct self_caller {
 };
 int self_enter(unsigned int flags, const struct self_caller *c);
 
+/*
+ * The device stays open: a child may have changed its root, or given up the right to open it. (It has its parent's ring either way, so nothing
+ * is kept from it that way.)
+ */
+static int open_device(void)
+{
+	int fd, err;
+
+	if (rs_self.dev_fd && !ioctl(rs_self.dev_fd, RS_GET_INFO, &rs_self.info))
+		return 0;
+	rs_self.dev_fd = 0;
+	fd = open(RS_DEVICE_PATH, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENXIO ? -ENODEV : errno == EPERM ? -EACCES : -errno;
+	if (ioctl(fd, RS_GET_INFO, &rs_self.info)) {
+		err = -errno;
+		close(fd);
+		return err == -ENOTTY ? -EPROTO : err;
+	}
+	rs_self.dev_fd = self_high_fd(fd);
+	return 0;
+}
+
 static int open_vm(void)
 {
 	struct rs_vm_config config = {
@@ -51,29 +74,20 @@ static int open_vm(void)
 		.end_signal = SIGKILL,
 	};
 	char name[RS_VM_NAME_MAX];
-	int dev, fd, err, i;
+	int fd, i;
 
-	dev = open(RS_DEVICE_PATH, O_RDWR | O_CLOEXEC);
-	if (dev < 0)
-		return errno == ENOENT || errno == ENXIO ? -ENODEV : errno == EPERM ? -EACCES : -errno;
-	if (ioctl(dev, RS_GET_INFO, &rs_self.info)) {
-		err = -errno;
-		close(dev);
-		return err == -ENOTTY ? -EPROTO : err;
-	}
-	if (rs_self.info.abi_version != RS_ABI_VERSION) {
-		close(dev);
+	fd = open_device();
+	if (fd)
+		return fd;
+	if (rs_self.info.abi_version != RS_ABI_VERSION)
 		return -EPROTO;
-	}
 	for (i = 0; i < RS_VM_NAME_MAX - 1 && program_invocation_short_name[i]; i++)
 		name[i] = program_invocation_short_name[i];
 	name[i] = 0;
 	config.name = (uintptr_t)name;
-	fd = ioctl(dev, RS_CREATE_VM, &config);
-	err = -errno;
-	close(dev);
+	fd = ioctl(rs_self.dev_fd, RS_CREATE_VM, &config);
 	if (fd < 0)
-		return err;
+		return -errno;
 	rs_self.vm_fd = self_high_fd(fd);
 	return 0;
 }
@@ -158,12 +172,6 @@ static void put_handlers(void)
 		rs_self.shared->handlers[i] = rs_self.ring0 ? rs_self.handlers[i] : NULL;
 }
 
-/* 1 in the process that made the ring and all that have its memory (a child of vfork), 0 in one that has a copy of it. */
-static volatile int *alive(void)
-{
-	return (volatile int *)(rs_self.arena + (RS_SELF_SHARED_BLOCK + 1ull) * RS_SELF_BLOCK - 4096);
-}
-
 static int make_arena(void)
 {
 	uint64_t i, slots = 1ull << (rs_self.info.gpa_bits - 30), pages = 0;
@@ -201,8 +209,6 @@ static int make_arena(void)
 	s->root = (uint64_t)root;
 	s->root_gpa = self_table_gpa(&s->tables, root);
 	put_handlers();
-	if (madvise((void *)alive(), 4096, MADV_WIPEONFORK))
-		return -errno;
 	return self_chunk_arena();
 }
 
@@ -230,7 +236,6 @@ static int make(unsigned int flags)
 		close(rs_self.vm_fd);
 		return ret;
 	}
-	*alive() = 1;
 	rs_self.pid = getpid();
 	__atomic_store_n(&rs_self.ready, 1, __ATOMIC_RELEASE);
 	return 0;
@@ -248,9 +253,32 @@ static void unblock(const uint64_t *old)
 	rs_raw4(__NR_rt_sigprocmask, SIG_SETMASK, (long)old, 0, 8);
 }
 
+static int is_ours(int fd, unsigned long request)
+{
+	struct rs_stats stats;
+
+	return !rs_raw3(__NR_ioctl, fd, request, (long)&stats);
+}
+
+/*
+ * A program that closes all its descriptors while it is outside (a daemon does) has closed ours. When nobody is inside the ring is made anew.
+ * making.
+ */
+static int look_at_descriptors(unsigned int flags)
+{
+	int threads = rs_self.threads;
+
+	if (is_ours(rs_self.vm_fd, RS_GET_VM_STATS))
+		return 0;
+	if (__atomic_load_n(&rs_self.shared->inside, __ATOMIC_SEQ_CST))
+		return -EBADF;
+	self_forget(0);
+	rs_self.threads = threads;
+	return make(flags);
+}
+
 int self_enter(unsigned int flags, const struct self_caller *c)
 {
-	static volatile uint32_t making;
 	struct self_vcpu *v;
 	uint64_t mask, rflags;
 	int ret;
@@ -261,17 +289,23 @@ int self_enter(unsigned int flags, const struct self_caller *c)
 		return -EALREADY;
 	if (uses_protection_keys())
 		return -EOPNOTSUPP;
+	ret = self_mark_make();
+	if (ret)
+		return ret;
 	block_all(&mask);
-	self_lock(&making);
-	if (rs_self.ready && rs_self.pid != getpid() && !*alive())
-		self_forget(0);
+	self_mend();
+	self_lock(&rs_self.making);
+	if (rs_self.copied)
+		self_forget(!rs_self.ready);
 	if (!rs_self.ready)
 		ret = make(flags);
 	else if (rs_self.pid != getpid())
 		ret = -EBUSY;
+	else if (rs_self.ring0 != !!(flags & RS_ENTER_RING0))
+		ret = -EINVAL;
 	else
-		ret = rs_self.ring0 == !!(flags & RS_ENTER_RING0) ? 0 : -EINVAL;
-	self_unlock(&making);
+		ret = look_at_descriptors(flags);
+	self_unlock(&rs_self.making);
 	if (ret)
 		goto fail;
 	ret = self_signals_start();
@@ -282,6 +316,10 @@ int self_enter(unsigned int flags, const struct self_caller *c)
 	v = self_vcpu_get(rs_raw3(__NR_gettid, 0, 0, 0), &ret);
 	if (!v)
 		goto fail_vcpu;
+	if (!is_ours(v->fd, RS_GET_VCPU_STATS)) {
+		ret = -EBADF;
+		goto fail_prime;
+	}
 	ret = self_prime(v);
 	if (ret)
 		goto fail_prime;

@@ -71,13 +71,18 @@ static void hide_arena(uint64_t slot, uint64_t chunk)
 	}
 }
 
+static void put_entry(uint64_t slot, uint64_t chunk)
+{
+	__atomic_store_n(chunk_entry(chunk), rs_self.shared->slot_pd[slot] | SELF_PTE_TABLE | slot << SELF_SLOT_SHIFT, __ATOMIC_RELEASE);
+}
+
 static int give(uint64_t slot, uint64_t chunk)
 {
 	struct self_shared *s = rs_self.shared;
-	uint64_t pd = slot_table(slot), a = s->arena / SELF_CHUNK, b = (s->arena + RS_SELF_ARENA - 1) / SELF_CHUNK;
+	uint64_t a = s->arena / SELF_CHUNK, b = (s->arena + RS_SELF_ARENA - 1) / SELF_CHUNK;
 	int ret;
 
-	if (!pd)
+	if (!slot_table(slot))
 		return -ENOMEM;
 	ret = region(RS_ADD_REGION, slot, chunk);
 	if (ret)
@@ -90,7 +95,7 @@ static int give(uint64_t slot, uint64_t chunk)
 	}
 	rs_self.chunks++;
 	rs_self.given++;
-	__atomic_store_n(chunk_entry(chunk), pd | SELF_PTE_TABLE | slot << SELF_SLOT_SHIFT, __ATOMIC_RELEASE);
+	put_entry(slot, chunk);
 	return 0;
 }
 
@@ -186,6 +191,10 @@ int self_chunk_keep(uint64_t addr)
 	return given;
 }
 
+/*
+ * In a copy of the process. Another thread of the parent may have been at any point of giving or taking when the copy was made: the slots say
+ * what there is, and the entries are made to say the same.
+ */
 int self_chunks_again(void)
 {
 	struct self_shared *s = rs_self.shared;
@@ -199,9 +208,11 @@ int self_chunks_again(void)
 		if (!s->slot_chunk[i])
 			continue;
 		if (s->slot_seq[i] == SELF_TAKING) {	/* by a thread that is not here */
+			__atomic_store_n(chunk_entry(s->slot_chunk[i] - 1), 0, __ATOMIC_RELEASE);
 			s->slot_chunk[i] = 0;
 			continue;
 		}
+		put_entry(i, s->slot_chunk[i] - 1);
 		ret = region(RS_ADD_REGION, i, s->slot_chunk[i] - 1);
 		rs_self.given++;
 		rs_self.chunks++;

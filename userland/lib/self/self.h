@@ -49,6 +49,12 @@ enum self_next {
 	SELF_OUTSIDE = 16,		/* the thread goes on outside, with the registers of the frame; its vCPU stays its own */
 };
 
+enum {
+	SELF_MARK_COPY,		/* nobody has looked at it since fork */
+	SELF_MARK_MENDING,
+	SELF_MARK_OURS,
+};
+
 /* self_vcpu.state */
 enum {
 	SELF_FREE,		/* nobody's */
@@ -175,8 +181,12 @@ struct self {
 	int ready;
 	int ring0;
 	int threads;
-	int vm_fd;
+	int dev_fd, vm_fd;		/* dev_fd: 0 until it is open; stays, for children that could not open it any more */
 	struct rs_info info;
+	/* A page that is cleared in a copy of the process: SELF_MARK_*. Before any lock: self_mend(). */
+	volatile uint32_t *mark;
+	volatile uint32_t making;	/* lock: the ring is being made */
+	int copied;			/* what is here is the parent's; making */
 	uint8_t *arena;			/* the loop's address */
 	struct self_shared *shared;	/* the loop's address */
 	int fsgsbase;
@@ -294,6 +304,15 @@ void self_vcpu_put(struct self_vcpu *v);
  * parent; natively. No libc.
  */
 void self_forget(int shared);
+
+/* self_mark_make() - before the first lock is taken. 0, -errno. */
+int self_mark_make(void);
+
+/*
+ * self_mend() - in a copy of the process, the first time: locks that threads of the parent held are free, nobody is inside. Before a lock is
+ * taken by a thread that is outside, with signals blocked.
+ */
+void self_mend(void);
 /* When @v runs next, it loads v->frame and the bases. 0, -errno. */
 int self_prime(struct self_vcpu *v);
 /* @fd, or a duplicate with a high number in its place. */
@@ -341,6 +360,9 @@ void self_signals_begin(struct self_vcpu *v);
 void self_outside(struct self_vcpu *v) __attribute__((noreturn));
 /* In the child of fork, which is outside: Linux has the program's own handlers again. @v is then good for self_outside() and nothing else. */
 void self_signals_child(struct self_vcpu *v);
+
+/* self_signals_copied() - of self_mend() */
+void self_signals_copied(void);
 /* @v is for a thread that is about to begin, with its creator's mask; self_signals_stop() if it does not. */
 void self_signals_thread(struct self_vcpu *v);
 /**

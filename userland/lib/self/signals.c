@@ -158,6 +158,7 @@ static struct self_action action_take(int sig)
 {
 	struct self_action a;
 
+	self_mend();
 	self_lock(&actions_lock);
 	a = actions[sig];
 	if ((a.flags & SELF_SA_RESETHAND) && a.handler != SELF_SIG_DFL && a.handler != SELF_SIG_IGN) {
@@ -936,6 +937,12 @@ void self_signals_child(struct self_vcpu *v)
 	/* self_outside() is to come, for the one thread there is. */
 	actions_lock = 0;
 	users = 1;
+}
+
+void self_signals_copied(void)
+{
+	actions_lock = 0;
+	users = 0;
 }
 
 void self_signals_lock(void)

@@ -72,6 +72,7 @@ static enum self_next call_fork(struct self_vcpu *v, struct wish *w)
 	self_signals_bases(v);
 	ret = native(&call);
 	if (ret == 0) {
+		self_mend();
 		self_signals_child(v);
 		self_mark_outside(v);
 		self_forget(!!(w->flags & CLONE_FILES));
@@ -284,7 +285,7 @@ static bool is_ours(int fd)
 {
 	int i;
 
-	if (fd == rs_self.vm_fd)
+	if (fd == rs_self.vm_fd || fd == rs_self.dev_fd)
 		return true;
 	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++)
 		if (rs_self.vcpus[i]->fd == fd)
@@ -298,10 +299,10 @@ static int first_of_ours(unsigned int first, unsigned int last)
 	unsigned int best = ~0u, fd;
 	int i;
 
-	for (i = -1; i < SELF_VCPUS; i++) {
+	for (i = -2; i < SELF_VCPUS; i++) {
 		if (i >= 0 && !rs_self.vcpus[i])
 			break;
-		fd = i < 0 ? rs_self.vm_fd : rs_self.vcpus[i]->fd;
+		fd = i == -2 ? rs_self.dev_fd : i == -1 ? rs_self.vm_fd : rs_self.vcpus[i]->fd;
 		if (fd >= first && fd <= last && fd < best)
 			best = fd;
 	}

@@ -209,16 +209,49 @@ static int vcpu_make(unsigned int id, struct self_vcpu **out)
 	return 0;
 }
 
+/* The thread is no more, or has gone outside without a word (a handler that ran natively jumped away). 1: it counted as one that is inside. */
+static int take_back(struct self_vcpu *v)
+{
+	int inside = v->state == SELF_INSIDE;
+
+	if (inside)
+		__atomic_fetch_sub(&rs_self.shared->inside, 1, __ATOMIC_SEQ_CST);
+	v->in_loop = 0;
+	self_vcpu_put(v);
+	return inside;
+}
+
+/* The vCPUs of threads that have ended outside. How many of them counted as inside; lock. */
+static unsigned int take_back_dead(unsigned int *unused)
+{
+	unsigned int i, inside = 0;
+
+	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++) {
+		struct self_vcpu *v = rs_self.vcpus[i];
+
+		if (v->tid <= 0 || __atomic_load_n(&v->state, __ATOMIC_ACQUIRE) == SELF_FREE ||
+		    rs_raw3(__NR_tgkill, rs_self.pid, v->tid, 0) != -ESRCH)
+			continue;
+		inside += take_back(v);
+		*unused = i;
+	}
+	return inside;
+}
+
 struct self_vcpu *self_vcpu_get(int tid, int *err)
 {
 	struct self_vcpu *v = NULL;
-	unsigned int i, unused = SELF_VCPUS;
+	unsigned int i, unused = SELF_VCPUS, lost = 0;
 
 	self_lock(&rs_self.lock);
 	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++) {
 		struct self_vcpu *w = rs_self.vcpus[i];
 		int state = __atomic_load_n(&w->state, __ATOMIC_ACQUIRE);
 
+		if (state == SELF_INSIDE && w->tid == tid) {
+			lost += take_back(w);
+			state = SELF_FREE;
+		}
 		if (state != SELF_FREE && w->tid == tid) {
 			v = w;
 			unused = SELF_VCPUS;
@@ -227,6 +260,8 @@ struct self_vcpu *self_vcpu_get(int tid, int *err)
 		if (state == SELF_FREE && unused == SELF_VCPUS)
 			unused = i;
 	}
+	if (!v && unused == SELF_VCPUS)
+		lost += take_back_dead(&unused);
 	if (!v && unused == SELF_VCPUS)
 		unused = i;
 	*err = 0;
@@ -246,6 +281,8 @@ struct self_vcpu *self_vcpu_get(int tid, int *err)
 		}
 	}
 	self_unlock(&rs_self.lock);
+	while (lost--)
+		self_signals_stop();
 	return v;
 }
 
@@ -294,6 +331,54 @@ int self_prime(struct self_vcpu *v)
 	return rs_raw3(__NR_ioctl, v->fd, RS_SET_STATE, (long)&st);
 }
 
+int self_mark_make(void)
+{
+	volatile uint32_t *mark, *none = NULL;
+	long ret;
+
+	if (__atomic_load_n(&rs_self.mark, __ATOMIC_ACQUIRE))
+		return 0;
+	ret = rs_raw6(__NR_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (ret < 0 && ret > -4096)
+		return ret;
+	mark = (volatile uint32_t *)ret;
+	ret = rs_raw3(__NR_madvise, (long)mark, 4096, MADV_WIPEONFORK);
+	*mark = SELF_MARK_OURS;
+	if (ret || !__atomic_compare_exchange_n(&rs_self.mark, &none, mark, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		rs_raw3(__NR_munmap, (long)mark, 4096, 0);
+	return ret;
+}
+
+void self_mend(void)
+{
+	volatile uint32_t *mark = __atomic_load_n(&rs_self.mark, __ATOMIC_ACQUIRE);
+	uint32_t old = SELF_MARK_COPY;
+
+	if (!mark)
+		return;
+	while (!__atomic_compare_exchange_n(mark, &old, SELF_MARK_MENDING, 0, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+		if (old == SELF_MARK_OURS)
+			return;
+		old = SELF_MARK_COPY;
+		rs_raw3(__NR_sched_yield, 0, 0, 0);
+	}
+	rs_self.lock = 0;
+	rs_self.making = 0;
+	self_signals_copied();
+	rs_self.copied = 1;
+	__atomic_store_n(mark, SELF_MARK_OURS, __ATOMIC_RELEASE);
+}
+
+/* Not what the program has opened in its place since. Linux tells the device's from others' even when the ring is another process's. */
+static void close_ours(int fd, unsigned long request)
+{
+	struct rs_stats stats;
+	long ret = rs_raw3(__NR_ioctl, fd, request, (long)&stats);
+
+	if (!ret || ret == -EPERM)
+		rs_raw3(__NR_close, fd, 0, 0);
+}
+
 void self_forget(int shared)
 {
 	unsigned int i;
@@ -304,15 +389,16 @@ void self_forget(int shared)
 	 */
 	for (i = 0; i < SELF_VCPUS && rs_self.vcpus[i]; i++) {
 		if (!shared)
-			rs_raw3(__NR_close, rs_self.vcpus[i]->fd, 0, 0);
+			close_ours(rs_self.vcpus[i]->fd, RS_GET_VCPU_STATS);
 		/* a mapping would keep the parent's vCPU */
 		rs_raw6(__NR_mmap, (long)rs_self.vcpus[i]->run, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
 			0);
 		rs_self.vcpus[i] = NULL;
 	}
 	if (rs_self.ready && !shared)
-		rs_raw3(__NR_close, rs_self.vm_fd, 0, 0);
+		close_ours(rs_self.vm_fd, RS_GET_VM_STATS);
 	rs_self.ready = 0;
+	rs_self.copied = 0;
 	rs_self.lock = 0;
 	rs_self.threads = 0;
 	rs_self.given = 0;
