@@ -715,6 +715,117 @@ static void tcp_epoll(void)
 	pass("epoll: level-triggered IN, OUT and RDHUP");
 }
 
+/* One thread waits in a call on a socket while another closes its number: the socket is there until the call is over. */
+static s32 shared_fd, shared_peer;
+
+static long spawn_sharing(program fn, u64 arg)
+{
+	long pid = call(__NR_clone, (u64[6]){ CLONE_VM | CLONE_FILES | SIGCHLD }, fn, arg);
+
+	CHECK(pid > 0);
+	return pid;
+}
+
+static int closes_and_reads(u64 total)
+{
+	static u8 buf[60000];
+	long ret;
+
+	EQ(K(close, (u64)shared_fd), 0);
+	while (total) {
+		ret = K(read, (u64)shared_peer, P(buf), sizeof(buf));
+		CHECK(ret > 0);
+		total -= (u64)ret;
+	}
+	/* The last user of the other end is gone, so it is closed. */
+	EQ(K(read, (u64)shared_peer, P(buf), 1), 0);
+	return 0;
+}
+
+static int closes_and_writes(u64 total)
+{
+	EQ(K(close, (u64)shared_fd), 0);
+	for (; total; total--) {
+		EQ(K(write, (u64)shared_peer, P(&total), 1), 1);
+		pause_ms(10);
+	}
+	return 0;
+}
+
+static int closes_and_connects(u64 port)
+{
+	s32 c = sock(SOCK_STREAM);
+
+	EQ(K(close, (u64)shared_fd), 0);
+	EQ(connect_to(c, LOCALHOST, (u16)port), 0);
+	K(close, (u64)c);
+	return 0;
+}
+
+static void tcp_pair(s32 l, u16 port)
+{
+	shared_peer = sock(SOCK_STREAM);
+	EQ(connect_to(shared_peer, HOST, port), 0);
+	shared_fd = (s32)K(accept, (u64)l, 0, 0);
+	CHECK(shared_fd >= 0);
+}
+
+static void closed_meanwhile(void)
+{
+	static u8 lots[8 << 20];
+	struct {
+		u64 base, len;
+	} v = { P(lots), sizeof(lots) };
+	u64 msg[7] = { 0, 0, P(&v), 1 };
+	s32 l = bound(SOCK_STREAM, 85);
+	struct k_sockaddr_in from;
+	u32 len = sizeof(from), i;
+	long fd;
+
+	EQ(K(listen, (u64)l, 4), 0);
+	for (i = 0; i < 3; i++) {
+		tcp_pair(l, 85);
+		spawn_sharing(closes_and_reads, sizeof(lots));
+		if (i == 0)
+			EQ(K(write, (u64)shared_fd, P(lots), sizeof(lots)), sizeof(lots));
+		else if (i == 1)
+			EQ(K(sendto, (u64)shared_fd, P(lots), sizeof(lots), 0, 0, 0), sizeof(lots));
+		else
+			EQ(K(sendmsg, (u64)shared_fd, P(msg), 0), sizeof(lots));
+		wait_all(1);
+		K(close, (u64)shared_peer);
+	}
+	v.len = 5;
+	for (i = 0; i < 3; i++) {
+		tcp_pair(l, 85);
+		spawn_sharing(closes_and_writes, i ? 5 : 1);
+		if (i == 0)
+			EQ(K(read, (u64)shared_fd, P(lots), 5), 1);
+		else if (i == 1)
+			EQ(K(recvfrom, (u64)shared_fd, P(lots), 5, MSG_WAITALL, P(&from), P(&len)), 5);
+		else
+			EQ(K(recvmsg, (u64)shared_fd, P(msg), MSG_WAITALL), 5);
+		wait_all(1);
+		K(close, (u64)shared_peer);
+	}
+	/* The listener goes when accept() has returned. */
+	shared_fd = l;
+	len = sizeof(from);
+	spawn_sharing(closes_and_connects, 85);
+	fd = K(accept, (u64)l, P(&from), P(&len));
+	CHECK(fd >= 0 && len == sizeof(from) && from.addr == LOCALHOST);
+	wait_all(1);
+	K(close, (u64)fd);
+	/* A connection that is being made. */
+	shared_fd = sock(SOCK_STREAM);
+	spawn_sharing(closes_and_writes, 0);
+	wire_deaf = true;
+	EQ(connect_to(shared_fd, HOST, 86), -ETIMEDOUT);
+	wire_deaf = false;
+	wait_all(1);
+	pass("a socket that is closed while another thread waits for it");
+}
+
 static int reader_of_nothing(u64 fd)
 {
 	u8 b;
@@ -854,6 +965,7 @@ static void everything(void)
 	no_buffers();
 	tcp_small();
 	tcp_epoll();
+	closed_meanwhile();
 	interrupted();
 	tcp_run(LOCALHOST, 3, 300000, none, "TCP: three connections to ourselves");
 	tcp_run(HOST, 3, 300000, none, "TCP: three connections over the wire");

@@ -762,6 +762,65 @@ static void threads(void)
 	}
 }
 
+/* A thread closes the socket that another one waits in: the call goes on, and the end comes after it. */
+#define LOTS	(8 << 20)
+
+static int closing[2];
+
+static void *closes_and_reads(void *arg)
+{
+	static char buf[50000];
+	size_t left = LOTS;
+	ssize_t n;
+
+	usleep(50000);
+	EQ(close(closing[0]), 0);
+	for (; left; left -= (size_t)n) {
+		n = read(closing[1], buf, sizeof(buf));
+		CHECK(n > 0);
+		if (left > LOTS / 2)
+			usleep(1000);
+	}
+	EQ(read(closing[1], buf, 1), 0);
+	return NULL;
+}
+
+static void *closes_and_writes(void *arg)
+{
+	int i;
+
+	usleep(50000);
+	EQ(close(closing[0]), 0);
+	for (i = 0; i < 5; i++) {
+		EQ(write(closing[1], "x", 1), 1);
+		usleep(10000);
+	}
+	return NULL;
+}
+
+static void closed_meanwhile(void)
+{
+	char *lots = calloc(1, LOTS), b[5];
+	int i, fd;
+	pthread_t t;
+
+	for (i = 0; i < 4; i++) {
+		pair(closing);
+		fd = closing[0];
+		EQ(pthread_create(&t, NULL, i < 2 ? closes_and_reads : closes_and_writes, NULL), 0);
+		if (i == 0)
+			EQ(write(fd, lots, LOTS), LOTS);
+		else if (i == 1)
+			EQ(send(fd, lots, LOTS, 0), LOTS);
+		else
+			EQ(recv(fd, b, 5, MSG_WAITALL), 5);
+		EQ(pthread_join(t, NULL), 0);
+		FAILS(fcntl(fd, F_GETFD), EBADF);
+		close(closing[1]);
+	}
+	free(lots);
+}
+
 #define CLIENTS	20
 
 static void many(void)
@@ -843,7 +902,8 @@ static const struct {
 	C(udp_basic), C(udp_errors), C(udp_messages), C(udp_ports), C(tcp_bulk), C(tcp_names),
 	C(tcp_refused), C(tcp_halves), C(tcp_sigpipe), C(tcp_resets), C(tcp_looking),
 	C(tcp_addresses_in_use), C(tcp_sendfile), C(timeouts), C(signals), C(poll_mixed),
-	C(selects), C(epolls), C(shared), C(threads), C(many), C(options),
+	C(selects), C(epolls), C(shared), C(threads), C(closed_meanwhile),
+	C(many), C(options),
 };
 
 #define NCASES	(sizeof(cases) / sizeof(cases[0]))
