@@ -666,6 +666,53 @@ static void tcp_small(void)
 	pass("TCP: connecting, refusing, resetting, shutting down");
 }
 
+static long disconnect(s32 fd)
+{
+	struct k_sockaddr_in a = { .family = AF_UNSPEC };
+
+	return K(connect, (u64)fd, P(&a), sizeof(a));
+}
+
+/* A listener ends, with connections that nobody has accepted: by close() without lingering, and by disconnecting. */
+static void tcp_listener_ends(void)
+{
+	s32 lg[2] = { 1, 0 }, l, c[2], i, k;
+	u32 len = sizeof(lg);
+	u8 b;
+
+	for (i = 0; i < 3; i++) {
+		l = bound(SOCK_STREAM, 87);
+		EQ(K(listen, (u64)l, 4), 0);
+		EQ(K(setsockopt, (u64)l, 1, 13, P(lg), sizeof(lg)), 0);
+		for (k = 0; k < 2; k++) {
+			c[k] = sock(SOCK_STREAM);
+			EQ(connect_to(c[k], k ? HOST : LOCALHOST, 87), 0);
+			CHECK(poll_of(l, POLLIN, 1000) == POLLIN);
+		}
+		if (i)
+			EQ(disconnect(l), 0);
+		else
+			K(close, (u64)l);
+		for (k = 0; k < 2; k++) {
+			EQ(K(read, (u64)c[k], P(&b), 1), -ECONNRESET);
+			K(close, (u64)c[k]);
+		}
+		c[0] = sock(SOCK_STREAM);
+		EQ(connect_to(c[0], LOCALHOST, 87), -ECONNREFUSED);
+		if (i == 1) {
+			/* It may become anything again, with its options. */
+			EQ(K(accept, (u64)l, 0, 0), -EINVAL);
+			EQ(K(getsockopt, (u64)l, 1, 13, P(lg), P(&len)), 0);
+			CHECK(lg[0] == 1 && !lg[1]);
+			EQ(K(listen, (u64)l, 1), 0);
+		}
+		K(close, (u64)c[0]);
+		if (i)
+			K(close, (u64)l);
+	}
+	pass("TCP: the end of a listener");
+}
+
 /* epoll is the host's; it sees the stand-in. */
 static void tcp_epoll(void)
 {
@@ -964,6 +1011,7 @@ static void everything(void)
 	ping();
 	no_buffers();
 	tcp_small();
+	tcp_listener_ends();
 	tcp_epoll();
 	closed_meanwhile();
 	interrupted();

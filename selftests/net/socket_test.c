@@ -460,6 +460,30 @@ static void tcp_resets(void)
 	FAILS(read(fd[0], &b, 1), ECONNRESET);
 }
 
+/* A listener ends with a connection that nobody has accepted. */
+static void tcp_disconnects(void)
+{
+	struct sockaddr_in none = { .sin_family = AF_UNSPEC };
+	struct linger no = { 1, 0 };
+	int l, c, i;
+	char b[10];
+
+	for (i = 0; i < 2; i++) {
+		l = listener();
+		EQ(setsockopt(l, SOL_SOCKET, SO_LINGER, &no, sizeof(no)), 0);
+		c = to(SOCK_STREAM, port_of(l));
+		EQ(ready(l, POLLIN, 1000), POLLIN);
+		if (i)
+			EQ(connect(l, (struct sockaddr *)&none, sizeof(none)), 0);
+		else
+			close(l);
+		FAILS(read(c, b, 1), ECONNRESET);
+		if (i)
+			close(l);
+		close(c);
+	}
+}
+
 static void tcp_looking(void)
 {
 	int fd[2], n;
@@ -901,8 +925,8 @@ static const struct {
 #define C(f) { #f, f }
 	C(udp_basic), C(udp_errors), C(udp_messages), C(udp_ports), C(tcp_bulk), C(tcp_names),
 	C(tcp_refused), C(tcp_halves), C(tcp_sigpipe), C(tcp_resets), C(tcp_looking),
-	C(tcp_addresses_in_use), C(tcp_sendfile), C(timeouts), C(signals), C(poll_mixed),
-	C(selects), C(epolls), C(shared), C(threads), C(closed_meanwhile),
+	C(tcp_disconnects), C(tcp_addresses_in_use), C(tcp_sendfile), C(timeouts), C(signals),
+	C(poll_mixed), C(selects), C(epolls), C(shared), C(threads), C(closed_meanwhile),
 	C(many), C(options),
 };
 

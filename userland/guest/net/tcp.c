@@ -623,36 +623,43 @@ static void tcp_sock_free(struct tcp_sock *t)
 	sock_free(&t->s);
 }
 
-/* Data that nobody has read, or no time to linger: the other side is told that it was in vain. */
-static void end_connection(struct tcp_sock *t)
+/*
+ * Data that nobody has read, or no time to linger (@abort): the other side is told that it was in vain. A
+ * listening pcb has no other side, and can only be closed.
+ */
+static void end_connection(struct tcp_sock *t, bool abort)
 {
 	struct tcp_pcb *pcb = t->pcb;
-	bool abort = t->state == T_CONNECTING || t->rx_bytes || !t->s.linger;
 
+	abort |= t->state == T_CONNECTING || t->rx_bytes;
 	let_go(t);
 	if (!pcb)
 		return;
-	if (abort)
+	if (abort && pcb->state != LISTEN)
 		tcp_abort(pcb);
 	else
 		tcp_close(pcb);
+}
+
+/* Connections that nobody will accept. */
+static void drop_children(struct tcp_sock *t)
+{
+	while (!list_empty(&t->children)) {
+		struct tcp_sock *c = list_first(&t->children, struct tcp_sock, sibling);
+
+		list_del(&c->sibling);
+		t->nchildren--;
+		end_connection(c, true);
+		tcp_sock_free(c);
+	}
 }
 
 static void tcp_sock_release(struct sock *s)
 {
 	struct tcp_sock *t = tcp_of(s);
 
-	while (!list_empty(&t->children)) {
-		struct tcp_sock *c = list_first(&t->children, struct tcp_sock, sibling);
-		struct tcp_pcb *pcb = c->pcb;
-
-		list_del(&c->sibling);
-		let_go(c);
-		if (pcb)
-			tcp_abort(pcb);
-		tcp_sock_free(c);
-	}
-	end_connection(t);
+	drop_children(t);
+	end_connection(t, !s->linger);
 	tcp_sock_free(t);
 }
 
@@ -660,12 +667,11 @@ static long tcp_sock_disconnect(struct sock *s)
 {
 	struct tcp_sock *t = tcp_of(s);
 
-	t->s.linger = 0;
-	end_connection(t);
+	drop_children(t);
+	end_connection(t, true);
 	drop_rx(t);
 	t->state = T_NEW;
-	t->fin = false;
-	s->linger = -1;
+	t->fin = t->fresh = false;
 	s->connected = false;
 	s->shut = 0;
 	s->err = 0;
