@@ -713,6 +713,33 @@ static void tcp_listener_ends(void)
 	pass("TCP: the end of a listener");
 }
 
+/* What was half read does not count for the next connection. */
+static void tcp_again(void)
+{
+	s32 l = bound(SOCK_STREAM, 88), c = sock(SOCK_STREAM), s;
+	u32 i;
+	u8 b[3000];
+
+	EQ(K(listen, (u64)l, 4), 0);
+	for (i = 0; i < 4; i++) {
+		EQ(connect_to(c, i & 1 ? LOCALHOST : HOST, 88), 0);
+		s = (s32)K(accept, (u64)l, 0, 0);
+		fill(big, i, 0, sizeof(b));
+		EQ(K(write, (u64)s, P(big), sizeof(b)), sizeof(b));
+		EQ(K(recvfrom, (u64)c, P(b), sizeof(b), MSG_WAITALL | MSG_PEEK, 0, 0) > 0, 1);
+		EQ(K(recvfrom, (u64)c, P(b), 700 + i, MSG_WAITALL, 0, 0), 700 + i);
+		CHECK(right(b, i, 0, 700 + i));
+		if (i == 3)
+			EQ(K(recvfrom, (u64)c, P(b), sizeof(b) - 703, MSG_WAITALL, 0, 0), sizeof(b) - 703);
+		EQ(disconnect(c), 0);
+		EQ(K(read, (u64)c, P(b), 1), -ENOTCONN);
+		K(close, (u64)s);
+	}
+	K(close, (u64)c);
+	K(close, (u64)l);
+	pass("TCP: another connection after one that was half read");
+}
+
 /* epoll is the host's; it sees the stand-in. */
 static void tcp_epoll(void)
 {
@@ -1011,6 +1038,7 @@ static void everything(void)
 	ping();
 	no_buffers();
 	tcp_small();
+	tcp_again();
 	tcp_listener_ends();
 	tcp_epoll();
 	closed_meanwhile();

@@ -460,12 +460,12 @@ static void tcp_resets(void)
 	FAILS(read(fd[0], &b, 1), ECONNRESET);
 }
 
-/* A listener ends with a connection that nobody has accepted. */
+/* A listener ends with a connection that nobody has accepted; a socket is used again after half a connection. */
 static void tcp_disconnects(void)
 {
-	struct sockaddr_in none = { .sin_family = AF_UNSPEC };
+	struct sockaddr_in none = { .sin_family = AF_UNSPEC }, a;
 	struct linger no = { 1, 0 };
-	int l, c, i;
+	int l, c, s, i;
 	char b[10];
 
 	for (i = 0; i < 2; i++) {
@@ -481,6 +481,18 @@ static void tcp_disconnects(void)
 		if (i)
 			close(l);
 		close(c);
+	}
+	l = listener();
+	a = at(port_of(l));
+	c = socket(AF_INET, SOCK_STREAM, 0);
+	for (i = 0; i < 3; i++) {
+		EQ(connect(c, (struct sockaddr *)&a, sizeof(a)), 0);
+		s = accept(l, NULL, NULL);
+		EQ(write(s, "0123456789", 10), 10);
+		EQ(recv(c, b, 4, MSG_WAITALL), 4);
+		CHECK(!memcmp(b, "0123", 4));
+		EQ(connect(c, (struct sockaddr *)&none, sizeof(none)), 0);
+		close(s);
 	}
 }
 

@@ -78,7 +78,8 @@ static void drop_rx(struct tcp_sock *t)
 		p->tot_len = p->len;
 		pbuf_free(p);
 	}
-	t->rx_bytes = 0;
+	t->rx_last = NULL;
+	t->rx_bytes = t->rx_offset = 0;
 }
 
 /* --- what lwIP calls -------------------------------------------------------------------------- */
