@@ -789,6 +789,181 @@ static void tcp_epoll(void)
 	pass("epoll: level-triggered IN, OUT and RDHUP");
 }
 
+#define E_IN	1u
+#define E_OUT	4u
+#define E_RDHUP	0x2000u
+#define E_ET	(1u << 31)
+
+static s32 epoll_of(s32 fd, u32 events)
+{
+	struct {
+		u32 events;
+		u64 data;
+	} __attribute__((packed)) ev = { events, 7 };
+	s32 ep = (s32)K(epoll_create1, 0);
+
+	CHECK(ep >= 0);
+	EQ(K(epoll_ctl, (u64)ep, 1, (u64)fd, P(&ev)), 0);
+	return ep;
+}
+
+/* The events that are there within @ms, 0: none */
+static u32 events_of(s32 ep, int ms)
+{
+	struct {
+		u32 events;
+		u64 data;
+	} __attribute__((packed)) got[4];
+	long n;
+
+	/* The host's epoll cannot wait here: the wire and the clock are ours. */
+	for (n = K(epoll_wait, (u64)ep, P(got), 4, 0); !n && ms > 0; ms -= 10) {
+		pause_ms(10);
+		n = K(epoll_wait, (u64)ep, P(got), 4, 0);
+	}
+	CHECK(n == 0 || n == 1);
+	return n ? got[0].events : 0;
+}
+
+/* Registered before connect() and listen(); a connection that fails, and another one after it. */
+static void epoll_early(void)
+{
+	s32 l = bound(SOCK_STREAM, 89), c, s, edge, level, i;
+	u32 err, len = sizeof(err);
+	u8 b;
+
+	edge = epoll_of(l, E_IN | E_OUT | E_ET);
+	level = epoll_of(l, E_IN | E_OUT | E_RDHUP);
+	CHECK(events_of(edge, 0) & E_OUT);
+	EQ(K(listen, (u64)l, 4), 0);
+	EQ(events_of(level, 0), 0);
+	for (i = 0; i < 4; i++) {
+		s32 e2, l2;
+
+		c = sock(SOCK_STREAM | O_NONBLOCK);
+		e2 = epoll_of(c, E_IN | E_OUT | E_RDHUP | E_ET);
+		l2 = epoll_of(c, E_IN | E_OUT | E_RDHUP);
+		if (i & 1)
+			CHECK(events_of(e2, 0) & E_OUT);
+		if (i & 2) {
+			EQ(connect_to(c, i & 1 ? LOCALHOST : HOST, 90), -EINPROGRESS);
+			CHECK(events_of(e2, 2000) & E_OUT);
+			CHECK(events_of(l2, 0) & E_OUT);
+			EQ(K(getsockopt, (u64)c, 1, 4, P(&err), P(&len)), 0);
+			EQ(err, ECONNREFUSED);
+		}
+		EQ(connect_to(c, i & 1 ? LOCALHOST : HOST, 89), -EINPROGRESS);
+		EQ(events_of(e2, 2000), E_OUT);
+		EQ(events_of(l2, 0), E_OUT);
+		EQ(events_of(e2, 0), 0);
+		EQ(K(getsockopt, (u64)c, 1, 4, P(&err), P(&len)), 0);
+		EQ(err, 0);
+		EQ(events_of(edge, 2000), E_IN);
+		EQ(events_of(level, 0), E_IN);
+		s = (s32)K(accept, (u64)l, 0, 0);
+		CHECK(s >= 0);
+		EQ(events_of(level, 0), 0);
+		EQ(K(write, (u64)s, P("x"), 1), 1);
+		EQ(events_of(e2, 2000), E_IN | E_OUT);
+		EQ(K(read, (u64)c, P(&b), 1), 1);
+		EQ(events_of(l2, 0), E_OUT);
+		/* Taken back before the other side has ended it: it is as new. */
+		if (!(i & 2)) {
+			EQ(disconnect(c), 0);
+			EQ(events_of(l2, 0), E_OUT);
+			EQ(connect_to(c, HOST, 89), -EINPROGRESS);
+			EQ(events_of(e2, 2000), E_OUT);
+			K(close, (u64)s);
+			EQ(events_of(edge, 2000), E_IN);
+			s = (s32)K(accept, (u64)l, 0, 0);
+		}
+		/* The end is one. */
+		K(close, (u64)s);
+		CHECK(events_of(e2, 2000) & E_RDHUP);
+		CHECK(events_of(l2, 0) & E_RDHUP);
+		EQ(K(read, (u64)c, P(&b), 1), 0);
+		K(close, (u64)c);
+		K(close, (u64)e2);
+		K(close, (u64)l2);
+	}
+	K(close, (u64)l);
+	K(close, (u64)edge);
+	K(close, (u64)level);
+	pass("epoll: registered before connect() and listen()");
+}
+
+/* An error of a datagram socket is there until it has been told, and no longer. */
+static void epoll_errors(void)
+{
+	s32 a = sock(SOCK_DGRAM), s, in, edge, i;
+	u32 err, len = sizeof(err);
+	u8 b[4];
+
+	nonblocking(a);
+	in = epoll_of(a, E_IN);
+	edge = epoll_of(a, E_IN | E_ET);
+	for (i = 0; i < 4; i++) {
+		EQ(connect_to(a, LOCALHOST, 91), 0);
+		EQ(events_of(in, 0), 0);
+		EQ(K(write, (u64)a, P(b), 1), 1);
+		CHECK(events_of(in, 0));
+		CHECK(events_of(edge, 0));
+		EQ(events_of(edge, 0), 0);
+		if (i & 1) {
+			EQ(K(read, (u64)a, P(b), 1), -ECONNREFUSED);
+		} else {
+			EQ(K(getsockopt, (u64)a, 1, 4, P(&err), P(&len)), 0);
+			EQ(err, ECONNREFUSED);
+		}
+		EQ(events_of(in, 0), 0);
+		s = bound(SOCK_DGRAM, 91);
+		EQ(connect_to(a, HOST, 91), 0);
+		EQ(K(write, (u64)a, P("abc"), 3), 3);
+		EQ(events_of(in, 1000), 0);
+		EQ(K(read, (u64)s, P(b), 4), 3);
+		K(close, (u64)s);
+		/* From ourselves, as everything is that comes from the mirror. */
+		s = sock(SOCK_DGRAM);
+		{
+			struct k_sockaddr_in me = { 0 };
+			u32 n = sizeof(me);
+
+			EQ(K(getsockname, (u64)a, P(&me), P(&n)), 0);
+			EQ(disconnect(a), 0);
+			me.addr = LOCALHOST;
+			EQ(K(sendto, (u64)s, P("de"), 2, 0, P(&me), sizeof(me)), 2);
+		}
+		EQ(events_of(in, 0), E_IN);
+		EQ(events_of(edge, 0), E_IN);
+		EQ(K(read, (u64)a, P(b), 4), 2);
+		EQ(events_of(in, 0), 0);
+		K(close, (u64)s);
+	}
+	/* An error behind data that lies there is news. */
+	s = bound(SOCK_DGRAM, 92);
+	EQ(connect_to(s, LOCALHOST, 91), 0);
+	K(close, (u64)edge);
+	edge = epoll_of(s, E_IN | E_ET);
+	{
+		struct k_sockaddr_in me = addr_of(LOCALHOST, 92);
+		s32 t = bound(SOCK_DGRAM, 91);
+
+		EQ(K(sendto, (u64)t, P("x"), 1, 0, P(&me), sizeof(me)), 1);
+		K(close, (u64)t);
+	}
+	EQ(events_of(edge, 0), E_IN);
+	EQ(events_of(edge, 0), 0);
+	EQ(K(write, (u64)s, P(b), 1), 1);
+	CHECK(events_of(edge, 0));
+	EQ(K(read, (u64)s, P(b), 1), -ECONNREFUSED);
+	EQ(K(read, (u64)s, P(b), 1), 1);
+	K(close, (u64)s);
+	K(close, (u64)a);
+	K(close, (u64)in);
+	K(close, (u64)edge);
+	pass("epoll: errors of datagram sockets");
+}
+
 /* One thread waits in a call on a socket while another closes its number: the socket is there until the call is over. */
 static s32 shared_fd, shared_peer;
 
@@ -1041,6 +1216,8 @@ static void everything(void)
 	tcp_again();
 	tcp_listener_ends();
 	tcp_epoll();
+	epoll_early();
+	epoll_errors();
 	closed_meanwhile();
 	interrupted();
 	tcp_run(LOCALHOST, 3, 300000, none, "TCP: three connections to ourselves");

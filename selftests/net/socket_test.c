@@ -749,6 +749,111 @@ static void epolls(void)
 	EQ(epoll_wait(ep, got, 4, 0), 0);
 }
 
+static int epoll_of(int fd, uint32_t events)
+{
+	struct epoll_event ev = { .events = events };
+	int ep = epoll_create1(0);
+
+	CHECK(ep >= 0);
+	EQ(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev), 0);
+	return ep;
+}
+
+static uint32_t events_of(int ep, int ms)
+{
+	struct epoll_event got[2];
+	int n = epoll_wait(ep, got, 2, ms);
+
+	CHECK(n >= 0);
+	return n ? got[0].events : 0;
+}
+
+/* Registered before connect() and listen(): with EPOLLET nothing is missed, without it nothing comes again and again. */
+static void epoll_early(void)
+{
+	int l = bound(SOCK_STREAM, 0), c, s, i, fd = socket(AF_INET, SOCK_STREAM, 0);
+	int edge = epoll_of(l, EPOLLIN | EPOLLET), level = epoll_of(l, EPOLLIN | EPOLLOUT);
+	struct sockaddr_in a = at(port_of(l)), nobody;
+	char b;
+
+	events_of(edge, 0);
+	EQ(listen(l, 4), 0);
+	EQ(events_of(level, 0), 0);
+	EQ(bind(fd, (struct sockaddr *)&(struct sockaddr_in){ .sin_family = AF_INET }, sizeof(a)), 0);
+	nobody = at(port_of(fd));
+	for (i = 0; i < 4; i++) {
+		int e, v, err;
+
+		c = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		e = epoll_of(c, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+		v = epoll_of(c, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+		if (i & 1)
+			CHECK(events_of(e, 0) & EPOLLOUT);
+		if (i & 2) {
+			err = connect(c, (struct sockaddr *)&nobody, sizeof(nobody));
+			CHECK(err == -1 && (errno == EINPROGRESS || errno == ECONNREFUSED));
+			if (errno == EINPROGRESS) {
+				CHECK(events_of(e, 5000) & EPOLLOUT);
+				EQ(option(c, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+			}
+		}
+		/* Linux says once more that the first one has failed. */
+		do
+			err = connect(c, (struct sockaddr *)&a, sizeof(a));
+		while (err && errno == ECONNABORTED);
+		CHECK(!err || errno == EINPROGRESS);
+		EQ(events_of(e, 5000), EPOLLOUT);
+		EQ(events_of(e, 0), 0);
+		EQ(events_of(v, 0), EPOLLOUT);
+		EQ(option(c, SOL_SOCKET, SO_ERROR), 0);
+		EQ(events_of(edge, 5000), EPOLLIN);
+		s = accept(l, NULL, NULL);
+		CHECK(s >= 0);
+		EQ(write(s, "x", 1), 1);
+		EQ(events_of(e, 5000), EPOLLIN | EPOLLOUT);
+		EQ(read(c, &b, 1), 1);
+		EQ(events_of(v, 0), EPOLLOUT);
+		close(s);
+		CHECK(events_of(e, 5000) & EPOLLRDHUP);
+		close(c);
+		close(e);
+		close(v);
+	}
+}
+
+/* An error is there until it has been told. */
+static void epoll_errors(void)
+{
+	int u = bound(SOCK_DGRAM, 0), a, level, edge, i;
+	struct sockaddr_in dst = at(port_of(u)), me;
+	char b[4];
+
+	close(u);
+	a = bound(SOCK_DGRAM, 0);
+	me = at(port_of(a));
+	EQ(fcntl(a, F_SETFL, O_NONBLOCK), 0);
+	level = epoll_of(a, EPOLLIN);
+	edge = epoll_of(a, EPOLLIN | EPOLLET);
+	for (i = 0; i < 4; i++) {
+		EQ(connect(a, (struct sockaddr *)&dst, sizeof(dst)), 0);
+		EQ(write(a, "x", 1), 1);
+		CHECK(events_of(edge, 5000));
+		CHECK(events_of(level, 0));
+		if (i & 1)
+			FAILS(read(a, b, 1), ECONNREFUSED);
+		else
+			EQ(option(a, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+		EQ(events_of(level, 0), 0);
+		u = bound(SOCK_DGRAM, ntohs(dst.sin_port));
+		EQ(sendto(u, "yes", 3, 0, (struct sockaddr *)&me, sizeof(me)), 3);
+		EQ(events_of(edge, 5000), EPOLLIN);
+		EQ(events_of(level, 0), EPOLLIN);
+		EQ(read(a, b, 4), 3);
+		EQ(events_of(level, 0), 0);
+		close(u);
+	}
+}
+
 /* --- sharing ---------------------------------------------------------------------------------- */
 
 static void shared(void)
@@ -938,7 +1043,7 @@ static const struct {
 	C(udp_basic), C(udp_errors), C(udp_messages), C(udp_ports), C(tcp_bulk), C(tcp_names),
 	C(tcp_refused), C(tcp_halves), C(tcp_sigpipe), C(tcp_resets), C(tcp_looking),
 	C(tcp_disconnects), C(tcp_addresses_in_use), C(tcp_sendfile), C(timeouts), C(signals),
-	C(poll_mixed), C(selects), C(epolls), C(shared), C(threads), C(closed_meanwhile),
+	C(poll_mixed), C(selects), C(epolls), C(epoll_early), C(epoll_errors), C(shared), C(threads), C(closed_meanwhile),
 	C(many), C(options),
 };
 

@@ -317,6 +317,7 @@ static long tcp_sock_connect(struct sock *s, u32 addr, u16 port)
 		/* one that could not connect may try again */
 		t->state = T_NEW;
 		t->fin = false;
+		sock_touched(s);
 		break;
 	case T_NEW: break;
 	}
@@ -336,6 +337,7 @@ static long tcp_sock_connect(struct sock *s, u32 addr, u16 port)
 	ip_addr_set_ip4_u32(&t->pcb->local_ip, s->laddr);
 	ip_addr_set_ip4_u32(&ip, addr);
 	t->state = T_CONNECTING;
+	sock_touched(s);
 	s->raddr = addr;
 	s->rport = port;
 	err = tcp_errno(tcp_connect(t->pcb, &ip, be16(port), established));
@@ -392,6 +394,7 @@ static long tcp_sock_listen(struct sock *s, u32 backlog)
 	t->backlog = backlog;
 	tcp_arg(l, t);
 	tcp_accept(l, arrived);
+	sock_event(s);
 	return 0;
 }
 

@@ -324,6 +324,8 @@ static long do_connect(struct file *f, struct sock *s, const u64 *a)
 	if (s->err && s->ops->connected)
 		return sock_take_error(s);
 	ret = s->ops->connect(s, in.addr, in.port);
+	/* Who waits with the host's epoll for it to be writable is to see that it was not, before it is. */
+	sock_flush();
 	net_poll();
 	if ((ret != -EINPROGRESS && ret != -EALREADY) || f->flags & O_NONBLOCK)
 		return ret;
@@ -488,6 +490,7 @@ bool inet_call(u64 nr, struct file *f, const u64 *a, long *ret)
 	case __NR_fchdir: *ret = -ENOTDIR; break;
 	default: *ret = -EINVAL; break;
 	}
+	sock_flush();
 	file_put(f);
 	return true;
 }
