@@ -1176,6 +1176,53 @@ static void hostile(void)
 	pass("40,000 hostile frames");
 }
 
+/* --- a narrow way ----------------------------------------------------------------------------- */
+
+#define NARROW	600u	/* bytes of an IP packet that get through */
+
+static u32 narrow_cut, narrow_refused;
+
+/* A router: what is too long goes on in pieces, or not at all. What gets through comes back, as from the mirror. */
+static bool narrow(const uint8_t *frame, uint32_t len)
+{
+	static u8 f[14 + NARROW];
+	u32 at, left = len - 34, step = (NARROW - 20) & ~7u, host = HOST;
+	u16 v;
+
+	if (len <= 14 + NARROW || frame[12] != 8 || frame[13] || frame[14] != 0x45)
+		return false;
+	if (frame[20] & 0x40) {
+		narrow_refused++;
+		return true;
+	}
+	narrow_cut++;
+	for (at = 0; left; at += step, left -= min(step, left)) {
+		u32 n = min(step, left);
+
+		memcpy(f, frame + 6, 6);
+		memcpy(f + 6, frame, 6);
+		memcpy(f + 12, frame + 12, 22);
+		memcpy(f + 26, &host, 4);
+		memcpy(f + 30, frame + 26, 4);
+		v = be16((u16)(n + 20));
+		memcpy(f + 16, &v, 2);
+		v = be16((u16)(at / 8 | (left > n ? 0x2000 : 0)));
+		memcpy(f + 20, &v, 2);
+		memcpy(f + 34, frame + 34 + at, n);
+		fix_sums(f, 34 + n);
+		wire_inject(f, 34 + n);
+	}
+	return true;
+}
+
+static void narrow_way(void)
+{
+	wire_watch = narrow;
+	tcp_run(HOST, 2, 100000, (struct wire_faults){ 0 }, "TCP: what is on the way takes less than the interface");
+	wire_watch = NULL;
+	CHECK(narrow_cut > 100 && !narrow_refused);
+}
+
 /* --- the sandbox ------------------------------------------------------------------------------ */
 
 static void interrupted(void)
@@ -1223,6 +1270,7 @@ static void everything(void)
 	tcp_run(LOCALHOST, 3, 300000, none, "TCP: three connections to ourselves");
 	tcp_run(HOST, 3, 300000, none, "TCP: three connections over the wire");
 	tcp_run(HOST, 3, 200000, some, "TCP: three connections over a bad wire");
+	narrow_way();
 	hostile();
 	/* All connections have ended for good. */
 	pause_ms(200000);

@@ -8,6 +8,11 @@
  * keeps its own until it is acknowledged; one received stays in our buffer, which lwIP is lent, unless
  * it is small: then it is copied, so that small segments do not hold large buffers.
  *
+ * Segments may be cut into fragments on the way (no DF). They are as long as the interface and the other side take
+ * at most; where something between them takes less, a router or the Linux around us cuts them. The other
+ * way, DF and shorter segments after an ICMP "fragmentation needed" (RFC 1191), needs routers that send these
+ * and networks that let them through, and without them a connection hangs with its first long segment.
+ *
  * Memory comes from kmalloc(), with a limit for all connections together.
  */
 #include "net.h"
@@ -144,7 +149,7 @@ err_t ip4_output_if(struct pbuf *p, const ip4_addr_t *src, const ip4_addr_t *des
 		    u8_t tos, u8_t proto, struct netif *netif)
 {
 	struct ipv4_send s = { .src = ip4_addr_get_u32(src), .dst = ip4_addr_get_u32(dest),
-			     .proto = proto, .ttl = ttl, .tos = tos, .df = true, .wait = true };
+			     .proto = proto, .ttl = ttl, .tos = tos, .wait = true };
 	struct nbuf *n = nbuf_chain(p->tot_len), *at;
 	struct tcp_hdr *h;
 	u32 done = 0;
