@@ -1223,6 +1223,102 @@ static void narrow_way(void)
 	CHECK(narrow_cut > 100 && !narrow_refused);
 }
 
+/* --- what nobody reads ------------------------------------------------------------------------ */
+
+static void one_more_connection(s32 l, u16 port)
+{
+	static u8 b[30000];
+	s32 c = sock(SOCK_STREAM), s;
+	u64 i, n;
+
+	EQ(connect_to(c, HOST, port), 0);
+	s = (s32)K(accept, (u64)l, 0, 0);
+	CHECK(s >= 0);
+	for (i = 0; i < 3; i++) {
+		fill(b, i, 0, sizeof(b));
+		EQ(K(write, (u64)c, P(b), sizeof(b)), sizeof(b));
+		memset(b, 0, sizeof(b));
+		n = (u64)K(recvfrom, (u64)s, P(b), sizeof(b), MSG_WAITALL, 0, 0);
+		CHECK(n == sizeof(b) && right(b, i, 0, n));
+	}
+	K(close, (u64)c);
+	K(close, (u64)s);
+}
+
+#define HEAPS	6u
+#define DEAF	30u
+
+/* Datagrams and streams that nobody reads leave buffers for everything else. */
+static void unread(void)
+{
+	s32 u[HEAPS], c[DEAF], s[DEAF], l = bound(SOCK_STREAM, 93), out = sock(SOCK_DGRAM);
+	struct k_sockaddr_in to = addr_of(LOCALHOST, 0);
+	u32 i, k, limit = nbuf_limit;
+	u64 lost = net_stats.udp_full, total = 0;
+	long n;
+
+	EQ(K(listen, (u64)l, 4), 0);
+	nbuf_limit = 4096;
+	for (i = 0; i < HEAPS; i++) {
+		u[i] = bound(SOCK_DGRAM, (u16)(6000 + i));
+		set(u[i], 1, 8, 4 << 20);
+		to.port = be16((u16)(6000 + i));
+		for (k = 0; k < 2000; k++)
+			EQ(K(sendto, (u64)out, P("x"), 1, 0, P(&to), sizeof(to)), 1);
+	}
+	CHECK(net_stats.udp_full > lost && nbuf_used < nbuf_limit - nbuf_limit / 8);
+	one_more_connection(l, 93);
+	/* What was taken is there, and when it has been read there is room again. */
+	for (i = 0; i < HEAPS; i++) {
+		nonblocking(u[i]);
+		while (K(read, (u64)u[i], P(back), 10) == 1)
+			total++;
+	}
+	CHECK(total > 1500);
+	EQ(K(sendto, (u64)out, P("x"), 1, 0, P(&to), sizeof(to)), 1);
+	EQ(K(read, (u64)u[HEAPS - 1], P(back), 10), 1);
+	for (i = 0; i < HEAPS; i++)
+		K(close, (u64)u[i]);
+	/* The default: a queue that takes as many as the NIC has in its ring, at least nearly so. */
+	u[0] = bound(SOCK_DGRAM, 6000);
+	to.port = be16(6000);
+	for (k = 0; k < 2000; k++)
+		EQ(K(sendto, (u64)out, P("x"), 1, 0, P(&to), sizeof(to)), 1);
+	nonblocking(u[0]);
+	for (k = 0; K(read, (u64)u[0], P(back), 10) == 1; k++)
+		;
+	CHECK(k > 800 && k < 1000);
+	K(close, (u64)u[0]);
+	K(close, (u64)out);
+	/* The same by streams. */
+	for (i = 0; i < DEAF; i++) {
+		c[i] = sock(SOCK_STREAM);
+		EQ(connect_to(c[i], HOST, 93), 0);
+		s[i] = (s32)K(accept, (u64)l, 0, 0);
+		nonblocking(c[i]);
+		for (total = 0; total < 256 << 10; total += (u64)n) {
+			n = K(write, (u64)c[i], P(big), sizeof(big));
+			if (n == -EAGAIN) {
+				pause_ms(10);
+				n = 0;
+				if (!(poll_of(c[i], POLLOUT, 500) & POLLOUT))
+					break;
+			}
+			CHECK(n >= 0);
+		}
+	}
+	pause_ms(1000);
+	CHECK(nbuf_used < nbuf_limit - nbuf_limit / 8);
+	one_more_connection(l, 93);
+	for (i = 0; i < DEAF; i++) {
+		K(close, (u64)c[i]);
+		K(close, (u64)s[i]);
+	}
+	K(close, (u64)l);
+	nbuf_limit = limit;
+	pass("packets that nobody reads leave room for others");
+}
+
 /* --- the sandbox ------------------------------------------------------------------------------ */
 
 static void interrupted(void)
@@ -1271,6 +1367,7 @@ static void everything(void)
 	tcp_run(HOST, 3, 300000, none, "TCP: three connections over the wire");
 	tcp_run(HOST, 3, 200000, some, "TCP: three connections over a bad wire");
 	narrow_way();
+	unread();
 	hostile();
 	/* All connections have ended for good. */
 	pause_ms(200000);

@@ -220,9 +220,9 @@ long sock_stand_in(struct sock *s)
 
 bool dgram_queue(struct sock *s, struct nbuf *n)
 {
-	u32 cost = n->total + DGRAM_COST;
+	u32 cost = nbuf_cost(n);
 
-	if (s->shut & SHUT_RD || s->queued + cost > s->rcvbuf) {
+	if (s->shut & SHUT_RD || s->queued + cost > s->rcvbuf || unlikely(nbuf_scarce())) {
 		nbuf_free(n);
 		return false;
 	}
@@ -260,7 +260,7 @@ long dgram_recv(struct sock *s, struct net_iter *it, struct sock_msg *m)
 	if (!(m->flags & MSG_PEEK)) {
 		list_del(&n->link);
 		s->nqueued--;
-		s->queued -= n->total + DGRAM_COST;
+		s->queued -= nbuf_cost(n);
 		nbuf_free(n);
 		sock_touched(s);
 	}

@@ -44,10 +44,13 @@
 #define SHUT_RD		1u
 #define SHUT_WR		2u
 
-#define SOCK_BUF_DEFAULT	(1u << 20)
+/*
+ * A queue is measured by what its packets take of memory (nbuf_cost()), on Linux, too. By default it has
+ * room for about as many as the NIC's ring, at most for as many as there are (net_init()).
+ */
+#define SOCK_BUF_DEFAULT	(2u << 20)
 #define SOCK_BUF_MIN		4096u
-#define SOCK_BUF_MAX		(4u << 20)
-#define DGRAM_COST		256u	/* what a datagram counts in a queue besides its bytes */
+#define SOCK_BUF_MAX		(16u << 20)
 
 struct sock_ops;
 
@@ -72,7 +75,7 @@ struct sock {
 	u32 icmp_filter;
 	/* datagrams */
 	struct list queue;	/* struct nbuf by link */
-	u32 nqueued, queued;	/* packets; bytes and their cost */
+	u32 nqueued, queued;	/* packets; their nbuf_cost() */
 
 	struct wait_list wait;
 	struct list hash;	/* with the others of its protocol */
