@@ -666,6 +666,80 @@ static void tcp_small(void)
 	pass("TCP: connecting, refusing, resetting, shutting down");
 }
 
+static long disconnect(s32 fd)
+{
+	struct k_sockaddr_in a = { .family = AF_UNSPEC };
+
+	return K(connect, (u64)fd, P(&a), sizeof(a));
+}
+
+/* A listener ends, with connections that nobody has accepted: by close() without lingering, and by disconnecting. */
+static void tcp_listener_ends(void)
+{
+	s32 lg[2] = { 1, 0 }, l, c[2], i, k;
+	u32 len = sizeof(lg);
+	u8 b;
+
+	for (i = 0; i < 3; i++) {
+		l = bound(SOCK_STREAM, 87);
+		EQ(K(listen, (u64)l, 4), 0);
+		EQ(K(setsockopt, (u64)l, 1, 13, P(lg), sizeof(lg)), 0);
+		for (k = 0; k < 2; k++) {
+			c[k] = sock(SOCK_STREAM);
+			EQ(connect_to(c[k], k ? HOST : LOCALHOST, 87), 0);
+			CHECK(poll_of(l, POLLIN, 1000) == POLLIN);
+		}
+		if (i)
+			EQ(disconnect(l), 0);
+		else
+			K(close, (u64)l);
+		for (k = 0; k < 2; k++) {
+			EQ(K(read, (u64)c[k], P(&b), 1), -ECONNRESET);
+			K(close, (u64)c[k]);
+		}
+		c[0] = sock(SOCK_STREAM);
+		EQ(connect_to(c[0], LOCALHOST, 87), -ECONNREFUSED);
+		if (i == 1) {
+			/* It may become anything again, with its options. */
+			EQ(K(accept, (u64)l, 0, 0), -EINVAL);
+			EQ(K(getsockopt, (u64)l, 1, 13, P(lg), P(&len)), 0);
+			CHECK(lg[0] == 1 && !lg[1]);
+			EQ(K(listen, (u64)l, 1), 0);
+		}
+		K(close, (u64)c[0]);
+		if (i)
+			K(close, (u64)l);
+	}
+	pass("TCP: the end of a listener");
+}
+
+/* What was half read does not count for the next connection. */
+static void tcp_again(void)
+{
+	s32 l = bound(SOCK_STREAM, 88), c = sock(SOCK_STREAM), s;
+	u32 i;
+	u8 b[3000];
+
+	EQ(K(listen, (u64)l, 4), 0);
+	for (i = 0; i < 4; i++) {
+		EQ(connect_to(c, i & 1 ? LOCALHOST : HOST, 88), 0);
+		s = (s32)K(accept, (u64)l, 0, 0);
+		fill(big, i, 0, sizeof(b));
+		EQ(K(write, (u64)s, P(big), sizeof(b)), sizeof(b));
+		EQ(K(recvfrom, (u64)c, P(b), sizeof(b), MSG_WAITALL | MSG_PEEK, 0, 0) > 0, 1);
+		EQ(K(recvfrom, (u64)c, P(b), 700 + i, MSG_WAITALL, 0, 0), 700 + i);
+		CHECK(right(b, i, 0, 700 + i));
+		if (i == 3)
+			EQ(K(recvfrom, (u64)c, P(b), sizeof(b) - 703, MSG_WAITALL, 0, 0), sizeof(b) - 703);
+		EQ(disconnect(c), 0);
+		EQ(K(read, (u64)c, P(b), 1), -ENOTCONN);
+		K(close, (u64)s);
+	}
+	K(close, (u64)c);
+	K(close, (u64)l);
+	pass("TCP: another connection after one that was half read");
+}
+
 /* epoll is the host's; it sees the stand-in. */
 static void tcp_epoll(void)
 {
@@ -713,6 +787,292 @@ static void tcp_epoll(void)
 	K(close, (u64)l);
 	K(close, (u64)ep);
 	pass("epoll: level-triggered IN, OUT and RDHUP");
+}
+
+#define E_IN	1u
+#define E_OUT	4u
+#define E_RDHUP	0x2000u
+#define E_ET	(1u << 31)
+
+static s32 epoll_of(s32 fd, u32 events)
+{
+	struct {
+		u32 events;
+		u64 data;
+	} __attribute__((packed)) ev = { events, 7 };
+	s32 ep = (s32)K(epoll_create1, 0);
+
+	CHECK(ep >= 0);
+	EQ(K(epoll_ctl, (u64)ep, 1, (u64)fd, P(&ev)), 0);
+	return ep;
+}
+
+/* The events that are there within @ms, 0: none */
+static u32 events_of(s32 ep, int ms)
+{
+	struct {
+		u32 events;
+		u64 data;
+	} __attribute__((packed)) got[4];
+	long n;
+
+	/* The host's epoll cannot wait here: the wire and the clock are ours. */
+	for (n = K(epoll_wait, (u64)ep, P(got), 4, 0); !n && ms > 0; ms -= 10) {
+		pause_ms(10);
+		n = K(epoll_wait, (u64)ep, P(got), 4, 0);
+	}
+	CHECK(n == 0 || n == 1);
+	return n ? got[0].events : 0;
+}
+
+/* Registered before connect() and listen(); a connection that fails, and another one after it. */
+static void epoll_early(void)
+{
+	s32 l = bound(SOCK_STREAM, 89), c, s, edge, level, i;
+	u32 err, len = sizeof(err);
+	u8 b;
+
+	edge = epoll_of(l, E_IN | E_OUT | E_ET);
+	level = epoll_of(l, E_IN | E_OUT | E_RDHUP);
+	CHECK(events_of(edge, 0) & E_OUT);
+	EQ(K(listen, (u64)l, 4), 0);
+	EQ(events_of(level, 0), 0);
+	for (i = 0; i < 4; i++) {
+		s32 e2, l2;
+
+		c = sock(SOCK_STREAM | O_NONBLOCK);
+		e2 = epoll_of(c, E_IN | E_OUT | E_RDHUP | E_ET);
+		l2 = epoll_of(c, E_IN | E_OUT | E_RDHUP);
+		if (i & 1)
+			CHECK(events_of(e2, 0) & E_OUT);
+		if (i & 2) {
+			EQ(connect_to(c, i & 1 ? LOCALHOST : HOST, 90), -EINPROGRESS);
+			CHECK(events_of(e2, 2000) & E_OUT);
+			CHECK(events_of(l2, 0) & E_OUT);
+			EQ(K(getsockopt, (u64)c, 1, 4, P(&err), P(&len)), 0);
+			EQ(err, ECONNREFUSED);
+		}
+		EQ(connect_to(c, i & 1 ? LOCALHOST : HOST, 89), -EINPROGRESS);
+		EQ(events_of(e2, 2000), E_OUT);
+		EQ(events_of(l2, 0), E_OUT);
+		EQ(events_of(e2, 0), 0);
+		EQ(K(getsockopt, (u64)c, 1, 4, P(&err), P(&len)), 0);
+		EQ(err, 0);
+		EQ(events_of(edge, 2000), E_IN);
+		EQ(events_of(level, 0), E_IN);
+		s = (s32)K(accept, (u64)l, 0, 0);
+		CHECK(s >= 0);
+		EQ(events_of(level, 0), 0);
+		EQ(K(write, (u64)s, P("x"), 1), 1);
+		EQ(events_of(e2, 2000), E_IN | E_OUT);
+		EQ(K(read, (u64)c, P(&b), 1), 1);
+		EQ(events_of(l2, 0), E_OUT);
+		/* Taken back before the other side has ended it: it is as new. */
+		if (!(i & 2)) {
+			EQ(disconnect(c), 0);
+			EQ(events_of(l2, 0), E_OUT);
+			EQ(connect_to(c, HOST, 89), -EINPROGRESS);
+			EQ(events_of(e2, 2000), E_OUT);
+			K(close, (u64)s);
+			EQ(events_of(edge, 2000), E_IN);
+			s = (s32)K(accept, (u64)l, 0, 0);
+		}
+		/* The end is one. */
+		K(close, (u64)s);
+		CHECK(events_of(e2, 2000) & E_RDHUP);
+		CHECK(events_of(l2, 0) & E_RDHUP);
+		EQ(K(read, (u64)c, P(&b), 1), 0);
+		K(close, (u64)c);
+		K(close, (u64)e2);
+		K(close, (u64)l2);
+	}
+	K(close, (u64)l);
+	K(close, (u64)edge);
+	K(close, (u64)level);
+	pass("epoll: registered before connect() and listen()");
+}
+
+/* An error of a datagram socket is there until it has been told, and no longer. */
+static void epoll_errors(void)
+{
+	s32 a = sock(SOCK_DGRAM), s, in, edge, i;
+	u32 err, len = sizeof(err);
+	u8 b[4];
+
+	nonblocking(a);
+	in = epoll_of(a, E_IN);
+	edge = epoll_of(a, E_IN | E_ET);
+	for (i = 0; i < 4; i++) {
+		EQ(connect_to(a, LOCALHOST, 91), 0);
+		EQ(events_of(in, 0), 0);
+		EQ(K(write, (u64)a, P(b), 1), 1);
+		CHECK(events_of(in, 0));
+		CHECK(events_of(edge, 0));
+		EQ(events_of(edge, 0), 0);
+		if (i & 1) {
+			EQ(K(read, (u64)a, P(b), 1), -ECONNREFUSED);
+		} else {
+			EQ(K(getsockopt, (u64)a, 1, 4, P(&err), P(&len)), 0);
+			EQ(err, ECONNREFUSED);
+		}
+		EQ(events_of(in, 0), 0);
+		s = bound(SOCK_DGRAM, 91);
+		EQ(connect_to(a, HOST, 91), 0);
+		EQ(K(write, (u64)a, P("abc"), 3), 3);
+		EQ(events_of(in, 1000), 0);
+		EQ(K(read, (u64)s, P(b), 4), 3);
+		K(close, (u64)s);
+		/* From ourselves, as everything is that comes from the mirror. */
+		s = sock(SOCK_DGRAM);
+		{
+			struct k_sockaddr_in me = { 0 };
+			u32 n = sizeof(me);
+
+			EQ(K(getsockname, (u64)a, P(&me), P(&n)), 0);
+			EQ(disconnect(a), 0);
+			me.addr = LOCALHOST;
+			EQ(K(sendto, (u64)s, P("de"), 2, 0, P(&me), sizeof(me)), 2);
+		}
+		EQ(events_of(in, 0), E_IN);
+		EQ(events_of(edge, 0), E_IN);
+		EQ(K(read, (u64)a, P(b), 4), 2);
+		EQ(events_of(in, 0), 0);
+		K(close, (u64)s);
+	}
+	/* An error behind data that lies there is news. */
+	s = bound(SOCK_DGRAM, 92);
+	EQ(connect_to(s, LOCALHOST, 91), 0);
+	K(close, (u64)edge);
+	edge = epoll_of(s, E_IN | E_ET);
+	{
+		struct k_sockaddr_in me = addr_of(LOCALHOST, 92);
+		s32 t = bound(SOCK_DGRAM, 91);
+
+		EQ(K(sendto, (u64)t, P("x"), 1, 0, P(&me), sizeof(me)), 1);
+		K(close, (u64)t);
+	}
+	EQ(events_of(edge, 0), E_IN);
+	EQ(events_of(edge, 0), 0);
+	EQ(K(write, (u64)s, P(b), 1), 1);
+	CHECK(events_of(edge, 0));
+	EQ(K(read, (u64)s, P(b), 1), -ECONNREFUSED);
+	EQ(K(read, (u64)s, P(b), 1), 1);
+	K(close, (u64)s);
+	K(close, (u64)a);
+	K(close, (u64)in);
+	K(close, (u64)edge);
+	pass("epoll: errors of datagram sockets");
+}
+
+/* One thread waits in a call on a socket while another closes its number: the socket is there until the call is over. */
+static s32 shared_fd, shared_peer;
+
+static long spawn_sharing(program fn, u64 arg)
+{
+	long pid = call(__NR_clone, (u64[6]){ CLONE_VM | CLONE_FILES | SIGCHLD }, fn, arg);
+
+	CHECK(pid > 0);
+	return pid;
+}
+
+static int closes_and_reads(u64 total)
+{
+	static u8 buf[60000];
+	long ret;
+
+	EQ(K(close, (u64)shared_fd), 0);
+	while (total) {
+		ret = K(read, (u64)shared_peer, P(buf), sizeof(buf));
+		CHECK(ret > 0);
+		total -= (u64)ret;
+	}
+	/* The last user of the other end is gone, so it is closed. */
+	EQ(K(read, (u64)shared_peer, P(buf), 1), 0);
+	return 0;
+}
+
+static int closes_and_writes(u64 total)
+{
+	EQ(K(close, (u64)shared_fd), 0);
+	for (; total; total--) {
+		EQ(K(write, (u64)shared_peer, P(&total), 1), 1);
+		pause_ms(10);
+	}
+	return 0;
+}
+
+static int closes_and_connects(u64 port)
+{
+	s32 c = sock(SOCK_STREAM);
+
+	EQ(K(close, (u64)shared_fd), 0);
+	EQ(connect_to(c, LOCALHOST, (u16)port), 0);
+	K(close, (u64)c);
+	return 0;
+}
+
+static void tcp_pair(s32 l, u16 port)
+{
+	shared_peer = sock(SOCK_STREAM);
+	EQ(connect_to(shared_peer, HOST, port), 0);
+	shared_fd = (s32)K(accept, (u64)l, 0, 0);
+	CHECK(shared_fd >= 0);
+}
+
+static void closed_meanwhile(void)
+{
+	static u8 lots[8 << 20];
+	struct {
+		u64 base, len;
+	} v = { P(lots), sizeof(lots) };
+	u64 msg[7] = { 0, 0, P(&v), 1 };
+	s32 l = bound(SOCK_STREAM, 85);
+	struct k_sockaddr_in from;
+	u32 len = sizeof(from), i;
+	long fd;
+
+	EQ(K(listen, (u64)l, 4), 0);
+	for (i = 0; i < 3; i++) {
+		tcp_pair(l, 85);
+		spawn_sharing(closes_and_reads, sizeof(lots));
+		if (i == 0)
+			EQ(K(write, (u64)shared_fd, P(lots), sizeof(lots)), sizeof(lots));
+		else if (i == 1)
+			EQ(K(sendto, (u64)shared_fd, P(lots), sizeof(lots), 0, 0, 0), sizeof(lots));
+		else
+			EQ(K(sendmsg, (u64)shared_fd, P(msg), 0), sizeof(lots));
+		wait_all(1);
+		K(close, (u64)shared_peer);
+	}
+	v.len = 5;
+	for (i = 0; i < 3; i++) {
+		tcp_pair(l, 85);
+		spawn_sharing(closes_and_writes, i ? 5 : 1);
+		if (i == 0)
+			EQ(K(read, (u64)shared_fd, P(lots), 5), 1);
+		else if (i == 1)
+			EQ(K(recvfrom, (u64)shared_fd, P(lots), 5, MSG_WAITALL, P(&from), P(&len)), 5);
+		else
+			EQ(K(recvmsg, (u64)shared_fd, P(msg), MSG_WAITALL), 5);
+		wait_all(1);
+		K(close, (u64)shared_peer);
+	}
+	/* The listener goes when accept() has returned. */
+	shared_fd = l;
+	len = sizeof(from);
+	spawn_sharing(closes_and_connects, 85);
+	fd = K(accept, (u64)l, P(&from), P(&len));
+	CHECK(fd >= 0 && len == sizeof(from) && from.addr == LOCALHOST);
+	wait_all(1);
+	K(close, (u64)fd);
+	/* A connection that is being made. */
+	shared_fd = sock(SOCK_STREAM);
+	spawn_sharing(closes_and_writes, 0);
+	wire_deaf = true;
+	EQ(connect_to(shared_fd, HOST, 86), -ETIMEDOUT);
+	wire_deaf = false;
+	wait_all(1);
+	pass("a socket that is closed while another thread waits for it");
 }
 
 static int reader_of_nothing(u64 fd)
@@ -816,6 +1176,149 @@ static void hostile(void)
 	pass("40,000 hostile frames");
 }
 
+/* --- a narrow way ----------------------------------------------------------------------------- */
+
+#define NARROW	600u	/* bytes of an IP packet that get through */
+
+static u32 narrow_cut, narrow_refused;
+
+/* A router: what is too long goes on in pieces, or not at all. What gets through comes back, as from the mirror. */
+static bool narrow(const uint8_t *frame, uint32_t len)
+{
+	static u8 f[14 + NARROW];
+	u32 at, left = len - 34, step = (NARROW - 20) & ~7u, host = HOST;
+	u16 v;
+
+	if (len <= 14 + NARROW || frame[12] != 8 || frame[13] || frame[14] != 0x45)
+		return false;
+	if (frame[20] & 0x40) {
+		narrow_refused++;
+		return true;
+	}
+	narrow_cut++;
+	for (at = 0; left; at += step, left -= min(step, left)) {
+		u32 n = min(step, left);
+
+		memcpy(f, frame + 6, 6);
+		memcpy(f + 6, frame, 6);
+		memcpy(f + 12, frame + 12, 22);
+		memcpy(f + 26, &host, 4);
+		memcpy(f + 30, frame + 26, 4);
+		v = be16((u16)(n + 20));
+		memcpy(f + 16, &v, 2);
+		v = be16((u16)(at / 8 | (left > n ? 0x2000 : 0)));
+		memcpy(f + 20, &v, 2);
+		memcpy(f + 34, frame + 34 + at, n);
+		fix_sums(f, 34 + n);
+		wire_inject(f, 34 + n);
+	}
+	return true;
+}
+
+static void narrow_way(void)
+{
+	wire_watch = narrow;
+	tcp_run(HOST, 2, 100000, (struct wire_faults){ 0 }, "TCP: what is on the way takes less than the interface");
+	wire_watch = NULL;
+	CHECK(narrow_cut > 100 && !narrow_refused);
+}
+
+/* --- what nobody reads ------------------------------------------------------------------------ */
+
+static void one_more_connection(s32 l, u16 port)
+{
+	static u8 b[30000];
+	s32 c = sock(SOCK_STREAM), s;
+	u64 i, n;
+
+	EQ(connect_to(c, HOST, port), 0);
+	s = (s32)K(accept, (u64)l, 0, 0);
+	CHECK(s >= 0);
+	for (i = 0; i < 3; i++) {
+		fill(b, i, 0, sizeof(b));
+		EQ(K(write, (u64)c, P(b), sizeof(b)), sizeof(b));
+		memset(b, 0, sizeof(b));
+		n = (u64)K(recvfrom, (u64)s, P(b), sizeof(b), MSG_WAITALL, 0, 0);
+		CHECK(n == sizeof(b) && right(b, i, 0, n));
+	}
+	K(close, (u64)c);
+	K(close, (u64)s);
+}
+
+#define HEAPS	6u
+#define DEAF	30u
+
+/* Datagrams and streams that nobody reads leave buffers for everything else. */
+static void unread(void)
+{
+	s32 u[HEAPS], c[DEAF], s[DEAF], l = bound(SOCK_STREAM, 93), out = sock(SOCK_DGRAM);
+	struct k_sockaddr_in to = addr_of(LOCALHOST, 0);
+	u32 i, k, limit = nbuf_limit;
+	u64 lost = net_stats.udp_full, total = 0;
+	long n;
+
+	EQ(K(listen, (u64)l, 4), 0);
+	nbuf_limit = 4096;
+	for (i = 0; i < HEAPS; i++) {
+		u[i] = bound(SOCK_DGRAM, (u16)(6000 + i));
+		set(u[i], 1, 8, 4 << 20);
+		to.port = be16((u16)(6000 + i));
+		for (k = 0; k < 2000; k++)
+			EQ(K(sendto, (u64)out, P("x"), 1, 0, P(&to), sizeof(to)), 1);
+	}
+	CHECK(net_stats.udp_full > lost && nbuf_used < nbuf_limit - nbuf_limit / 8);
+	one_more_connection(l, 93);
+	/* What was taken is there, and when it has been read there is room again. */
+	for (i = 0; i < HEAPS; i++) {
+		nonblocking(u[i]);
+		while (K(read, (u64)u[i], P(back), 10) == 1)
+			total++;
+	}
+	CHECK(total > 1500);
+	EQ(K(sendto, (u64)out, P("x"), 1, 0, P(&to), sizeof(to)), 1);
+	EQ(K(read, (u64)u[HEAPS - 1], P(back), 10), 1);
+	for (i = 0; i < HEAPS; i++)
+		K(close, (u64)u[i]);
+	/* The default: a queue that takes as many as the NIC has in its ring, at least nearly so. */
+	u[0] = bound(SOCK_DGRAM, 6000);
+	to.port = be16(6000);
+	for (k = 0; k < 2000; k++)
+		EQ(K(sendto, (u64)out, P("x"), 1, 0, P(&to), sizeof(to)), 1);
+	nonblocking(u[0]);
+	for (k = 0; K(read, (u64)u[0], P(back), 10) == 1; k++)
+		;
+	CHECK(k > 800 && k < 1000);
+	K(close, (u64)u[0]);
+	K(close, (u64)out);
+	/* The same by streams. */
+	for (i = 0; i < DEAF; i++) {
+		c[i] = sock(SOCK_STREAM);
+		EQ(connect_to(c[i], HOST, 93), 0);
+		s[i] = (s32)K(accept, (u64)l, 0, 0);
+		nonblocking(c[i]);
+		for (total = 0; total < 256 << 10; total += (u64)n) {
+			n = K(write, (u64)c[i], P(big), sizeof(big));
+			if (n == -EAGAIN) {
+				pause_ms(10);
+				n = 0;
+				if (!(poll_of(c[i], POLLOUT, 500) & POLLOUT))
+					break;
+			}
+			CHECK(n >= 0);
+		}
+	}
+	pause_ms(1000);
+	CHECK(nbuf_used < nbuf_limit - nbuf_limit / 8);
+	one_more_connection(l, 93);
+	for (i = 0; i < DEAF; i++) {
+		K(close, (u64)c[i]);
+		K(close, (u64)s[i]);
+	}
+	K(close, (u64)l);
+	nbuf_limit = limit;
+	pass("packets that nobody reads leave room for others");
+}
+
 /* --- the sandbox ------------------------------------------------------------------------------ */
 
 static void interrupted(void)
@@ -853,11 +1356,18 @@ static void everything(void)
 	ping();
 	no_buffers();
 	tcp_small();
+	tcp_again();
+	tcp_listener_ends();
 	tcp_epoll();
+	epoll_early();
+	epoll_errors();
+	closed_meanwhile();
 	interrupted();
 	tcp_run(LOCALHOST, 3, 300000, none, "TCP: three connections to ourselves");
 	tcp_run(HOST, 3, 300000, none, "TCP: three connections over the wire");
 	tcp_run(HOST, 3, 200000, some, "TCP: three connections over a bad wire");
+	narrow_way();
+	unread();
 	hostile();
 	/* All connections have ended for good. */
 	pause_ms(200000);

@@ -460,6 +460,42 @@ static void tcp_resets(void)
 	FAILS(read(fd[0], &b, 1), ECONNRESET);
 }
 
+/* A listener ends with a connection that nobody has accepted; a socket is used again after half a connection. */
+static void tcp_disconnects(void)
+{
+	struct sockaddr_in none = { .sin_family = AF_UNSPEC }, a;
+	struct linger no = { 1, 0 };
+	int l, c, s, i;
+	char b[10];
+
+	for (i = 0; i < 2; i++) {
+		l = listener();
+		EQ(setsockopt(l, SOL_SOCKET, SO_LINGER, &no, sizeof(no)), 0);
+		c = to(SOCK_STREAM, port_of(l));
+		EQ(ready(l, POLLIN, 1000), POLLIN);
+		if (i)
+			EQ(connect(l, (struct sockaddr *)&none, sizeof(none)), 0);
+		else
+			close(l);
+		FAILS(read(c, b, 1), ECONNRESET);
+		if (i)
+			close(l);
+		close(c);
+	}
+	l = listener();
+	a = at(port_of(l));
+	c = socket(AF_INET, SOCK_STREAM, 0);
+	for (i = 0; i < 3; i++) {
+		EQ(connect(c, (struct sockaddr *)&a, sizeof(a)), 0);
+		s = accept(l, NULL, NULL);
+		EQ(write(s, "0123456789", 10), 10);
+		EQ(recv(c, b, 4, MSG_WAITALL), 4);
+		CHECK(!memcmp(b, "0123", 4));
+		EQ(connect(c, (struct sockaddr *)&none, sizeof(none)), 0);
+		close(s);
+	}
+}
+
 static void tcp_looking(void)
 {
 	int fd[2], n;
@@ -713,6 +749,111 @@ static void epolls(void)
 	EQ(epoll_wait(ep, got, 4, 0), 0);
 }
 
+static int epoll_of(int fd, uint32_t events)
+{
+	struct epoll_event ev = { .events = events };
+	int ep = epoll_create1(0);
+
+	CHECK(ep >= 0);
+	EQ(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev), 0);
+	return ep;
+}
+
+static uint32_t events_of(int ep, int ms)
+{
+	struct epoll_event got[2];
+	int n = epoll_wait(ep, got, 2, ms);
+
+	CHECK(n >= 0);
+	return n ? got[0].events : 0;
+}
+
+/* Registered before connect() and listen(): with EPOLLET nothing is missed, without it nothing comes again and again. */
+static void epoll_early(void)
+{
+	int l = bound(SOCK_STREAM, 0), c, s, i, fd = socket(AF_INET, SOCK_STREAM, 0);
+	int edge = epoll_of(l, EPOLLIN | EPOLLET), level = epoll_of(l, EPOLLIN | EPOLLOUT);
+	struct sockaddr_in a = at(port_of(l)), nobody;
+	char b;
+
+	events_of(edge, 0);
+	EQ(listen(l, 4), 0);
+	EQ(events_of(level, 0), 0);
+	EQ(bind(fd, (struct sockaddr *)&(struct sockaddr_in){ .sin_family = AF_INET }, sizeof(a)), 0);
+	nobody = at(port_of(fd));
+	for (i = 0; i < 4; i++) {
+		int e, v, err;
+
+		c = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		e = epoll_of(c, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+		v = epoll_of(c, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+		if (i & 1)
+			CHECK(events_of(e, 0) & EPOLLOUT);
+		if (i & 2) {
+			err = connect(c, (struct sockaddr *)&nobody, sizeof(nobody));
+			CHECK(err == -1 && (errno == EINPROGRESS || errno == ECONNREFUSED));
+			if (errno == EINPROGRESS) {
+				CHECK(events_of(e, 5000) & EPOLLOUT);
+				EQ(option(c, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+			}
+		}
+		/* Linux says once more that the first one has failed. */
+		do
+			err = connect(c, (struct sockaddr *)&a, sizeof(a));
+		while (err && errno == ECONNABORTED);
+		CHECK(!err || errno == EINPROGRESS);
+		EQ(events_of(e, 5000), EPOLLOUT);
+		EQ(events_of(e, 0), 0);
+		EQ(events_of(v, 0), EPOLLOUT);
+		EQ(option(c, SOL_SOCKET, SO_ERROR), 0);
+		EQ(events_of(edge, 5000), EPOLLIN);
+		s = accept(l, NULL, NULL);
+		CHECK(s >= 0);
+		EQ(write(s, "x", 1), 1);
+		EQ(events_of(e, 5000), EPOLLIN | EPOLLOUT);
+		EQ(read(c, &b, 1), 1);
+		EQ(events_of(v, 0), EPOLLOUT);
+		close(s);
+		CHECK(events_of(e, 5000) & EPOLLRDHUP);
+		close(c);
+		close(e);
+		close(v);
+	}
+}
+
+/* An error is there until it has been told. */
+static void epoll_errors(void)
+{
+	int u = bound(SOCK_DGRAM, 0), a, level, edge, i;
+	struct sockaddr_in dst = at(port_of(u)), me;
+	char b[4];
+
+	close(u);
+	a = bound(SOCK_DGRAM, 0);
+	me = at(port_of(a));
+	EQ(fcntl(a, F_SETFL, O_NONBLOCK), 0);
+	level = epoll_of(a, EPOLLIN);
+	edge = epoll_of(a, EPOLLIN | EPOLLET);
+	for (i = 0; i < 4; i++) {
+		EQ(connect(a, (struct sockaddr *)&dst, sizeof(dst)), 0);
+		EQ(write(a, "x", 1), 1);
+		CHECK(events_of(edge, 5000));
+		CHECK(events_of(level, 0));
+		if (i & 1)
+			FAILS(read(a, b, 1), ECONNREFUSED);
+		else
+			EQ(option(a, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+		EQ(events_of(level, 0), 0);
+		u = bound(SOCK_DGRAM, ntohs(dst.sin_port));
+		EQ(sendto(u, "yes", 3, 0, (struct sockaddr *)&me, sizeof(me)), 3);
+		EQ(events_of(edge, 5000), EPOLLIN);
+		EQ(events_of(level, 0), EPOLLIN);
+		EQ(read(a, b, 4), 3);
+		EQ(events_of(level, 0), 0);
+		close(u);
+	}
+}
+
 /* --- sharing ---------------------------------------------------------------------------------- */
 
 static void shared(void)
@@ -760,6 +901,65 @@ static void threads(void)
 		EQ(read(fd[1], &b, 1), 1);
 		EQ(pthread_join(t, NULL), 0);
 	}
+}
+
+/* A thread closes the socket that another one waits in: the call goes on, and the end comes after it. */
+#define LOTS	(8 << 20)
+
+static int closing[2];
+
+static void *closes_and_reads(void *arg)
+{
+	static char buf[50000];
+	size_t left = LOTS;
+	ssize_t n;
+
+	usleep(50000);
+	EQ(close(closing[0]), 0);
+	for (; left; left -= (size_t)n) {
+		n = read(closing[1], buf, sizeof(buf));
+		CHECK(n > 0);
+		if (left > LOTS / 2)
+			usleep(1000);
+	}
+	EQ(read(closing[1], buf, 1), 0);
+	return NULL;
+}
+
+static void *closes_and_writes(void *arg)
+{
+	int i;
+
+	usleep(50000);
+	EQ(close(closing[0]), 0);
+	for (i = 0; i < 5; i++) {
+		EQ(write(closing[1], "x", 1), 1);
+		usleep(10000);
+	}
+	return NULL;
+}
+
+static void closed_meanwhile(void)
+{
+	char *lots = calloc(1, LOTS), b[5];
+	int i, fd;
+	pthread_t t;
+
+	for (i = 0; i < 4; i++) {
+		pair(closing);
+		fd = closing[0];
+		EQ(pthread_create(&t, NULL, i < 2 ? closes_and_reads : closes_and_writes, NULL), 0);
+		if (i == 0)
+			EQ(write(fd, lots, LOTS), LOTS);
+		else if (i == 1)
+			EQ(send(fd, lots, LOTS, 0), LOTS);
+		else
+			EQ(recv(fd, b, 5, MSG_WAITALL), 5);
+		EQ(pthread_join(t, NULL), 0);
+		FAILS(fcntl(fd, F_GETFD), EBADF);
+		close(closing[1]);
+	}
+	free(lots);
 }
 
 #define CLIENTS	20
@@ -842,8 +1042,9 @@ static const struct {
 #define C(f) { #f, f }
 	C(udp_basic), C(udp_errors), C(udp_messages), C(udp_ports), C(tcp_bulk), C(tcp_names),
 	C(tcp_refused), C(tcp_halves), C(tcp_sigpipe), C(tcp_resets), C(tcp_looking),
-	C(tcp_addresses_in_use), C(tcp_sendfile), C(timeouts), C(signals), C(poll_mixed),
-	C(selects), C(epolls), C(shared), C(threads), C(many), C(options),
+	C(tcp_disconnects), C(tcp_addresses_in_use), C(tcp_sendfile), C(timeouts), C(signals),
+	C(poll_mixed), C(selects), C(epolls), C(epoll_early), C(epoll_errors), C(shared), C(threads), C(closed_meanwhile),
+	C(many), C(options),
 };
 
 #define NCASES	(sizeof(cases) / sizeof(cases[0]))

@@ -135,30 +135,45 @@ static void drain(s32 fd)
 		;
 }
 
+/* What of poll()'s answer the pair is to show (insock.h). */
+static u32 shown(struct sock *s)
+{
+	u32 now = s->ops->poll(s) & (POLLIN | POLLOUT | POLLHUP | POLLERR | POLLRDHUP_);
+
+	if (!s->connected)
+		now &= ~(u32)(POLLHUP | POLLRDHUP_);
+	if (now & POLLERR)
+		now |= POLLIN;
+	/* It cannot show less than that any more. */
+	if (s->told & POLLRDHUP_)
+		now |= POLLIN | POLLRDHUP_;
+	return now;
+}
+
 static void update(struct sock *s)
 {
-	u32 now = s->ops->poll(s), change;
+	u32 now, change;
 
-	now &= POLLIN | POLLOUT | POLLHUP | POLLERR | POLLRDHUP_;
+	if (s->told & POLLHUP)
+		return;
+	now = shown(s);
 	change = now ^ s->told;
-	s->told = now;
-	if (change & POLLIN) {
-		if (now & POLLIN)
-			file_host_call(__NR_write, s->pair[1], gpa_of(host_bounce()), 1);
-		else
-			drain(s->pair[0]);
-	}
+	if (change & POLLIN && !(now & POLLIN))
+		drain(s->pair[0]);
+	/* An error behind data is news, too. */
+	else if (change & now & (POLLIN | POLLERR) && !(s->told & POLLRDHUP_))
+		file_host_call(__NR_write, s->pair[1], gpa_of(host_bounce()), 1);
 	if (change & POLLOUT) {
 		if (now & POLLOUT)
 			drain(s->pair[1]);
 		else
 			fill(s->pair[0]);
 	}
-	/* An error is shown as hanging up: the program looks, and finds it. */
-	if (change & now & (POLLHUP | POLLERR))
+	if (change & now & POLLHUP)
 		file_host_call(__NR_shutdown, s->pair[1], 2, 0);
 	else if (change & now & POLLRDHUP_)
 		file_host_call(__NR_shutdown, s->pair[1], 1, 0);
+	s->told = now;
 }
 
 /*
@@ -205,9 +220,9 @@ long sock_stand_in(struct sock *s)
 
 bool dgram_queue(struct sock *s, struct nbuf *n)
 {
-	u32 cost = n->total + DGRAM_COST;
+	u32 cost = nbuf_cost(n);
 
-	if (s->shut & SHUT_RD || s->queued + cost > s->rcvbuf) {
+	if (s->shut & SHUT_RD || s->queued + cost > s->rcvbuf || unlikely(nbuf_scarce())) {
 		nbuf_free(n);
 		return false;
 	}
@@ -245,7 +260,7 @@ long dgram_recv(struct sock *s, struct net_iter *it, struct sock_msg *m)
 	if (!(m->flags & MSG_PEEK)) {
 		list_del(&n->link);
 		s->nqueued--;
-		s->queued -= n->total + DGRAM_COST;
+		s->queued -= nbuf_cost(n);
 		nbuf_free(n);
 		sock_touched(s);
 	}

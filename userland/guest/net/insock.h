@@ -13,6 +13,11 @@
  * POLLHUP of ours are its own, and epoll and poll at the host see edges where ours has them. It is
  * brought up to date by sock_flush(), at the end of every call and of net_poll(): not in between, since
  * a request to the host may announce new packets.
+ *
+ * A pair that has hung up cannot take that back, and the host's epoll has this pair for good. So it shows only what
+ * is final: the end of a connection that there was. A socket that may still be connected can be written to,
+ * no more; an error, and a connection that did not come about, make it readable until the program has been told. (What
+ * was connected, has ended and is then made new by connect(AF_UNSPEC) is seen as ended for as long as it is in an epoll.)
  */
 #ifndef RS_NET_INSOCK_H
 #define RS_NET_INSOCK_H
@@ -39,10 +44,13 @@
 #define SHUT_RD		1u
 #define SHUT_WR		2u
 
-#define SOCK_BUF_DEFAULT	(1u << 20)
+/*
+ * A queue is measured by what its packets take of memory (nbuf_cost()), on Linux, too. By default it has
+ * room for about as many as the NIC's ring, at most for as many as there are (net_init()).
+ */
+#define SOCK_BUF_DEFAULT	(2u << 20)
 #define SOCK_BUF_MIN		4096u
-#define SOCK_BUF_MAX		(4u << 20)
-#define DGRAM_COST		256u	/* what a datagram counts in a queue besides its bytes */
+#define SOCK_BUF_MAX		(16u << 20)
 
 struct sock_ops;
 
@@ -67,13 +75,13 @@ struct sock {
 	u32 icmp_filter;
 	/* datagrams */
 	struct list queue;	/* struct nbuf by link */
-	u32 nqueued, queued;	/* packets; bytes and their cost */
+	u32 nqueued, queued;	/* packets; their nbuf_cost() */
 
 	struct wait_list wait;
 	struct list hash;	/* with the others of its protocol */
 	struct list dirty;	/* its stand-in has to be looked at */
 	s32 pair[2];		/* the stand-in and the other end of it; -1 */
-	u32 told;		/* POLL* that the stand-in shows */
+	u32 told;		/* POLL* that the stand-in shows; POLLERR: as POLLIN */
 };
 
 /** struct net_iter - where bytes come from or go to: the process's memory, or the kernel's */
@@ -145,19 +153,20 @@ void sock_free(struct sock *s);
 void sock_event(struct sock *s);
 /** sock_error() - the same with an error for the next call */
 void sock_error(struct sock *s, int err);
+/** sock_touched() - a call may have changed what the stand-in is to show */
+static inline void sock_touched(struct sock *s)
+{
+	if (unlikely(s->pair[0] >= 0) && list_empty(&s->dirty))
+		sock_event(s);
+}
 /** sock_take_error() - the error that waits, as -errno; 0: none */
 static inline long sock_take_error(struct sock *s)
 {
 	int err = s->err;
 
 	s->err = 0;
+	sock_touched(s);
 	return -err;
-}
-/** sock_touched() - a call may have changed what the stand-in is to show */
-static inline void sock_touched(struct sock *s)
-{
-	if (unlikely(s->pair[0] >= 0) && list_empty(&s->dirty))
-		sock_event(s);
 }
 /** sock_flush() - brings stand-ins up to date */
 void sock_flush(void);

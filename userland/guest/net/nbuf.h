@@ -11,6 +11,9 @@
  *
  * Free ones are kept for the next packet (the driver takes and gives one for each packet), and there are
  * never more than nbuf_limit, so that a flood takes no more of the guest's memory than that.
+ *
+ * What lies in sockets lies there until a program reads it, perhaps for ever. So the last quarter is not for that
+ * (nbuf_scarce()): it is what packets on their way through, in either direction, can count on.
  */
 #ifndef RS_NET_NBUF_H
 #define RS_NET_NBUF_H
@@ -21,6 +24,7 @@
 #define NBUF_SIZE	2048u
 #define NBUF_ROOM	64u	/* for the headers below the transport's */
 #define NBUF_EXT	48u
+#define NBUF_COST	(NBUF_SIZE + 256u)	/* bytes: a buffer and what describes it, about */
 
 #define NBUF_SUM_OK	1u	/* received: the transport's checksum is right, or need not be */
 #define NBUF_SUM_TCP	2u	/* to be sent: the NIC is to fill in the checksum; the sum of the */
@@ -45,6 +49,21 @@ struct nbuf {
 
 extern u32 nbuf_limit;	/* buffers at once */
 extern u32 nbuf_used;	/* not free */
+
+/** nbuf_scarce() - a packet that has come is not to be kept in its buffers: copied, or dropped */
+static inline bool nbuf_scarce(void)
+{
+	return nbuf_used > nbuf_limit - nbuf_limit / 4;
+}
+/** nbuf_cost() - bytes of memory that the packet takes, whatever its length */
+static inline u32 nbuf_cost(const struct nbuf *n)
+{
+	u32 cost = 0;
+
+	for (; n; n = n->next)
+		cost += NBUF_COST;
+	return cost;
+}
 
 /** nbuf_alloc() - one buffer, empty, its data beginning behind NBUF_ROOM; NULL: no memory, or too many */
 struct nbuf *nbuf_alloc(void);

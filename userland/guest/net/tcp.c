@@ -78,7 +78,8 @@ static void drop_rx(struct tcp_sock *t)
 		p->tot_len = p->len;
 		pbuf_free(p);
 	}
-	t->rx_bytes = 0;
+	t->rx_last = NULL;
+	t->rx_bytes = t->rx_offset = 0;
 }
 
 /* --- what lwIP calls -------------------------------------------------------------------------- */
@@ -316,6 +317,7 @@ static long tcp_sock_connect(struct sock *s, u32 addr, u16 port)
 		/* one that could not connect may try again */
 		t->state = T_NEW;
 		t->fin = false;
+		sock_touched(s);
 		break;
 	case T_NEW: break;
 	}
@@ -335,6 +337,7 @@ static long tcp_sock_connect(struct sock *s, u32 addr, u16 port)
 	ip_addr_set_ip4_u32(&t->pcb->local_ip, s->laddr);
 	ip_addr_set_ip4_u32(&ip, addr);
 	t->state = T_CONNECTING;
+	sock_touched(s);
 	s->raddr = addr;
 	s->rport = port;
 	err = tcp_errno(tcp_connect(t->pcb, &ip, be16(port), established));
@@ -391,6 +394,7 @@ static long tcp_sock_listen(struct sock *s, u32 backlog)
 	t->backlog = backlog;
 	tcp_arg(l, t);
 	tcp_accept(l, arrived);
+	sock_event(s);
 	return 0;
 }
 
@@ -623,36 +627,43 @@ static void tcp_sock_free(struct tcp_sock *t)
 	sock_free(&t->s);
 }
 
-/* Data that nobody has read, or no time to linger: the other side is told that it was in vain. */
-static void end_connection(struct tcp_sock *t)
+/*
+ * Data that nobody has read, or no time to linger (@abort): the other side is told that it was in vain. A
+ * listening pcb has no other side, and can only be closed.
+ */
+static void end_connection(struct tcp_sock *t, bool abort)
 {
 	struct tcp_pcb *pcb = t->pcb;
-	bool abort = t->state == T_CONNECTING || t->rx_bytes || !t->s.linger;
 
+	abort |= t->state == T_CONNECTING || t->rx_bytes;
 	let_go(t);
 	if (!pcb)
 		return;
-	if (abort)
+	if (abort && pcb->state != LISTEN)
 		tcp_abort(pcb);
 	else
 		tcp_close(pcb);
+}
+
+/* Connections that nobody will accept. */
+static void drop_children(struct tcp_sock *t)
+{
+	while (!list_empty(&t->children)) {
+		struct tcp_sock *c = list_first(&t->children, struct tcp_sock, sibling);
+
+		list_del(&c->sibling);
+		t->nchildren--;
+		end_connection(c, true);
+		tcp_sock_free(c);
+	}
 }
 
 static void tcp_sock_release(struct sock *s)
 {
 	struct tcp_sock *t = tcp_of(s);
 
-	while (!list_empty(&t->children)) {
-		struct tcp_sock *c = list_first(&t->children, struct tcp_sock, sibling);
-		struct tcp_pcb *pcb = c->pcb;
-
-		list_del(&c->sibling);
-		let_go(c);
-		if (pcb)
-			tcp_abort(pcb);
-		tcp_sock_free(c);
-	}
-	end_connection(t);
+	drop_children(t);
+	end_connection(t, !s->linger);
 	tcp_sock_free(t);
 }
 
@@ -660,12 +671,11 @@ static long tcp_sock_disconnect(struct sock *s)
 {
 	struct tcp_sock *t = tcp_of(s);
 
-	t->s.linger = 0;
-	end_connection(t);
+	drop_children(t);
+	end_connection(t, true);
 	drop_rx(t);
 	t->state = T_NEW;
-	t->fin = false;
-	s->linger = -1;
+	t->fin = t->fresh = false;
 	s->connected = false;
 	s->shut = 0;
 	s->err = 0;

@@ -6,7 +6,13 @@
  * here. It sees two interfaces, the NIC and loopback, as two structures that hold an address
  * and what fits into a packet. A segment to be sent is copied out of lwIP's buffers into ours, since lwIP
  * keeps its own until it is acknowledged; one received stays in our buffer, which lwIP is lent, unless
- * it is small: then it is copied, so that small segments do not hold large buffers.
+ * it is small, or buffers are scarce: then it is copied, so that small segments do not hold large buffers, nor those
+ * that nobody reads the last ones.
+ *
+ * Segments may be cut into fragments on the way (no DF). They are as long as the interface and the other side take
+ * at most; where something between them takes less, a router or the Linux around us cuts them. The other
+ * way, DF and shorter segments after an ICMP "fragmentation needed" (RFC 1191), needs routers that send these
+ * and networks that let them through, and without them a connection hangs with its first long segment.
  *
  * Memory comes from kmalloc(), with a limit for all connections together.
  */
@@ -144,7 +150,7 @@ err_t ip4_output_if(struct pbuf *p, const ip4_addr_t *src, const ip4_addr_t *des
 		    u8_t tos, u8_t proto, struct netif *netif)
 {
 	struct ipv4_send s = { .src = ip4_addr_get_u32(src), .dst = ip4_addr_get_u32(dest),
-			     .proto = proto, .ttl = ttl, .tos = tos, .df = true, .wait = true };
+			     .proto = proto, .ttl = ttl, .tos = tos, .wait = true };
 	struct nbuf *n = nbuf_chain(p->tot_len), *at;
 	struct tcp_hdr *h;
 	u32 done = 0;
@@ -226,7 +232,7 @@ void tcp_packet(struct nbuf *n, const struct ipv4_hdr *ip)
 		n->flags & NBUF_LOOPED ? &loop_if : &nic_if;
 	ip_addr_set_ip4_u32(&ip_data.current_iphdr_src, ip->src);
 	ip_addr_set_ip4_u32(&ip_data.current_iphdr_dest, ip->dst);
-	if (n->next || n->total <= SMALL) {
+	if (n->next || n->total <= SMALL || unlikely(nbuf_scarce())) {
 		p = copy(n);
 		nbuf_free(n);
 	} else {

@@ -6,6 +6,10 @@
  * polled before a call looks and after it has done something, so that a program that makes calls in a
  * row needs no interrupt, and what it has sent to itself is there when the call returns.
  *
+ * Meanwhile another thread may close the last number that leads to the socket. So each call that may wait holds a
+ * reference to the file from its beginning until it has done with file and socket: inet_call(), read and
+ * write, and the calls of inet_msg.c. When it puts the last one, the socket is released there.
+ *
  * What the host could do with a descriptor makes no sense here, since it has nothing like these sockets; it
  * only has stand-ins to wait with. So every call on one is answered here, with an error at
  * worst, but for epoll_ctl().
@@ -86,14 +90,13 @@ struct attempt {
 	struct sock *child;
 };
 
-/* -EAGAIN when the time is over, -EINTR for a signal. */
-static long wait_for(struct file *f, struct attempt *a, u64 timeo, bool room)
+/* -EAGAIN when the time is over, -EINTR for a signal. The caller holds a reference to the socket's file. */
+static long wait_for(struct attempt *a, u64 timeo, bool room)
 {
 	struct wait_entry e, r;
 	u64 deadline = deadline_of(timeo);
 	long ret, err = 0;
 
-	file_get(f);
 	wait_enter(&a->s->wait, &e);
 	if (room)
 		wait_enter(&net_room_waiters, &r);
@@ -109,7 +112,6 @@ static long wait_for(struct file *f, struct attempt *a, u64 timeo, bool room)
 	if (room)
 		wait_leave(&r);
 	wait_leave(&e);
-	file_put(f);
 	return ret == -EAGAIN && err == -EINTR ? -EINTR : ret;
 }
 
@@ -141,7 +143,7 @@ long inet_send(struct file *f, struct net_iter *it, struct sock_msg *m)
 		ret = stream && !total ? 0 : s->ops->send(s, it, m);
 	while (unlikely((ret == -EAGAIN || (stream && ret > 0 && it->left)) &&
 			blocks(f, m->flags)))  {
-		ret = wait_for(f, &a, s->sndtimeo, !stream);
+		ret = wait_for(&a, s->sndtimeo, !stream);
 		if (ret < 0)
 			break;
 	}
@@ -173,7 +175,7 @@ long inet_recv(struct file *f, struct net_iter *it, struct sock_msg *m)
 		return 0;
 	ret = s->ops->recv(s, it, m);
 	while ((ret == -EAGAIN || (all && ret > 0 && it->left)) && blocks(f, m->flags)) {
-		ret = wait_for(f, &a, s->rcvtimeo, false);
+		ret = wait_for(&a, s->rcvtimeo, false);
 		if (ret < 0)
 			break;
 	}
@@ -189,18 +191,26 @@ static long inet_read(struct file *f, const struct user_vec *v, u32 n)
 {
 	struct sock_msg m = { 0 };
 	struct net_iter it;
+	long ret;
 
 	iter_user(&it, v, n);
-	return inet_recv(f, &it, &m);
+	file_get(f);
+	ret = inet_recv(f, &it, &m);
+	file_put(f);
+	return ret;
 }
 
 static long inet_write(struct file *f, const struct user_vec *v, u32 n)
 {
 	struct sock_msg m = { 0 };
 	struct net_iter it;
+	long ret;
 
 	iter_user(&it, v, n);
-	return inet_send(f, &it, &m);
+	file_get(f);
+	ret = inet_send(f, &it, &m);
+	file_put(f);
+	return ret;
 }
 
 static u32 inet_poll(struct file *f, struct wait_list **w)
@@ -314,10 +324,12 @@ static long do_connect(struct file *f, struct sock *s, const u64 *a)
 	if (s->err && s->ops->connected)
 		return sock_take_error(s);
 	ret = s->ops->connect(s, in.addr, in.port);
+	/* Who waits with the host's epoll for it to be writable is to see that it was not, before it is. */
+	sock_flush();
 	net_poll();
 	if ((ret != -EINPROGRESS && ret != -EALREADY) || f->flags & O_NONBLOCK)
 		return ret;
-	ret = wait_for(f, &at, s->sndtimeo, false);
+	ret = wait_for(&at, s->sndtimeo, false);
 	net_poll();
 	if (ret == -EAGAIN)
 		return -EINPROGRESS;
@@ -345,7 +357,7 @@ static long do_accept(struct file *f, struct sock *s, u64 addr, u64 lenp, u32 fl
 	net_poll();
 	ret = try_accept(&at);
 	if (ret == -EAGAIN && !(f->flags & O_NONBLOCK))
-		ret = wait_for(f, &at, s->rcvtimeo, false);
+		ret = wait_for(&at, s->rcvtimeo, false);
 	if (ret)
 		return inet_restart(ret, s->rcvtimeo);
 	c = at.child;
@@ -428,7 +440,6 @@ static long do_sendfile(struct file *f, const u64 *a)
 	}
 	if ((s64)pos < 0)
 		return -EINVAL;
-	file_get(f);
 	file_get(in);
 	ret = send_from(f, in->host_fd, &pos, count);
 	if (ret > 0 && a[2] && put_user_u64(a[2], pos))
@@ -436,7 +447,6 @@ static long do_sendfile(struct file *f, const u64 *a)
 	else if (ret > 0 && !a[2])
 		file_host_call(__NR_lseek, (u64)in->host_fd, pos, 0 /* SEEK_SET */);
 	file_put(in);
-	file_put(f);
 	return ret;
 }
 
@@ -446,8 +456,10 @@ bool inet_call(u64 nr, struct file *f, const u64 *a, long *ret)
 {
 	struct sock *s = inet_of(f);
 
+	if (nr == __NR_epoll_ctl)
+		return false;
+	file_get(f);
 	switch (nr) {
-	case __NR_epoll_ctl: return false;
 	case __NR_bind: *ret = do_bind(s, a); break;
 	case __NR_connect: *ret = do_connect(f, s, a); break;
 	case __NR_listen: *ret = do_listen(s, (int)a[1]); break;
@@ -478,6 +490,8 @@ bool inet_call(u64 nr, struct file *f, const u64 *a, long *ret)
 	case __NR_fchdir: *ret = -ENOTDIR; break;
 	default: *ret = -EINVAL; break;
 	}
+	sock_flush();
+	file_put(f);
 	return true;
 }
 

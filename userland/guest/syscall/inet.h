@@ -50,7 +50,8 @@ long inet_addr_out(u64 va, u64 lenp, u32 addr, u16 port);
 
 /**
  * inet_send(), inet_recv() - one message, or bytes of a stream; may sleep
- * Their number, or -errno; -EINTR before anything was done.
+ * Their number, or -errno; -EINTR before anything was done. The caller holds a reference to @f, since its number may
+ * be closed meanwhile.
  */
 long inet_send(struct file *f, struct net_iter *it, struct sock_msg *m);
 long inet_recv(struct file *f, struct net_iter *it, struct sock_msg *m);
@@ -60,7 +61,7 @@ static inline long inet_restart(long ret, u64 timeo)
 	return ret == -EINTR && !timeo ? -512 /* -ERESTARTSYS */ : ret;
 }
 
-/* inet_msg.c: the calls, on a file of which inet_of() is not NULL */
+/* inet_msg.c: the calls, on a file of which inet_of() is not NULL; it need not be held, and may be gone afterwards */
 long inet_sendmsg(struct file *f, u64 umsg, u32 flags);
 long inet_recvmsg(struct file *f, u64 umsg, u32 flags);
 long inet_sendto(struct file *f, u64 buf, u64 len, u32 flags, u64 addr, u32 addr_len);

@@ -4,6 +4,8 @@
  *
  * The pieces of a message are the process's own; nothing of them is copied but by the protocol. Control data
  * that can be received is what IP_PKTINFO and IP_RECVTTL ask for; none can be sent.
+ *
+ * What each call does is in a function that has the file held (see inet.c).
  */
 #include "inet.h"
 #include "msghdr.h"
@@ -76,7 +78,7 @@ static long destination(const struct sock *s, struct sock_msg *m, u64 addr, u32 
 	return 0;
 }
 
-long inet_sendto(struct file *f, u64 buf, u64 len, u32 flags, u64 addr, u32 addr_len)
+static long sendto(struct file *f, u64 buf, u64 len, u32 flags, u64 addr, u32 addr_len)
 {
 	struct sock *s = inet_of(f);
 	struct user_vec v = { buf, min(len, (u64)FILE_RW_MAX) };
@@ -93,7 +95,17 @@ long inet_sendto(struct file *f, u64 buf, u64 len, u32 flags, u64 addr, u32 addr
 	return inet_restart(inet_send(f, &it, &m), s->sndtimeo);
 }
 
-long inet_sendmsg(struct file *f, u64 umsg, u32 flags)
+long inet_sendto(struct file *f, u64 buf, u64 len, u32 flags, u64 addr, u32 addr_len)
+{
+	long ret;
+
+	file_get(f);
+	ret = sendto(f, buf, len, flags, addr, addr_len);
+	file_put(f);
+	return ret;
+}
+
+static long sendmsg(struct file *f, u64 umsg, u32 flags)
 {
 	struct sock *s = inet_of(f);
 	struct sock_msg m = { .flags = flags };
@@ -118,7 +130,17 @@ long inet_sendmsg(struct file *f, u64 umsg, u32 flags)
 	return ret;
 }
 
-long inet_recvfrom(struct file *f, u64 buf, u64 len, u32 flags, u64 addr, u64 addr_len)
+long inet_sendmsg(struct file *f, u64 umsg, u32 flags)
+{
+	long ret;
+
+	file_get(f);
+	ret = sendmsg(f, umsg, flags);
+	file_put(f);
+	return ret;
+}
+
+static long recvfrom(struct file *f, u64 buf, u64 len, u32 flags, u64 addr, u64 addr_len)
 {
 	struct sock *s = inet_of(f);
 	struct user_vec v = { buf, min(len, (u64)FILE_RW_MAX) };
@@ -137,6 +159,16 @@ long inet_recvfrom(struct file *f, u64 buf, u64 len, u32 flags, u64 addr, u64 ad
 		if (err)
 			ret = err;
 	}
+	return ret;
+}
+
+long inet_recvfrom(struct file *f, u64 buf, u64 len, u32 flags, u64 addr, u64 addr_len)
+{
+	long ret;
+
+	file_get(f);
+	ret = recvfrom(f, buf, len, flags, addr, addr_len);
+	file_put(f);
 	return ret;
 }
 
@@ -175,7 +207,7 @@ static long all_control(const struct sock *s, const struct sock_msg *m, const st
 	return err;
 }
 
-long inet_recvmsg(struct file *f, u64 umsg, u32 flags)
+static long recvmsg(struct file *f, u64 umsg, u32 flags)
 {
 	struct sock *s = inet_of(f);
 	struct sock_msg m = { .flags = flags };
@@ -211,5 +243,15 @@ long inet_recvmsg(struct file *f, u64 umsg, u32 flags)
 	    put_user_u64(umsg + offsetof(struct k_msghdr, controllen), control) ||
 	    put_user_u32(umsg + offsetof(struct k_msghdr, flags), m.out))
 		return -EFAULT;
+	return ret;
+}
+
+long inet_recvmsg(struct file *f, u64 umsg, u32 flags)
+{
+	long ret;
+
+	file_get(f);
+	ret = recvmsg(f, umsg, flags);
+	file_put(f);
 	return ret;
 }
