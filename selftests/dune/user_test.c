@@ -319,6 +319,37 @@ static USER void sets_fs(unsigned long base)
 	returns(got);
 }
 
+static USER void sets_gs(unsigned long base)
+{
+	unsigned long got = 0;
+
+	if (user_call(SYS_arch_prctl, ARCH_SET_GS, base, 0, 0, 0, 0))
+		returns(1);
+	if (user_call(SYS_arch_prctl, ARCH_GET_GS, (long)&got, 0, 0, 0, 0) || got != base)
+		returns(2);
+	if (user_call(SYS_arch_prctl, ARCH_SET_GS, -4096, 0, 0, 0, 0) != -EPERM)
+		returns(3);
+	if (user_call(SYS_arch_prctl, ARCH_GET_GS, 8, 0, 0, 0, 0) != -EFAULT)
+		returns(4);
+	asm volatile("movq %%gs:8, %0" : "=r"(got));
+	returns(got);
+}
+
+TEST(gs_of_ring_3)
+{
+	static long area[4] = { 0, 333 };
+	unsigned long mine = 1, fs;
+
+	enter(true);
+	dune_register_syscall_handler(on_call);
+	fs = dune_get_user_fs();
+	EXPECT_EQ(run(sets_gs, (unsigned long)area, 0), 333);
+	EXPECT_EQ(dune_get_user_fs(), fs);
+	EXPECT_EQ(syscall(SYS_arch_prctl, ARCH_GET_GS, &mine), 0);
+	EXPECT_EQ(mine, 0);
+	EXPECT_EQ(tls, 4711);
+}
+
 TEST(fs_of_ring_3)
 {
 	static long area[2][4] = { { 0, 111 }, { 0, 222 } };

@@ -132,6 +132,7 @@ int rs_ring0_handle(unsigned int vector, rs_ring0_fn fn);
 
 /**
  * rs_ring0_syscalls() - @fn takes the system calls of ring 3, with the result in f->rax; NULL: Linux does, as with RS_CAUSE_SIGNAL in f->cause
+ * Linux then means ring 3: its bases by arch_prctl(), and those of a child or thread that it makes, which goes on where ring 3 was.
  * A frame of a call has vector 256 and rip behind the SYSCALL. VMCALL of ring 3 is #UD.
  */
 int rs_ring0_syscalls(rs_ring0_fn fn);
@@ -150,7 +151,7 @@ int rs_ring0_user(struct rs_trap_frame *f);
 
 /**
  * rs_ring0_user_bases() - FS and GS base of this thread's ring 3, from the next time it runs; @old_bases (or NULL) gets what they were
- * @new_bases: or NULL: just tell. At first they are those of ring 0 when it entered. 0; -EINVAL: no addresses of a program
+ * @new_bases: or NULL: just tell. At first they are those of ring 0 when it entered, or when the thread began inside. 0; -EINVAL: no addresses of a program
  */
 int rs_ring0_user_bases(const uint64_t new_bases[2], uint64_t old_bases[2]);
 /** rs_ring0_user_exit() - in a handler: the innermost rs_ring0_user() of this thread returns @value. Outside of one: the process dies with words. */
@@ -158,7 +159,10 @@ void rs_ring0_user_exit(int value) __attribute__((noreturn));
 /** rs_ring0_resume() - all registers from @f, the ring by its cs */
 void rs_ring0_resume(const struct rs_trap_frame *f) __attribute__((noreturn));
 
-/** rs_ring0_linux() - Linux executes the system call that @f is at: number in rax, arguments as usual; the result, also in f->rax */
+/**
+ * rs_ring0_linux() - Linux executes the system call that @f is at: number in rax, arguments as usual; the result, also in f->rax
+ * Ring 0 makes it: what arch_prctl() tells or changes, and what a child begins with, is ring 0's. The call as ring 3's: RS_CAUSE_SIGNAL.
+ */
 long rs_ring0_linux(struct rs_trap_frame *f);
 
 /** rs_ring0_root() - the page table of the process's guest ring, 512 entries. May be called before rs_enter(): NULL as there is none. */

@@ -242,6 +242,12 @@ static inline struct self_vcpu *self_vcpu_at(uintptr_t sp)
 	return (struct self_vcpu *)(sp & ~(uintptr_t)(RS_SELF_BLOCK - 1));
 }
 
+/* What v->frame is of: ring 3 below a program in ring 0. Its bases are user_fs and user_gs, fs_base and gs_base are ring 0's. */
+static inline int self_is_inner(const struct self_vcpu *v)
+{
+	return v->ring0 && (v->frame.cs & 3);
+}
+
 static inline struct self_vcpu *self_vcpu_here(void)
 {
 	return self_vcpu_at((uintptr_t)__builtin_frame_address(0));

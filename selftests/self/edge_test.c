@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where two things meet: Linux's answers to ring 3 below ring 0, a process whose first thread has ended, locked memory, interrupts off, numbers
+ * of system calls with something above them.
+ *
+ * Code for ring 3 has what it needs in RDI, and ends by INT3, which gives up its RAX.
+ */
+#include <asm/prctl.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "self.h"
+#include "self/self.h"
+
+#define PAGE	4096ul
+#define IF_BIT	0x200ul
+
+static __thread uint64_t tls = 4711;
+
+/* FS:0 is the base in every program of glibc: so ring 0's are seen without asking Linux. */
+static uint64_t fs_word(void)
+{
+	uint64_t value;
+
+	asm volatile("movq %%fs:0, %0" : "=r"(value));
+	return value;
+}
+
+/* --- bases of ring 3 -------------------------------------------------------------------------------------------------------------- */
+
+static void *looks_at_bases(void *arg)
+{
+	uint64_t b[2] = { 1, 1 }, other[2] = { (uintptr_t)&b, 0x1000 };
+
+	EXPECT_EQ(rs_inside(), 0);
+	EXPECT_EQ(rs_ring0_user_bases(NULL, b), 0);
+	EXPECT_EQ(b[0], fs_word());
+	EXPECT_EQ(b[1], 0);
+	/* for who has this vCPU next */
+	EXPECT_EQ(rs_ring0_user_bases(other, NULL), 0);
+	return NULL;
+}
+
+TEST(a_new_threads_ring3_has_its_ring0s_bases)
+{
+	pthread_t t;
+	int i;
+
+	enter(RS_ENTER_RING0 | RS_ENTER_THREADS);
+	for (i = 0; i < 3; i++) {
+		SYS(-pthread_create(&t, NULL, looks_at_bases, NULL));
+		pthread_join(t, NULL);
+	}
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+static void user_ends(struct rs_trap_frame *f)
+{
+	rs_ring0_user_exit(f->rax);
+}
+
+static void passes_on(struct rs_trap_frame *f)
+{
+	f->cause = RS_CAUSE_SIGNAL;
+}
+
+static int run_user(const void *code, void *arg)
+{
+	static char stack[8192] __attribute__((aligned(16)));
+	struct rs_trap_frame f = { .rip = (uintptr_t)code, .rsp = (uintptr_t)stack + sizeof(stack), .rdi = (uintptr_t)arg, .cs = 3,
+				   .rflags = 0x202 };
+
+	return rs_ring0_user(&f);
+}
+
+static void expect_ring0_whole(uint64_t fs)
+{
+	EXPECT_EQ(fs_word(), fs);
+	EXPECT_EQ(tls, 4711);
+}
+
+/* RDI: code, address, result; what is at FS:0 or GS:0 afterwards */
+asm("user_prctl: movq %rdi, %rbx; movl $158, %eax; movq 8(%rbx), %rsi; movq (%rbx), %rdi; syscall\n"
+    "movq %rax, 16(%rbx); xorl %eax, %eax; int3\n"
+    "user_fs: movq %fs:0, %rax; int3\n"
+    "user_gs: movq %gs:0, %rax; int3\n");
+extern char user_prctl[], user_fs[], user_gs[];
+
+static long user_arch_prctl(uint64_t code, uint64_t arg)
+{
+	uint64_t words[3] = { code, arg, 1 };
+
+	EXPECT_EQ(run_user(user_prctl, words), 0);
+	return words[2];
+}
+
+static void prctl_of_ring3(void)
+{
+	uint64_t fs = fs_word(), word[2] = { 0x77, 0x88 }, got, bases[2];
+	int i;
+
+	rs_ring0_handle(3, user_ends);
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(user_arch_prctl(ARCH_SET_FS, (uintptr_t)&word[0]), 0);
+		expect_ring0_whole(fs);
+		EXPECT_EQ(user_arch_prctl(ARCH_SET_GS, (uintptr_t)&word[1]), 0);
+		expect_ring0_whole(fs);
+		EXPECT_EQ(run_user(user_fs, NULL), 0x77);
+		EXPECT_EQ(run_user(user_gs, NULL), 0x88);
+		got = 0;
+		EXPECT_EQ(user_arch_prctl(ARCH_GET_FS, (uintptr_t)&got), 0);
+		EXPECT_EQ(got, (uintptr_t)&word[0]);
+		EXPECT_EQ(user_arch_prctl(ARCH_GET_GS, (uintptr_t)&got), 0);
+		EXPECT_EQ(got, (uintptr_t)&word[1]);
+		EXPECT_EQ(user_arch_prctl(ARCH_GET_FS, 8), -EFAULT);
+		EXPECT_EQ(user_arch_prctl(ARCH_SET_FS, 1ul << 47), -EPERM);
+		EXPECT_EQ(user_arch_prctl(ARCH_SET_GS, ~0ul), -EPERM);
+		EXPECT_EQ(user_arch_prctl(0x4711, 0), -EINVAL);
+		/* ring 0's are its own still, and what it asks for is answered for them */
+		EXPECT_EQ(syscall(SYS_arch_prctl, ARCH_GET_FS, &got), 0);
+		EXPECT_EQ(got, fs);
+		EXPECT_EQ(syscall(SYS_arch_prctl, ARCH_SET_GS, 0x5000), 0);
+		EXPECT_EQ(rs_ring0_user_bases(NULL, bases), 0);
+		EXPECT_EQ(bases[0], (uintptr_t)&word[0]);
+		EXPECT_EQ(bases[1], (uintptr_t)&word[1]);
+		EXPECT_EQ(syscall(SYS_arch_prctl, ARCH_GET_GS, &got), 0);
+		EXPECT_EQ(got, 0x5000);
+	}
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+TEST(arch_prctl_of_ring3_is_ring3s)
+{
+	enter(RS_ENTER_RING0);
+	prctl_of_ring3();
+}
+
+TEST(arch_prctl_of_ring3_passed_on_is_ring3s)
+{
+	enter(RS_ENTER_RING0);
+	rs_ring0_syscalls(passes_on);
+	prctl_of_ring3();
+}
+
+TEST(arch_prctl_of_ring3_without_fsgsbase_is_ring3s)
+{
+	rs_self.no_fsgsbase = 1;
+	enter(RS_ENTER_RING0);
+	prctl_of_ring3();
+}
+
+/*
+ * RDI: number, arguments 1 to 5. The child ends with what is at FS:0 + GS:0, as its status or at [R9], and never uses its stack. user_child_after:
+ * at its own FS:0 there is what is expected only later.
+ */
+asm("user_child: movq %rdi, %rbx; movq 16(%rbx), %rsi; movq 24(%rbx), %rdx; movq 32(%rbx), %r10; movq 40(%rbx), %r8\n"
+    "movq (%rbx), %rax; movq 8(%rbx), %rdi; syscall\n"
+    "testq %rax, %rax; jz 1f; int3\n"
+    "1: movq %fs:0, %rdi; addq %gs:0, %rdi; movq %rdi, 48(%rbx); movq 56(%rbx), %rax; syscall; ud2\n");
+extern char user_child[];
+
+static uint64_t child_words[8];	/* number, five arguments, what it saw, how it ends */
+
+static int make_child(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, long end)
+{
+	uint64_t w[8] = { nr, a, b, c, d, e, 0, end };
+
+	memcpy(child_words, w, sizeof(w));
+	return run_user(user_child, child_words);
+}
+
+static void with_bases(const void *fs, const void *gs)
+{
+	uint64_t bases[2] = { (uintptr_t)fs, (uintptr_t)gs };
+
+	EXPECT_EQ(rs_ring0_user_bases(bases, NULL), 0);
+}
+
+static void children(void)
+{
+	const uint64_t thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID |
+				CLONE_CHILD_SETTID;
+	static uint64_t fs[2] = { 0x21, 0 }, gs[2] = { 0x10, 0 }, own[2] = { 0x41, 0 };
+	static char stack[4096] __attribute__((aligned(16)));
+	static volatile int tid;
+	uint64_t top = (uintptr_t)stack + sizeof(stack), mine = fs_word();
+	int status, pid, i;
+
+	rs_ring0_handle(3, user_ends);
+	for (i = 0; i < 2; i++) {
+		with_bases(fs, gs);
+		pid = make_child(SYS_fork, 0, 0, 0, 0, 0, SYS_exit_group);
+		EXPECT_EQ(SYS(waitpid(pid, &status, 0)), pid);
+		EXPECT_EQ(status, 0x31 << 8);
+		expect_ring0_whole(mine);
+		pid = make_child(SYS_vfork, 0, 0, 0, 0, 0, SYS_exit_group);
+		EXPECT_EQ(SYS(waitpid(pid, &status, 0)), pid);
+		EXPECT_EQ(status, 0x31 << 8);
+		expect_ring0_whole(mine);
+		pid = make_child(SYS_clone, CLONE_SETTLS | SIGCHLD, 0, 0, 0, (uintptr_t)own, SYS_exit_group);
+		EXPECT_EQ(SYS(waitpid(pid, &status, 0)), pid);
+		EXPECT_EQ(status, 0x51 << 8);
+		expect_ring0_whole(mine);
+		/* a stack of its own, our memory */
+		pid = make_child(SYS_clone, CLONE_VM | SIGCHLD, top, 0, 0, 0, SYS_exit_group);
+		EXPECT_EQ(SYS(waitpid(pid, &status, 0)), pid);
+		EXPECT_EQ(status, 0x31 << 8);
+		expect_ring0_whole(mine);
+
+		tid = 1;
+		EXPECT_GT(make_child(SYS_clone, thread, top, 0, (uintptr_t)&tid, 0, SYS_exit), 0);
+		while (tid)
+			syscall(SYS_futex, &tid, FUTEX_WAIT, tid, NULL);
+		EXPECT_EQ(child_words[6], 0x31);
+		tid = 1;
+		EXPECT_GT(make_child(SYS_clone, thread | CLONE_SETTLS, top, 0, (uintptr_t)&tid, (uintptr_t)own, SYS_exit), 0);
+		while (tid)
+			syscall(SYS_futex, &tid, FUTEX_WAIT, tid, NULL);
+		EXPECT_EQ(child_words[6], 0x51);
+		expect_ring0_whole(mine);
+	}
+	EXPECT_EQ(rs_leave(), 0);
+}
+
+TEST(children_of_ring3_have_its_bases)
+{
+	enter(RS_ENTER_RING0);
+	children();
+}
+
+TEST(children_and_threads_of_ring3_have_its_bases)
+{
+	enter(RS_ENTER_RING0 | RS_ENTER_THREADS);
+	children();
+}
+
+TEST(children_of_ring3_passed_on_have_its_bases)
+{
+	enter(RS_ENTER_RING0 | RS_ENTER_THREADS);
+	rs_ring0_syscalls(passes_on);
+	children();
+}
