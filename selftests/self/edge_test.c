@@ -247,3 +247,69 @@ TEST(children_of_ring3_passed_on_have_its_bases)
 	rs_ring0_syscalls(passes_on);
 	children();
 }
+
+/* --- the first thread has ended --------------------------------------------------------------------------------------------------- */
+
+static char state_of_first(void)
+{
+	char path[64], text[256] = "", *p;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", getpid(), getpid());
+	fd = open(path, O_RDONLY);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return 0;
+	close(fd);
+	p = strrchr(text, ')');
+	return p && p[1] ? p[2] : 0;
+}
+
+static void *survivor(void *arg)
+{
+	struct rs_self_stats st = { 0 };
+	uint64_t got = 0, words[3] = { ARCH_GET_FS, (uintptr_t)&got, 1 };
+	long ret;
+
+	while (state_of_first() != 'Z')
+		sched_yield();
+	asm volatile("vmmcall" : "=a"(ret) : "a"(SYS_getpid) : "memory");
+	if (ret != getpid())
+		_exit(2);
+	if (rs_self_stats(&st) || st.enters != 2)
+		_exit(3);
+	if (rs_inside() == 0) {
+		rs_ring0_handle(3, user_ends);
+		if (run_user(user_prctl, words) || words[2] || got != fs_word())
+			_exit(4);
+	}
+	_exit(42);
+}
+
+static void without_first(unsigned int flags)
+{
+	pthread_t t;
+	pid_t pid;
+	int status;
+
+	/* for who has no device */
+	enter(flags);
+	rs_leave();
+	pid = SYS(fork());
+	if (!pid) {
+		if (rs_enter(flags | RS_ENTER_THREADS) || pthread_create(&t, NULL, survivor, NULL))
+			_exit(1);
+		syscall(SYS_exit, 0);
+	}
+	EXPECT_EQ(SYS(waitpid(pid, &status, 0)), pid);
+	EXPECT_EQ(status, 42 << 8);
+}
+
+TEST(life_after_the_first_thread_in_ring3)
+{
+	without_first(0);
+}
+
+TEST(life_after_the_first_thread_in_ring0)
+{
+	without_first(RS_ENTER_RING0);
+}

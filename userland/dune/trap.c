@@ -51,6 +51,12 @@ _Static_assert(sizeof(struct dune_tf) == sizeof(struct rs_trap_frame), "a frame 
 
 __thread bool dune_gave_up TLS;
 
+/* Whose memory ours is, for Linux: a first thread that has ended has none. */
+static inline long own_tid(void)
+{
+	return rs_raw3(SYS_gettid, 0, 0, 0);
+}
+
 static dune_intr_cb intr_cbs[IDT_ENTRIES];
 static dune_pgflt_cb pgflt_cb;
 static dune_syscall_cb syscall_cb;
@@ -264,7 +270,7 @@ static long user_arch_prctl(uint64_t code, uint64_t arg)
 
 	rs_ring0_user_bases(NULL, bases);
 	if (code == ARCH_GET_FS || code == ARCH_GET_GS)
-		return rs_raw6(SYS_process_vm_writev, getpid(), (long)&from, 1, (long)&to, 1, 0) == sizeof(bases[0]) ? 0 : -EFAULT;
+		return rs_raw6(SYS_process_vm_writev, own_tid(), (long)&from, 1, (long)&to, 1, 0) == sizeof(bases[0]) ? 0 : -EFAULT;
 	bases[which] = arg;
 	return rs_ring0_user_bases(bases, NULL) ? -EPERM : 0;
 }
@@ -430,7 +436,7 @@ static bool peek(uintptr_t va, void *buf, size_t len)
 	} else if (v) {
 		return false;
 	}
-	return rs_raw6(SYS_process_vm_readv, getpid(), (long)&to, 1, (long)&from, 1, 0) == (long)len;
+	return rs_raw6(SYS_process_vm_readv, own_tid(), (long)&to, 1, (long)&from, 1, 0) == (long)len;
 }
 
 #define STACK_WORDS	12

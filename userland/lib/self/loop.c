@@ -140,11 +140,11 @@ void self_tables_unlock(void)
  * It is asked for by this thread's number: a first thread that has ended has no memory any more.
  */
 
-static int peek(uint64_t addr, void *to, unsigned long n)
+static int peek(const struct self_vcpu *v, uint64_t addr, void *to, unsigned long n)
 {
 	struct { uint64_t base, len; } local = { (uintptr_t)to, n }, remote = { addr, n };
 
-	return rs_raw6(__NR_process_vm_readv, rs_self.pid, (long)&local, 1, (long)&remote, 1, 0) == (long)n;
+	return rs_raw6(__NR_process_vm_readv, v->tid, (long)&local, 1, (long)&remote, 1, 0) == (long)n;
 }
 
 static int poke(const struct self_vcpu *v, uint64_t addr, const void *from, unsigned long n)
@@ -320,11 +320,11 @@ static enum self_next call(struct self_vcpu *v)
 /* --- exceptions --- */
 
 /* VMCALL and VMMCALL in the program's text */
-static int is_literal_call(uint64_t rip)
+static int is_literal_call(const struct self_vcpu *v, uint64_t rip)
 {
 	uint8_t insn[3];
 
-	return peek(rip, insn, 3) && insn[0] == 0x0f && insn[1] == 0x01 && (insn[2] == 0xc1 || insn[2] == 0xd9);
+	return peek(v, rip, insn, 3) && insn[0] == 0x0f && insn[1] == 0x01 && (insn[2] == 0xc1 || insn[2] == 0xd9);
 }
 
 static enum self_next trap(struct self_vcpu *v)
@@ -332,7 +332,7 @@ static enum self_next trap(struct self_vcpu *v)
 	struct rs_trap_frame *f = &v->frame;
 
 	/* Not of ring 3 below a program in ring 0: what that may call is for the program to say. */
-	if (f->vector == 6 && v->ring0 == !(f->cs & 3) && is_literal_call(f->rip)) {
+	if (f->vector == 6 && v->ring0 == !(f->cs & 3) && is_literal_call(v, f->rip)) {
 		enum self_next next;
 
 		f->rip += 3;
