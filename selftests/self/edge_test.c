@@ -313,3 +313,60 @@ TEST(life_after_the_first_thread_in_ring0)
 {
 	without_first(RS_ENTER_RING0);
 }
+
+/* --- locked memory ---------------------------------------------------------------------------------------------------------------- */
+
+static volatile uint64_t *word;
+static volatile int stop, waits, go_on;
+
+/* The writer waits here until it may write again. */
+static void wait_in_fault(struct rs_trap_frame *f)
+{
+	waits = 1;
+	while (!go_on)
+		sched_yield();
+}
+
+static void *writes(void *arg)
+{
+	while (!stop)
+		(*word)++;
+	return NULL;
+}
+
+TEST(tables_change_for_all_threads_when_memory_is_locked)
+{
+	uint64_t seen;
+	pthread_t t;
+	int i, k;
+
+	enter(RS_ENTER_RING0 | RS_ENTER_THREADS);
+	word = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT(word != MAP_FAILED);
+	rs_ring0_handle(14, wait_in_fault);
+	SYS(-pthread_create(&t, NULL, writes, NULL));
+	SYS(mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT));
+	for (i = 0; i < 20; i++) {
+		seen = *word;
+		while (*word == seen)
+			sched_yield();
+		EXPECT_EQ(rs_ring0_protect((void *)word, PAGE, RS_PAGE_READ), 0);
+		seen = *word;
+		for (k = 0; k < 1000; k++)
+			EXPECT_EQ(*word, seen);
+		while (!waits)
+			sched_yield();
+		EXPECT_EQ(*word, seen);
+		EXPECT_EQ(rs_ring0_flush((void *)word, PAGE), 0);
+		EXPECT_EQ(rs_ring0_protect((void *)word, PAGE, RS_PAGE_WRITE), 0);
+		waits = 0;
+		go_on = 1;
+		while (*word == seen)
+			sched_yield();
+		go_on = 0;
+	}
+	stop = 1;
+	go_on = 1;
+	pthread_join(t, NULL);
+	EXPECT_EQ(rs_leave(), 0);
+}

@@ -26,6 +26,7 @@
  * - addresses above 47 bits (mmap with such a hint on CPUs with 5-level paging) are a fault;
  * - memory protection keys: pkey_alloc() inside is ENOSPC, as on a CPU without them, and who uses them already cannot enter;
  * - segments of its own (modify_ldt, set_thread_area), 32-bit code, int $0x80, the vsyscall page;
+ * - mlockall() locks the library's memory as well, and fills all of its 256 MiB (with MCL_ONFAULT what is used of them);
  * - hardware breakpoints, ptrace's single step and its view of the registers while the thread is in the ring;
  * - handlers of signals that a thread outside has installed by a system call without libc;
  * - seccomp filters that refuse ioctl and read of the descriptors of the ring (they have high numbers and cannot be closed by the program).
@@ -194,7 +195,7 @@ void rs_ring0_table_free(uint64_t *table);
  */
 uint64_t *rs_ring0_entry(uint64_t *root, const void *va, int create);
 
-/** rs_ring0_flush() - what was changed in page tables for [@va, @va + @len) is what all threads inside see when it returns. @len ~0: everything */
+/** rs_ring0_flush() - what was changed in page tables for [@va, @va + @len) is what all threads inside see when it returns 0. @len ~0: everything */
 int rs_ring0_flush(const void *va, size_t len);
 
 /* Rights of rs_ring0_protect(), on top of RS_PAGE_NONE, RS_PAGE_READ, RS_PAGE_WRITE of ringside_app.h */

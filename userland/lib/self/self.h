@@ -319,6 +319,11 @@ int self_chunk_keep(uint64_t addr);
 int self_chunks_again(void);
 /* The arena's region, and its chunk. Before anything runs. */
 int self_chunk_arena(void);
+/*
+ * Linux is to forget the flush page @page of a vCPU, which the guest has touched: then all vCPUs have forgotten what they knew of tables. Natively
+ * or in ring 0. 0, -errno: nothing is forgotten.
+ */
+int self_drop_flush_page(uint64_t page);
 /* Natively; ring 0 has its own way to the same lock. */
 void self_tables_lock(void);
 void self_tables_unlock(void);
