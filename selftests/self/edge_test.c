@@ -183,6 +183,14 @@ static void with_bases(const void *fs, const void *gs)
 	EXPECT_EQ(rs_ring0_user_bases(bases, NULL), 0);
 }
 
+static void wait_for_zero(volatile int *tid)
+{
+	int now;
+
+	while ((now = *tid))
+		syscall(SYS_futex, tid, FUTEX_WAIT, now, NULL);
+}
+
 static void children(void)
 {
 	const uint64_t thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID |
@@ -216,13 +224,11 @@ static void children(void)
 
 		tid = 1;
 		EXPECT_GT(make_child(SYS_clone, thread, top, 0, (uintptr_t)&tid, 0, SYS_exit), 0);
-		while (tid)
-			syscall(SYS_futex, &tid, FUTEX_WAIT, tid, NULL);
+		wait_for_zero(&tid);
 		EXPECT_EQ(child_words[6], 0x31);
 		tid = 1;
 		EXPECT_GT(make_child(SYS_clone, thread | CLONE_SETTLS, top, 0, (uintptr_t)&tid, (uintptr_t)own, SYS_exit), 0);
-		while (tid)
-			syscall(SYS_futex, &tid, FUTEX_WAIT, tid, NULL);
+		wait_for_zero(&tid);
 		EXPECT_EQ(child_words[6], 0x51);
 		expect_ring0_whole(mine);
 	}
@@ -369,4 +375,71 @@ TEST(tables_change_for_all_threads_when_memory_is_locked)
 	go_on = 1;
 	pthread_join(t, NULL);
 	EXPECT_EQ(rs_leave(), 0);
+}
+
+/* --- numbers ---------------------------------------------------------------------------------------------------------------------- */
+
+static long garbled(long nr, long a, long b, long c, long d)
+{
+	register long r10 asm("r10") = d;
+	long ret;
+
+	asm volatile("syscall" : "=a"(ret) : "a"((nr & 0xffffffff) | 0x5ca1ab1e00000000), "D"(a), "S"(b), "d"(c), "r"(r10)
+		     : "rcx", "r11", "memory");
+	return ret;
+}
+
+static long garbled_literal(long nr)
+{
+	long ret;
+
+	asm volatile("vmmcall" : "=a"(ret) : "a"((nr & 0xffffffff) | 0xffffffff00000000), "D"(0) : "memory");
+	return ret;
+}
+
+static void on_usr1(int sig)
+{
+	waits++;
+}
+
+static void numbers(enum where where)
+{
+	struct { void (*fn)(int); uint64_t flags; void *restorer; uint64_t mask; } act, old = { 0 };
+	struct sigaction sa = { .sa_handler = on_usr1 };
+
+	SYS(sigaction(SIGUSR2, &sa, NULL));
+	SYS(syscall(SYS_rt_sigaction, SIGUSR2, NULL, &act, 8));
+	go_inside(where, 0);
+	EXPECT_EQ(garbled(SYS_getpid, 0, 0, 0, 0), getpid());
+	EXPECT_EQ(garbled(-1, 0, 0, 0, 0), -ENOSYS);
+	EXPECT_EQ(garbled(0x40007fff, 0, 0, 0, 0), -ENOSYS);
+	/* one that the library answers */
+	EXPECT_EQ(garbled(SYS_rt_sigaction, SIGUSR1, (long)&act, 0, 8), 0);
+	EXPECT_EQ(syscall(SYS_rt_sigaction, SIGUSR1, NULL, &old, 8), 0);
+	EXPECT(old.fn == on_usr1);
+	waits = 0;
+	EXPECT_EQ(garbled(SYS_tgkill, getpid(), gettid(), SIGUSR1, 0), 0);
+	EXPECT_EQ(waits, 1);
+	if (where == NATIVE)
+		return;
+	EXPECT_EQ(garbled_literal(SYS_getpid), getpid());
+	EXPECT_EQ(garbled(SYS_close, rs_self.vm_fd, 0, 0, 0), -EBADF);
+	EXPECT_EQ(garbled(RS_SELF_SYS_ENTER, 0, 0, 0, 0), -EALREADY);
+	EXPECT_EQ(garbled(RS_SELF_SYS_LEAVE, 0, 0, 0, 0), 0);
+	EXPECT_EQ(rs_inside(), -1);
+}
+
+TEST(native_numbers_of_calls_have_32_bits)
+{
+	numbers(NATIVE);
+}
+
+TEST(ring3_numbers_of_calls_have_32_bits)
+{
+	numbers(RING3);
+}
+
+TEST(ring0_numbers_of_calls_have_32_bits)
+{
+	numbers(RING0);
 }

@@ -283,8 +283,9 @@ static enum self_next call(struct self_vcpu *v)
 	enum self_next next;
 
 	v->calls++;
-	if (f->rax >= RS_SELF_SYS)
-		return f->rax < RS_SELF_SYS + 256 ? own_call(v) : pass_on(v);
+	f->rax = (uint32_t)f->rax;	/* Linux looks at no more */
+	if (f->rax >= RS_SELF_SYS && f->rax < RS_SELF_SYS + 256)
+		return own_call(v);
 	switch (f->rax) {
 	case __NR_rt_sigaction:
 	case __NR_rt_sigreturn:
