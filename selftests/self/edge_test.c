@@ -443,3 +443,64 @@ TEST(ring0_numbers_of_calls_have_32_bits)
 {
 	numbers(RING0);
 }
+
+/* --- interrupts off --------------------------------------------------------------------------------------------------------------- */
+
+static volatile int in_cli, early, handled, tid_of_first;
+
+static void counts(int sig)
+{
+	if (in_cli)
+		early++;
+	handled++;
+}
+
+static void *sends(void *arg)
+{
+	while (!in_cli)
+		sched_yield();
+	syscall(SYS_tgkill, getpid(), tid_of_first, SIGUSR1);
+	in_cli = 2;
+	return NULL;
+}
+
+TEST(first_touches_with_interrupts_off_deliver_nothing)
+{
+	struct sigaction sa = { .sa_handler = counts };
+	volatile char *p[8];
+	pthread_t t;
+	unsigned int i;
+
+	/* each in a GiB of its own */
+	for (i = 0; i < 8; i++) {
+		p[i] = mmap((void *)(0x100000000000ul + ((uint64_t)i << 32)), PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+		ASSERT(p[i] != MAP_FAILED);
+	}
+	SYS(sigaction(SIGUSR1, &sa, NULL));
+	tid_of_first = gettid();
+	SYS(-pthread_create(&t, NULL, sends, NULL));
+	enter(RS_ENTER_RING0);
+	asm volatile("cli" ::: "memory");
+	in_cli = 1;
+	while (in_cli == 1)
+		asm volatile("pause");
+	for (i = 0; i < 8; i++)
+		p[i][0]++;
+	EXPECT_EQ(handled, 0);
+	in_cli = 0;
+	asm volatile("sti; nop" ::: "memory");
+	for (i = 0; i < 1000000 && !handled; i++)
+		asm volatile("pause");
+	EXPECT_EQ(handled, 1);
+	EXPECT_EQ(early, 0);
+	/* a system call is a point of delivery all the same, and is made once */
+	asm volatile("cli" ::: "memory");
+	EXPECT_EQ(syscall(SYS_tgkill, getpid(), tid_of_first, SIGUSR1), 0);
+	EXPECT_EQ(syscall(SYS_getpid), getpid());
+	EXPECT_EQ(handled, 2);
+	EXPECT_EQ(__builtin_ia32_readeflags_u64() & IF_BIT, 0);
+	asm volatile("sti" ::: "memory");
+	pthread_join(t, NULL);
+	EXPECT_EQ(rs_leave(), 0);
+}

@@ -34,8 +34,9 @@
  * Ring 0. The program's own code runs in ring 0 of the guest, compiled as it is: the red zone, vector registers and thread-local storage
  * are safe, as every exception is taken on a stack of its own and all vector state is kept over a handler. FS and GS belong to the program;
  * SWAPGS is used by nobody. Privileged instructions that concern only the guest work: LIDT, MOV CR3, INVLPG, CLI and STI; those of the
- * machine are #GP (uapi/ringside.h). With RFLAGS.IF clear no signal is delivered. The literal VMCALL of programs written for
- * Dune is a Linux system call, on every CPU.
+ * machine are #GP (uapi/ringside.h). With RFLAGS.IF clear no signal interrupts ring 0, nor comes when memory is touched;
+ * system calls, and exceptions that become signals, are where those that wait are delivered all the same. The literal VMCALL of programs
+ * written for Dune is a Linux system call, on every CPU.
  *
  * Page tables. The program runs on the table rs_ring0_root(), whose lower half is Linux's address space in 2 MiB entries, everything
  * present, writable, executable and accessible for ring 3, filled in by chunks of 1 GiB when first touched: what Linux allows is decided

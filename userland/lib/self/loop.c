@@ -26,6 +26,7 @@
 #define ARCH_GET_FS_	0x1003
 #define ARCH_GET_GS_	0x1004
 #define PR_SET_SYSCALL_USER_DISPATCH_	59
+#define EFLAGS_IF	(1ul << 9)
 #define EFLAGS_RF	(1ul << 16)
 #define USER_END	0x7ffffffff000ull	/* Linux has nothing from here on */
 #define MOVED		8	/* accesses at a place that another chunk may have had, or none */
@@ -521,6 +522,16 @@ static const char *why_not(uint32_t reason)
 	return "an exit that should not be";
 }
 
+/*
+ * Ring 0 with interrupts off touches memory: that is no place for a signal. It stays noted, and run->irq_vector is there for when interrupts
+ * are on again. A system call is such a place: the call that finds a signal noted has not begun, and would never begin.
+ */
+static int must_wait(const struct self_vcpu *v, const struct rs_run *run)
+{
+	return (run->hypercall.nr == RS_HC_CHUNK || run->hypercall.nr == RS_HC_REFUSED) && !(v->frame.cs & 3) &&
+	       !(v->frame.rflags & EFLAGS_IF);
+}
+
 void self_loop(struct self_vcpu *v)
 {
 	struct rs_run *run = v->run;
@@ -559,7 +570,7 @@ void self_loop(struct self_vcpu *v)
 			self_outside(v);
 		}
 		/* The exception first, which would be lost: the signal comes at the handler's first instruction. */
-		if (v->pending && next != SELF_HANDLER && next != SELF_TOUCH)
+		if (v->pending && next != SELF_HANDLER && next != SELF_TOUCH && !must_wait(v, run))
 			next = self_signals_deliver(v, next);
 		run->hypercall.ret = next;
 	}
