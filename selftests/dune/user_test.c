@@ -319,6 +319,92 @@ static USER void sets_fs(unsigned long base)
 	returns(got);
 }
 
+static USER void sets_gs(unsigned long base)
+{
+	unsigned long got = 0;
+
+	if (user_call(SYS_arch_prctl, ARCH_SET_GS, base, 0, 0, 0, 0))
+		returns(1);
+	if (user_call(SYS_arch_prctl, ARCH_GET_GS, (long)&got, 0, 0, 0, 0) || got != base)
+		returns(2);
+	if (user_call(SYS_arch_prctl, ARCH_SET_GS, -4096, 0, 0, 0, 0) != -EPERM)
+		returns(3);
+	if (user_call(SYS_arch_prctl, ARCH_GET_GS, 8, 0, 0, 0, 0) != -EFAULT)
+		returns(4);
+	asm volatile("movq %%gs:8, %0" : "=r"(got));
+	returns(got);
+}
+
+TEST(gs_of_ring_3)
+{
+	static long area[4] = { 0, 333 };
+	unsigned long mine = 1, fs;
+
+	enter(true);
+	dune_register_syscall_handler(on_call);
+	fs = dune_get_user_fs();
+	EXPECT_EQ(run(sets_gs, (unsigned long)area, 0), 333);
+	EXPECT_EQ(dune_get_user_fs(), fs);
+	EXPECT_EQ(syscall(SYS_arch_prctl, ARCH_GET_GS, &mine), 0);
+	EXPECT_EQ(mine, 0);
+	EXPECT_EQ(tls, 4711);
+}
+
+static char state_of_first(void)
+{
+	char path[64], text[256] = "", *p;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", getpid(), getpid());
+	fd = open(path, O_RDONLY);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return 0;
+	close(fd);
+	p = strrchr(text, ')');
+	return p && p[1] ? p[2] : 0;
+}
+
+static int mappings;
+
+static void count_mapping(const struct dune_procmap_entry *e)
+{
+	mappings++;
+}
+
+static void *survivor(void *arg)
+{
+	static long area[4] = { 0, 222 };
+
+	while (state_of_first() != 'Z')
+		sched_yield();
+	if (dune_enter())
+		_exit(1);
+	if (run(sets_fs, (unsigned long)area, 0) != 222)
+		_exit(2);
+	dune_procmap_iterate(count_mapping);
+	_exit(mappings > 3 ? 42 : 3);
+}
+
+static void ends_first_thread(void)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, survivor, NULL))
+		_exit(4);
+	syscall(SYS_exit, 0);
+}
+
+TEST(a_first_thread_that_has_ended)
+{
+	int ret = dune_init(true);
+
+	if (ret == -ENODEV)
+		SKIP("no device: the module is not loaded");
+	ASSERT_EQ(ret, 0);
+	dune_register_syscall_handler(on_call);
+	EXPECT_EQ(end_of(ends_first_thread), 42);
+}
+
 TEST(fs_of_ring_3)
 {
 	static long area[2][4] = { { 0, 111 }, { 0, 222 } };

@@ -102,6 +102,12 @@ TEST(chunks_are_recycled_under_several_threads)
 	recycling(0, 3);
 }
 
+TEST(chunks_are_recycled_when_memory_is_locked)
+{
+	SYS(mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT));
+	recycling(0, 3);
+}
+
 TEST(what_rs_ring0_gpa_has_told_stays)
 {
 	uint64_t told[4];

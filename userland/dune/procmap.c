@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * procmap.c - /proc/self/maps
+ * procmap.c - /proc/thread-self/maps (that of the process is empty once its first thread has ended)
  *
  * A line is "begin-end rwxp offset major:minor inode   path", numbers in hexadecimal but for the inode; the path may be missing, and may have
  * blanks (Linux writes a line's end in it as \012). Everything works without libc's files and memory, so that it can be used in handlers.
@@ -93,7 +93,7 @@ int dune_procmap_each(bool (*fn)(const struct dune_procmap_entry *e, void *arg),
 	long fd, n;
 	int ret = 0;
 
-	fd = rs_raw6(SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	fd = rs_raw6(SYS_openat, AT_FDCWD, (long)"/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0, 0, 0);
 	if (fd < 0)
 		return fd;
 	for (;;) {
@@ -142,7 +142,7 @@ void dune_procmap_iterate(dune_procmap_cb cb)
 	int ret = dune_procmap_each(plain, &cb);
 
 	if (ret) {
-		dune_printf("dune: /proc/self/maps: error %d\n", -ret);
+		dune_printf("dune: /proc/thread-self/maps: error %d\n", -ret);
 		dune_die();
 	}
 }

@@ -63,14 +63,30 @@ uintptr_t dune_va_to_pa(void *ptr)
 	return dune_sys_gpa((uintptr_t)ptr);
 }
 
+/* Threads that go on with the rights, or the pages, of before are a hole in whatever the program builds on them. */
+static void must(int ret)
+{
+	if (!ret)
+		return;
+	dune_printf("dune: the other threads' TLBs cannot be flushed (error %d)\n", -ret);
+	dune_die();
+}
+
 void dune_sys_flush(uintptr_t va, size_t len)
 {
+	int ret;
+
 	if (rs_inside() == 0) {
-		rs_ring0_flush((void *)va, len);
-	} else if (pgroot && rs_inside() < 0 && !rs_enter(RS_ENTER_RING0)) {
-		/* Threads inside are told by one that is. */
-		rs_ring0_flush((void *)va, len);
-		rs_leave();
+		must(rs_ring0_flush((void *)va, len));
+	} else if (pgroot && rs_inside() < 0) {
+		/* Threads inside are told by one that is; without a guest ring there are none. */
+		ret = rs_enter(RS_ENTER_RING0);
+		if (!ret) {
+			must(rs_ring0_flush((void *)va, len));
+			rs_leave();
+		} else if (rs_ring0_root()) {
+			must(ret);
+		}
 	}
 }
 

@@ -51,6 +51,12 @@ _Static_assert(sizeof(struct dune_tf) == sizeof(struct rs_trap_frame), "a frame 
 
 __thread bool dune_gave_up TLS;
 
+/* Whose memory ours is, for Linux: a first thread that has ended has none. */
+static inline long own_tid(void)
+{
+	return rs_raw3(SYS_gettid, 0, 0, 0);
+}
+
 static dune_intr_cb intr_cbs[IDT_ENTRIES];
 static dune_pgflt_cb pgflt_cb;
 static dune_syscall_cb syscall_cb;
@@ -255,23 +261,27 @@ void dune_register_syscall_handler(dune_syscall_cb cb)
 	rs_ring0_syscalls(cb ? on_syscall : NULL);
 }
 
+/* arch_prctl() for the bases of ring 3, whose handler asks. */
+static long user_arch_prctl(uint64_t code, uint64_t arg)
+{
+	int which = code == ARCH_SET_GS || code == ARCH_GET_GS;
+	uint64_t bases[2] = { 0, 0 };
+	struct iovec from = { &bases[which], sizeof(bases[0]) }, to = { (void *)arg, sizeof(bases[0]) };
+
+	rs_ring0_user_bases(NULL, bases);
+	if (code == ARCH_GET_FS || code == ARCH_GET_GS)
+		return rs_raw6(SYS_process_vm_writev, own_tid(), (long)&from, 1, (long)&to, 1, 0) == sizeof(bases[0]) ? 0 : -EFAULT;
+	bases[which] = arg;
+	return rs_ring0_user_bases(bases, NULL) ? -EPERM : 0;
+}
+
 void dune_passthrough_syscall(struct dune_tf *tf)
 {
 	struct rs_trap_frame f;
 
 	/* Of ring 3, the bases that a handler has are not the ones that the call means. */
-	if (tf->rax == SYS_arch_prctl && (tf->cs & 3) && (ARG0(tf) == ARCH_SET_FS || ARG0(tf) == ARCH_GET_FS)) {
-		if (ARG0(tf) == ARCH_SET_FS) {
-			tf->rax = ARG1(tf) < LOWER_HALF ? 0 : (uint64_t)-EPERM;
-			if (!tf->rax)
-				dune_set_user_fs(ARG1(tf));
-		} else {
-			uint64_t base = dune_get_user_fs();
-			struct iovec from = { &base, sizeof(base) }, to = { (void *)ARG1(tf), sizeof(base) };
-			long n = rs_raw6(SYS_process_vm_writev, getpid(), (long)&from, 1, (long)&to, 1, 0);
-
-			tf->rax = n == sizeof(base) ? 0 : (uint64_t)-EFAULT;
-		}
+	if ((uint32_t)tf->rax == SYS_arch_prctl && (tf->cs & 3) && ARG0(tf) >= ARCH_SET_GS && ARG0(tf) <= ARCH_GET_GS) {
+		tf->rax = user_arch_prctl(ARG0(tf), ARG1(tf));
 		return;
 	}
 	memcpy(&f, tf, sizeof(f));
@@ -426,7 +436,7 @@ static bool peek(uintptr_t va, void *buf, size_t len)
 	} else if (v) {
 		return false;
 	}
-	return rs_raw6(SYS_process_vm_readv, getpid(), (long)&to, 1, (long)&from, 1, 0) == (long)len;
+	return rs_raw6(SYS_process_vm_readv, own_tid(), (long)&to, 1, (long)&from, 1, 0) == (long)len;
 }
 
 #define STACK_WORDS	12

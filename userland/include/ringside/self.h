@@ -26,6 +26,7 @@
  * - addresses above 47 bits (mmap with such a hint on CPUs with 5-level paging) are a fault;
  * - memory protection keys: pkey_alloc() inside is ENOSPC, as on a CPU without them, and who uses them already cannot enter;
  * - segments of its own (modify_ldt, set_thread_area), 32-bit code, int $0x80, the vsyscall page;
+ * - mlockall() locks the library's memory as well, and fills all of its 256 MiB (with MCL_ONFAULT what is used of them);
  * - hardware breakpoints, ptrace's single step and its view of the registers while the thread is in the ring;
  * - handlers of signals that a thread outside installs while another is inside: they run natively, on a stack of ours, and a jump out of one
  *   takes the thread outside;
@@ -36,8 +37,9 @@
  * Ring 0. The program's own code runs in ring 0 of the guest, compiled as it is: the red zone, vector registers and thread-local storage
  * are safe, as every exception is taken on a stack of its own and all vector state is kept over a handler. FS and GS belong to the program;
  * SWAPGS is used by nobody. Privileged instructions that concern only the guest work: LIDT, MOV CR3, INVLPG, CLI and STI; those of the
- * machine are #GP (uapi/ringside.h). With RFLAGS.IF clear no signal is delivered. The literal VMCALL of programs written for
- * Dune is a Linux system call, on every CPU.
+ * machine are #GP (uapi/ringside.h). With RFLAGS.IF clear no signal interrupts ring 0, nor comes when memory is touched;
+ * system calls, and exceptions that become signals, are where those that wait are delivered all the same. The literal VMCALL of programs
+ * written for Dune is a Linux system call, on every CPU.
  *
  * Page tables. The program runs on the table rs_ring0_root(), whose lower half is Linux's address space in 2 MiB entries, everything
  * present, writable, executable and accessible for ring 3, filled in by chunks of 1 GiB when first touched: what Linux allows is decided
@@ -135,6 +137,7 @@ int rs_ring0_handle(unsigned int vector, rs_ring0_fn fn);
 
 /**
  * rs_ring0_syscalls() - @fn takes the system calls of ring 3, with the result in f->rax; NULL: Linux does, as with RS_CAUSE_SIGNAL in f->cause
+ * Linux then means ring 3: its bases by arch_prctl(), and those of a child or thread that it makes, which goes on where ring 3 was.
  * A frame of a call has vector 256 and rip behind the SYSCALL. VMCALL of ring 3 is #UD.
  */
 int rs_ring0_syscalls(rs_ring0_fn fn);
@@ -153,7 +156,7 @@ int rs_ring0_user(struct rs_trap_frame *f);
 
 /**
  * rs_ring0_user_bases() - FS and GS base of this thread's ring 3, from the next time it runs; @old_bases (or NULL) gets what they were
- * @new_bases: or NULL: just tell. At first they are those of ring 0 when it entered. 0; -EINVAL: no addresses of a program
+ * @new_bases: or NULL: just tell. At first they are those of ring 0 when it entered, or when the thread began inside. 0; -EINVAL: no addresses of a program
  */
 int rs_ring0_user_bases(const uint64_t new_bases[2], uint64_t old_bases[2]);
 /** rs_ring0_user_exit() - in a handler: the innermost rs_ring0_user() of this thread returns @value. Outside of one: the process dies with words. */
@@ -161,7 +164,10 @@ void rs_ring0_user_exit(int value) __attribute__((noreturn));
 /** rs_ring0_resume() - all registers from @f, the ring by its cs */
 void rs_ring0_resume(const struct rs_trap_frame *f) __attribute__((noreturn));
 
-/** rs_ring0_linux() - Linux executes the system call that @f is at: number in rax, arguments as usual; the result, also in f->rax */
+/**
+ * rs_ring0_linux() - Linux executes the system call that @f is at: number in rax, arguments as usual; the result, also in f->rax
+ * Ring 0 makes it: what arch_prctl() tells or changes, and what a child begins with, is ring 0's. The call as ring 3's: RS_CAUSE_SIGNAL.
+ */
 long rs_ring0_linux(struct rs_trap_frame *f);
 
 /** rs_ring0_root() - the page table of the process's guest ring, 512 entries. May be called before rs_enter(): NULL as there is none. */
@@ -193,7 +199,7 @@ void rs_ring0_table_free(uint64_t *table);
  */
 uint64_t *rs_ring0_entry(uint64_t *root, const void *va, int create);
 
-/** rs_ring0_flush() - what was changed in page tables for [@va, @va + @len) is what all threads inside see when it returns. @len ~0: everything */
+/** rs_ring0_flush() - what was changed in page tables for [@va, @va + @len) is what all threads inside see when it returns 0. @len ~0: everything */
 int rs_ring0_flush(const void *va, size_t len);
 
 /* Rights of rs_ring0_protect(), on top of RS_PAGE_NONE, RS_PAGE_READ, RS_PAGE_WRITE of ringside_app.h */

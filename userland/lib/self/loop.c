@@ -26,7 +26,9 @@
 #define ARCH_GET_FS_	0x1003
 #define ARCH_GET_GS_	0x1004
 #define PR_SET_SYSCALL_USER_DISPATCH_	59
+#define EFLAGS_IF	(1ul << 9)
 #define EFLAGS_RF	(1ul << 16)
+#define USER_END	0x7ffffffff000ull	/* Linux has nothing from here on */
 #define MOVED		8	/* accesses at a place that another chunk may have had, or none */
 #define PROGRESS	64	/* accesses that Linux permits and refuses in turn */
 
@@ -133,18 +135,72 @@ void self_tables_unlock(void)
 	__atomic_store_n(&rs_self.shared->tables_lock, 0, __ATOMIC_RELEASE);
 }
 
+/*
+ * --- memory of the program, by Linux: which says whether it is there, and sends no signal ---
+ *
+ * It is asked for by this thread's number: a first thread that has ended has no memory any more.
+ */
+
+static int peek(const struct self_vcpu *v, uint64_t addr, void *to, unsigned long n)
+{
+	struct { uint64_t base, len; } local = { (uintptr_t)to, n }, remote = { addr, n };
+
+	return rs_raw6(__NR_process_vm_readv, v->tid, (long)&local, 1, (long)&remote, 1, 0) == (long)n;
+}
+
+static int poke(const struct self_vcpu *v, uint64_t addr, const void *from, unsigned long n)
+{
+	struct { uint64_t base, len; } local = { (uintptr_t)from, n }, remote = { addr, n };
+
+	return rs_raw6(__NR_process_vm_writev, v->tid, (long)&local, 1, (long)&remote, 1, 0) == (long)n;
+}
+
+/* --- system calls that Linux answers --- */
+
+static enum self_next pass_on(struct self_vcpu *v)
+{
+	struct rs_trap_frame *f = &v->frame;
+	long ret = self_syscall(f);
+
+	if (ret == SELF_INTERRUPTED) {
+		f->rip -= v->insn_len;
+		f->rax = v->restart;
+		return SELF_LOAD;
+	}
+	f->rax = ret;
+	return SELF_CALL;
+}
+
 /* --- segment bases --- */
+
+/* Of ring 3 below ring 0, as Linux would answer; the thread has none of these. */
+static long inner_arch_prctl(struct self_vcpu *v, uint64_t code, uint64_t arg)
+{
+	uint64_t *base = code == ARCH_SET_FS_ || code == ARCH_GET_FS_ ? &v->user_fs : &v->user_gs;
+
+	if (code == ARCH_GET_FS_ || code == ARCH_GET_GS_)
+		return poke(v, arg, base, sizeof(*base)) ? 0 : -EFAULT;
+	if (arg >= USER_END)
+		return -EPERM;
+	*base = arg;
+	return 0;
+}
 
 /* The thread has the program's natively, too: for whoever looks at it from outside, and as Linux is asked. */
 static enum self_next call_arch_prctl(struct self_vcpu *v)
 {
 	struct rs_trap_frame *f = &v->frame;
 	uint64_t code = f->rdi, arg = f->rsi;
+	enum self_next next;
 
-	self_signals_bases(v);
-	f->rax = self_syscall(f);
-	if (f->rax)
+	if (self_is_inner(v) && code >= ARCH_SET_GS_ && code <= ARCH_GET_GS_) {
+		f->rax = inner_arch_prctl(v, code, arg);
 		return SELF_CALL;
+	}
+	self_signals_bases(v);
+	next = pass_on(v);
+	if (next != SELF_CALL || f->rax)
+		return next;
 	if (code == ARCH_SET_FS_)
 		v->fs_base = arg;
 	else if (code == ARCH_SET_GS_)
@@ -207,10 +263,8 @@ static enum self_next own_call(struct self_vcpu *v)
 	case RS_SELF_SYS_STATS: {
 		struct rs_self_stats st;
 		long ret = sum_stats(&st);
-		/* through Linux, as the address is the program's word */
-		struct { uint64_t base, len; } from = { (uintptr_t)&st, sizeof(st) }, to = { f->rdi, sizeof(st) };
 
-		if (!ret && rs_raw6(__NR_process_vm_writev, rs_self.pid, (long)&from, 1, (long)&to, 1, 0) != sizeof(st))
+		if (!ret && !poke(v, f->rdi, &st, sizeof(st)))
 			ret = -EFAULT;
 		f->rax = ret;
 		return SELF_CALL;
@@ -224,28 +278,15 @@ static enum self_next own_call(struct self_vcpu *v)
 	}
 }
 
-static enum self_next pass_on(struct self_vcpu *v)
-{
-	struct rs_trap_frame *f = &v->frame;
-	long ret = self_syscall(f);
-
-	if (ret == SELF_INTERRUPTED) {
-		f->rip -= v->insn_len;
-		f->rax = v->restart;
-		return SELF_LOAD;
-	}
-	f->rax = ret;
-	return SELF_CALL;
-}
-
 static enum self_next call(struct self_vcpu *v)
 {
 	struct rs_trap_frame *f = &v->frame;
 	enum self_next next;
 
 	v->calls++;
-	if (f->rax >= RS_SELF_SYS)
-		return f->rax < RS_SELF_SYS + 256 ? own_call(v) : pass_on(v);
+	f->rax = (uint32_t)f->rax;	/* Linux looks at no more */
+	if (f->rax >= RS_SELF_SYS && f->rax < RS_SELF_SYS + 256)
+		return own_call(v);
 	switch (f->rax) {
 	case __NR_rt_sigaction:
 	case __NR_rt_sigreturn:
@@ -280,20 +321,12 @@ static enum self_next call(struct self_vcpu *v)
 
 /* --- exceptions --- */
 
-/* Bytes of the program, or not: no signal comes of it. */
-static int peek(uint64_t addr, void *to, unsigned long n)
-{
-	struct { uint64_t base, len; } local = { (uintptr_t)to, n }, remote = { addr, n };
-
-	return rs_raw6(__NR_process_vm_readv, rs_self.pid, (long)&local, 1, (long)&remote, 1, 0) == (long)n;
-}
-
 /* VMCALL and VMMCALL in the program's text */
-static int is_literal_call(uint64_t rip)
+static int is_literal_call(const struct self_vcpu *v, uint64_t rip)
 {
 	uint8_t insn[3];
 
-	return peek(rip, insn, 3) && insn[0] == 0x0f && insn[1] == 0x01 && (insn[2] == 0xc1 || insn[2] == 0xd9);
+	return peek(v, rip, insn, 3) && insn[0] == 0x0f && insn[1] == 0x01 && (insn[2] == 0xc1 || insn[2] == 0xd9);
 }
 
 static enum self_next trap(struct self_vcpu *v)
@@ -301,7 +334,7 @@ static enum self_next trap(struct self_vcpu *v)
 	struct rs_trap_frame *f = &v->frame;
 
 	/* Not of ring 3 below a program in ring 0: what that may call is for the program to say. */
-	if (f->vector == 6 && v->ring0 == !(f->cs & 3) && is_literal_call(f->rip)) {
+	if (f->vector == 6 && v->ring0 == !(f->cs & 3) && is_literal_call(v, f->rip)) {
 		enum self_next next;
 
 		f->rip += 3;
@@ -489,6 +522,16 @@ static const char *why_not(uint32_t reason)
 	return "an exit that should not be";
 }
 
+/*
+ * Ring 0 with interrupts off touches memory: that is no place for a signal. It stays noted, and run->irq_vector is there for when interrupts
+ * are on again. A system call is such a place: the call that finds a signal noted has not begun, and would never begin.
+ */
+static int must_wait(const struct self_vcpu *v, const struct rs_run *run)
+{
+	return (run->hypercall.nr == RS_HC_CHUNK || run->hypercall.nr == RS_HC_REFUSED) && !(v->frame.cs & 3) &&
+	       !(v->frame.rflags & EFLAGS_IF);
+}
+
 void self_loop(struct self_vcpu *v)
 {
 	struct rs_run *run = v->run;
@@ -527,7 +570,7 @@ void self_loop(struct self_vcpu *v)
 			self_outside(v);
 		}
 		/* The exception first, which would be lost: the signal comes at the handler's first instruction. */
-		if (v->pending && next != SELF_HANDLER && next != SELF_TOUCH)
+		if (v->pending && next != SELF_HANDLER && next != SELF_TOUCH && !must_wait(v, run))
 			next = self_signals_deliver(v, next);
 		run->hypercall.ret = next;
 	}

@@ -22,6 +22,10 @@
 #define USER_END	0x7ffffffff000ull	/* Linux has nothing from here on */
 #define NO_SLOT		(~0u)
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED	24	/* Linux 5.18 */
+#endif
+
 static uint64_t *chunk_entry(uint64_t chunk)
 {
 	return (uint64_t *)rs_self.shared->pdpts_here + chunk;
@@ -142,14 +146,25 @@ static unsigned int oldest(int low)
 	return best;
 }
 
+/* Also where the program has locked all its memory, the arena with it. */
+int self_drop_flush_page(uint64_t page)
+{
+	int ret = rs_raw3(__NR_madvise, page, 4096, MADV_DONTNEED_LOCKED);
+
+	return ret == -EINVAL ? rs_raw3(__NR_madvise, page, 4096, MADV_DONTNEED) : ret;
+}
+
 /* Steps 2 and 3 for the slot that this vCPU took; its region goes. The guest has touched the flush page. */
 static int finish_taking(struct self_vcpu *v)
 {
 	unsigned int slot = v->victim - 1;
 	uint64_t chunk = v->victim_chunk;
+	int ret;
 
 	v->victim = 0;
-	rs_raw3(__NR_madvise, (long)v + RS_BLOCK_FLUSH, 4096, MADV_DONTNEED);
+	ret = self_drop_flush_page((uint64_t)v + RS_BLOCK_FLUSH);
+	if (ret)
+		self_die("the CPUs cannot be made to forget an address (error %d)", ret);
 	rs_self.shared->slot_chunk[slot] = 0;
 	rs_self.given--;
 	rs_self.recycled++;

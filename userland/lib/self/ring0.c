@@ -9,7 +9,6 @@
  * thread, but not its place in the guest: who waits lets others run.
  */
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "raw.h"
 #include "self.h"
@@ -334,7 +333,7 @@ static __attribute__((noinline)) int flush_others(void)
 	struct self_vcpu *v = ring0_vcpu();
 
 	touch_flush_page(v);
-	return rs_raw3(__NR_madvise, v->block + RS_BLOCK_FLUSH, 4096, MADV_DONTNEED);
+	return self_drop_flush_page(v->block + RS_BLOCK_FLUSH);
 }
 
 static inline int forget_everywhere(void)

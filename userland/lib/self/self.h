@@ -252,6 +252,12 @@ static inline struct self_vcpu *self_vcpu_at(uintptr_t sp)
 	return (struct self_vcpu *)(sp & ~(uintptr_t)(RS_SELF_BLOCK - 1));
 }
 
+/* What v->frame is of: ring 3 below a program in ring 0. Its bases are user_fs and user_gs, fs_base and gs_base are ring 0's. */
+static inline int self_is_inner(const struct self_vcpu *v)
+{
+	return v->ring0 && (v->frame.cs & 3);
+}
+
 static inline struct self_vcpu *self_vcpu_here(void)
 {
 	return self_vcpu_at((uintptr_t)__builtin_frame_address(0));
@@ -332,6 +338,11 @@ int self_chunk_keep(uint64_t addr);
 int self_chunks_again(void);
 /* The arena's region, and its chunk. Before anything runs. */
 int self_chunk_arena(void);
+/*
+ * Linux is to forget the flush page @page of a vCPU, which the guest has touched: then all vCPUs have forgotten what they knew of tables. Natively
+ * or in ring 0. 0, -errno: nothing is forgotten.
+ */
+int self_drop_flush_page(uint64_t page);
 /* Natively; ring 0 has its own way to the same lock. */
 void self_tables_lock(void);
 void self_tables_unlock(void);

@@ -474,11 +474,6 @@ static uint64_t own_mask(const struct self_vcpu *v, int nr, uint64_t otherwise)
 	return mask & ~MASK_NEVER;
 }
 
-static bool is_inner(const struct self_vcpu *v)
-{
-	return v->ring0 && (v->frame.cs & 3);
-}
-
 /*
  * The frame of @info's handler, and its registers. -1: it cannot be written.
  */
@@ -491,7 +486,7 @@ static int build(struct self_vcpu *v, const struct self_siginfo *info, const str
 	struct self_sigframe frame;
 	struct self_place place;
 	unsigned int left;
-	uint64_t mark = is_inner(v) ? RS_UC_RING3 : 0;
+	uint64_t mark = self_is_inner(v) ? RS_UC_RING3 : 0;
 	/* Ring 3's rsp is anything, and its stack is not to be trusted: as for exceptions, the frame goes where the next trap's would. */
 	uint64_t rsp = mark ? v->trap_top : f->rsp;
 
@@ -984,7 +979,10 @@ static void set_bases(uint64_t fs, uint64_t gs)
 
 void self_signals_bases(const struct self_vcpu *v)
 {
-	set_bases(v->fs_base, v->gs_base);
+	if (self_is_inner(v))
+		set_bases(v->user_fs, v->user_gs);
+	else
+		set_bases(v->fs_base, v->gs_base);
 }
 
 void self_outside_as(struct self_vcpu *v, const struct rs_trap_frame *f)
@@ -1001,7 +999,7 @@ void self_outside_as(struct self_vcpu *v, const struct rs_trap_frame *f)
 	put_vector(place.fx);
 	zero(&frame, sizeof(frame));
 	self_frame_fill(&frame, &vector, &place, &none, &event, &s->alt, f);
-	set_bases(v->fs_base, v->gs_base);
+	self_signals_bases(v);
 	self_sigreturn(&frame);
 }
 

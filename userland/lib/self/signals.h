@@ -26,7 +26,7 @@ enum self_next self_signals_again(struct self_vcpu *v);
 void self_signals_lock(void);
 void self_signals_unlock(void);
 
-/* FS and GS bases of the program, natively. */
+/* FS and GS bases of what v->frame is of, natively. */
 void self_signals_bases(const struct self_vcpu *v);
 
 /** self_signals_exec() - before exec and (@undo) when it has failed: what the program ignores is ignored by the next one */

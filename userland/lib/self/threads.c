@@ -79,7 +79,9 @@ static enum self_next call_fork(struct self_vcpu *v, struct wish *w)
 		v->frame.rax = 0;
 		if (w->stack)
 			v->frame.rsp = w->stack;
-		if (w->flags & CLONE_SETTLS)
+		if ((w->flags & CLONE_SETTLS) && self_is_inner(v))
+			v->user_fs = w->tls;
+		else if (w->flags & CLONE_SETTLS)
 			v->fs_base = w->tls;
 		self_outside(v);
 	}
@@ -141,6 +143,27 @@ static enum self_next call_outside(struct self_vcpu *v, const struct wish *w)
 	return answer(v, self_clone_outside(&v->frame));
 }
 
+/*
+ * Of a thread that begins inside. In ring 0 that ring is its own, and its ring 3 has the same bases at first, as after rs_enter(). One that
+ * ring 3 makes has a ring 3 of its own; ring 0's bases it shares with its maker, whose handlers know what they do.
+ */
+static void thread_bases(struct self_vcpu *child, const struct self_vcpu *v, const struct wish *w)
+{
+	bool settls = w->flags & CLONE_SETTLS;
+
+	child->fs_base = v->fs_base;
+	child->gs_base = v->gs_base;
+	if (self_is_inner(v)) {
+		child->user_fs = settls ? w->tls : v->user_fs;
+		child->user_gs = v->user_gs;
+		return;
+	}
+	if (settls)
+		child->fs_base = w->tls;
+	child->user_fs = child->fs_base;
+	child->user_gs = child->gs_base;
+}
+
 static uint32_t unborn;
 
 static enum self_next call_thread(struct self_vcpu *v, struct wish *w)
@@ -160,8 +183,7 @@ static enum self_next call_thread(struct self_vcpu *v, struct wish *w)
 	child->frame = v->frame;
 	child->frame.rax = 0;
 	child->frame.rsp = w->stack;
-	child->fs_base = w->flags & CLONE_SETTLS ? w->tls : v->fs_base;
-	child->gs_base = v->gs_base;
+	thread_bases(child, v, w);
 	self_signals_thread(child);
 	err = self_prime(child);
 	if (err) {
