@@ -350,20 +350,6 @@ TEST(gs_of_ring_3)
 	EXPECT_EQ(tls, 4711);
 }
 
-static char state_of_first(void)
-{
-	char path[64], text[256] = "", *p;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", getpid(), getpid());
-	fd = open(path, O_RDONLY);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		return 0;
-	close(fd);
-	p = strrchr(text, ')');
-	return p && p[1] ? p[2] : 0;
-}
-
 static int mappings;
 
 static void count_mapping(const struct dune_procmap_entry *e)
@@ -375,7 +361,7 @@ static void *survivor(void *arg)
 {
 	static long area[4] = { 0, 222 };
 
-	while (state_of_first() != 'Z')
+	while (test_thread_state(getpid()) != 'Z')
 		sched_yield();
 	if (dune_enter())
 		_exit(1);

@@ -7,6 +7,7 @@
  * killed, so that no helper process survives its test.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -47,6 +48,22 @@ unsigned int test_rounds(unsigned int n)
 	const char *kernel = getenv("RINGSIDE_VM_KERNEL");
 
 	return kernel && (!strcmp(kernel, "debug") || !strcmp(kernel, "leak")) ? n / 4 : n;
+}
+
+char test_thread_state(int tid)
+{
+	char path[64], text[256] = "", *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", getpid(), tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	p = n > 0 ? strrchr(text, ')') : NULL;
+	return p && p[1] ? p[2] : 0;
 }
 
 void test_note(const char *fmt, ...)

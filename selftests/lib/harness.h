@@ -54,6 +54,8 @@ void test_register(struct test *t);
 unsigned int test_rounds(unsigned int n);
 /* A line of "# ..." under the test. */
 void test_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The letter of a thread of this process in /proc: 'R', 'S', 'Z' ...; 0: there is no such thread. */
+char test_thread_state(int tid);
 /* What EXPECT and ASSERT use. */
 void test_failed(const char *file, int line, const char *fmt,
 		 ...) __attribute__((format(printf, 3, 4)));

@@ -256,27 +256,13 @@ TEST(children_of_ring3_passed_on_have_its_bases)
 
 /* --- the first thread has ended --------------------------------------------------------------------------------------------------- */
 
-static char state_of_first(void)
-{
-	char path[64], text[256] = "", *p;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", getpid(), getpid());
-	fd = open(path, O_RDONLY);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
-		return 0;
-	close(fd);
-	p = strrchr(text, ')');
-	return p && p[1] ? p[2] : 0;
-}
-
 static void *survivor(void *arg)
 {
 	struct rs_self_stats st = { 0 };
 	uint64_t got = 0, words[3] = { ARCH_GET_FS, (uintptr_t)&got, 1 };
 	long ret;
 
-	while (state_of_first() != 'Z')
+	while (test_thread_state(getpid()) != 'Z')
 		sched_yield();
 	asm volatile("vmmcall" : "=a"(ret) : "a"(SYS_getpid) : "memory");
 	if (ret != getpid())

@@ -253,13 +253,6 @@ static void unblock(const uint64_t *old)
 	rs_raw4(__NR_rt_sigprocmask, SIG_SETMASK, (long)old, 0, 8);
 }
 
-static int is_ours(int fd, unsigned long request)
-{
-	struct rs_stats stats;
-
-	return !rs_raw3(__NR_ioctl, fd, request, (long)&stats);
-}
-
 /*
  * A program that closes all its descriptors while it is outside (a daemon does) has closed ours. When nobody is inside the ring is made anew.
  * making.
@@ -268,7 +261,7 @@ static int look_at_descriptors(unsigned int flags)
 {
 	int threads = rs_self.threads;
 
-	if (is_ours(rs_self.vm_fd, RS_GET_VM_STATS))
+	if (!self_fd_ask(rs_self.vm_fd, RS_GET_VM_STATS))
 		return 0;
 	if (__atomic_load_n(&rs_self.shared->inside, __ATOMIC_SEQ_CST))
 		return -EBADF;
@@ -296,7 +289,7 @@ int self_enter(unsigned int flags, const struct self_caller *c)
 	self_mend();
 	self_lock(&rs_self.making);
 	if (rs_self.copied)
-		self_forget(!rs_self.ready);
+		self_forget(0);
 	if (!rs_self.ready)
 		ret = make(flags);
 	else if (rs_self.pid != getpid())
@@ -316,7 +309,7 @@ int self_enter(unsigned int flags, const struct self_caller *c)
 	v = self_vcpu_get(rs_raw3(__NR_gettid, 0, 0, 0), &ret);
 	if (!v)
 		goto fail_vcpu;
-	if (!is_ours(v->fd, RS_GET_VCPU_STATS)) {
+	if (self_fd_ask(v->fd, RS_GET_VCPU_STATS)) {
 		ret = -EBADF;
 		goto fail_prime;
 	}

@@ -476,6 +476,9 @@ static void broken(struct self_vcpu *v, uint64_t kind, uint64_t at, uint64_t cr2
 
 	if (at - RS_SELF_BASE < RS_SELF_ARENA)
 		f = (const struct rs_trap_frame *)(rs_self.arena + (at - RS_SELF_BASE));
+	if (kind == RS_BROKEN_MONITOR && f->vector == RS_VECTOR_NESTED_FAULT)
+		self_say("Linux refused access %#llx to guest physical %#llx, the arena is at %#lx", f->cause, f->addr,
+			 rs_self.shared->arena_gpa);
 	self_die("%s: vector %llu error %#llx rip %#llx rsp %#llx cs %#llx cr2 %#lx; rax %#llx rbx %#llx rcx %#llx rdx %#llx rsi %#llx "
 		 "rdi %#llx rbp %#llx", kind < sizeof(what) / sizeof(what[0]) ? what[kind] : "?", f->vector, f->error, f->rip, f->rsp,
 		 f->cs, cr2, f->rax, f->rbx, f->rcx, f->rdx, f->rsi, f->rdi, f->rbp);

@@ -610,8 +610,18 @@ upper_half:
 	je	refused_not_mine
 	jmp	not_mine
 broken_monitor:
+	PUSH_R8_TO_R15
+	xorl	%edi, %edi
+	movl	$2, %eax		/* RS_HC_FAULT_INFO: of vector 20, else of some earlier one */
+	HYPERCALL
+	movq	%rax, %rbx
+	movl	$2, %edi
+	movl	$2, %eax
+	HYPERCALL
+	pushq	%rax			/* cause: RS_FAULT_* */
+	pushq	%rbx			/* addr: GPA */
 	movl	$RS_BROKEN_MONITOR, %edi
-	jmp	1f
+	jmp	broken
 broken_stack:
 	movl	$RS_BROKEN_STACK, %edi
 1:	PUSH_R8_TO_R15

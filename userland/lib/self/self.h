@@ -49,6 +49,7 @@ enum self_next {
 	SELF_OUTSIDE = 16,		/* the thread goes on outside, with the registers of the frame; its vCPU stays its own */
 };
 
+/* *self.mark */
 enum {
 	SELF_MARK_COPY,		/* nobody has looked at it since fork */
 	SELF_MARK_MENDING,
@@ -321,6 +322,8 @@ int self_mark_make(void);
 void self_mend(void);
 /* When @v runs next, it loads v->frame and the bases. 0, -errno. */
 int self_prime(struct self_vcpu *v);
+/* Does the descriptor still lead to what it led to? @request: RS_GET_VM_STATS or RS_GET_VCPU_STATS. 0, -errno: not, or not for this process. */
+int self_fd_ask(int fd, unsigned long request);
 /* @fd, or a duplicate with a high number in its place. */
 int self_high_fd(int fd);
 /* SELF_INSIDE of this vCPU begins and ends: counters of ring 0. */

@@ -369,11 +369,17 @@ void self_mend(void)
 	__atomic_store_n(mark, SELF_MARK_OURS, __ATOMIC_RELEASE);
 }
 
-/* Not what the program has opened in its place since. Linux tells the device's from others' even when the ring is another process's. */
-static void close_ours(int fd, unsigned long request)
+int self_fd_ask(int fd, unsigned long request)
 {
 	struct rs_stats stats;
-	long ret = rs_raw3(__NR_ioctl, fd, request, (long)&stats);
+
+	return rs_raw3(__NR_ioctl, fd, request, (long)&stats);
+}
+
+/* Not what the program has opened in its place since. A ring that is another process's answers EPERM, what is none ENOTTY. */
+static void close_ours(int fd, unsigned long request)
+{
+	int ret = self_fd_ask(fd, request);
 
 	if (!ret || ret == -EPERM)
 		rs_raw3(__NR_close, fd, 0, 0);
