@@ -726,6 +726,34 @@ TEST(interrupts_from_a_signal_handler)
 	EXPECT_EQ(irq_left, 0);
 }
 
+/*
+ * The guest's memory is new to the nested tables each time an interrupt comes, in pages of 4 KiB: its
+ * delivery, which is the only one that reads the descriptor table, ends with a nested fault first and
+ * is done again. None is lost, none comes twice.
+ */
+TEST(interrupts_meet_nested_faults)
+{
+	const uint64_t n = test_rounds(16);
+	struct guest g = guest(0);
+	uint64_t before, faults;
+
+	tcpu_call(g.c, G_NULL);		/* descriptor tables are in place now */
+	before = g.c->args->irqs[0x91];
+	faults = tcpu_stats(g.c).exit_npf;
+	tcpu_start(g.c, G_SYNCS, n, 10);
+	for (uint64_t i = 0; i < n; i++) {
+		tcpu_to_sync(g.c);
+		for (uint64_t gpa = 0; gpa < G_SCRATCH; gpa += PAGE) {
+			SYS(mprotect(g.vm->mem + gpa, PAGE, PROT_READ));
+			SYS(mprotect(g.vm->mem + gpa, PAGE, PROT_READ | PROT_WRITE));
+		}
+		g.c->run->irq_vector = 0x91;
+	}
+	tcpu_finish(g.c);
+	EXPECT_EQ(g.c->args->irqs[0x91] - before, n);
+	EXPECT_GE(tcpu_stats(g.c).exit_npf - faults, 4 * n);	/* code, stack, descriptors, arguments */
+}
+
 /* --- ring 3 ------------------------------------------------------------- */
 
 TEST(ring_3)

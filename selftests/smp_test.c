@@ -153,7 +153,24 @@ TEST(vm_made_while_a_cpu_is_offline)
 	EXPECT_EQ(tcpu_call(c, G_EXIT_DELTA, 3), 4);
 }
 
+/* What another CPU does until load_stop(): @loop looks at loading. */
 static bool loading;
+
+static pthread_t load_start(void *(*loop)(void *))
+{
+	pthread_t t;
+
+	pin_to(0);
+	__atomic_store_n(&loading, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(pthread_create(&t, NULL, loop, NULL), 0);
+	return t;
+}
+
+static void load_stop(pthread_t t)
+{
+	__atomic_store_n(&loading, false, __ATOMIC_RELAXED);
+	pthread_join(t, NULL);
+}
 
 static void *x87_thread(void *unused)
 {
@@ -179,12 +196,47 @@ TEST(x87_on_another_cpu)
 
 	if (ncpus() < 2)
 		SKIP("one CPU");
-	pin_to(0);
-	__atomic_store_n(&loading, true, __ATOMIC_RELAXED);
-	ASSERT_EQ(pthread_create(&t, NULL, x87_thread, NULL), 0);
+	t = load_start(x87_thread);
 	EXPECT_GE(tcpu_call(c, G_EXIT_DELTA, n), n);
-	__atomic_store_n(&loading, false, __ATOMIC_RELAXED);
-	pthread_join(t, NULL);
+	load_stop(t);
+}
+
+static void *unaligned_thread(void *unused)
+{
+	static uint64_t words[2] __attribute__((aligned(64)));
+
+	pin_to(1);
+	while (__atomic_load_n(&loading, __ATOMIC_RELAXED))
+		asm volatile("lock incq 1+%0" : "+m"(words));
+	return NULL;
+}
+
+/*
+ * Another CPU does what in QEMU stops all CPUs for a moment, again and again: a locked access that is
+ * not aligned. A CPU that leaves its loop so between VMRUN and #VMEXIT is where QEMU delivers an
+ * injected interrupt a second time (see rs_svm_inject).
+ */
+TEST_FOR(interrupts_come_once, 120)
+{
+	const uint64_t n = test_rounds(400);
+	struct tvm *vm = tvm_new(0);
+	struct tcpu *c = tcpu_new(vm, 0);
+	uint64_t before;
+	pthread_t t;
+
+	if (ncpus() < 2)
+		SKIP("one CPU");
+	tcpu_call(c, G_NULL);		/* descriptor tables are in place now */
+	before = c->args->irqs[0x90];
+	t = load_start(unaligned_thread);
+	tcpu_start(c, G_SYNCS, n, 3000);
+	for (uint64_t i = 0; i < n; i++) {
+		tcpu_to_sync(c);
+		c->run->irq_vector = 0x90;
+	}
+	tcpu_finish(c);
+	load_stop(t);
+	EXPECT_EQ(c->args->irqs[0x90] - before, n);
 }
 
 /* NMIs of the host while a vCPU is in the guest: taken by the host, not seen by the guest. */

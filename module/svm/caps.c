@@ -9,6 +9,7 @@
 
 #include <linux/kernel.h>
 #include <linux/pgtable.h>
+#include <linux/string.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
@@ -20,7 +21,20 @@
 #define SVM_EDX_CLEAN		BIT(5)
 #define SVM_EDX_FLUSH_ASID	BIT(6)
 
+#define CPUID_HYPERVISOR	0x40000000	/* EBX, ECX, EDX: its name */
+
 struct rs_svm_caps rs_svm_caps;
+
+/* QEMU without KVM: its own code plays the CPU. No other hypervisor has this name. */
+static bool is_tcg(void)
+{
+	u32 eax, name[3];
+
+	if (!boot_cpu_has(X86_FEATURE_HYPERVISOR))
+		return false;
+	cpuid(CPUID_HYPERVISOR, &eax, &name[0], &name[1], &name[2]);
+	return !memcmp(name, "TCGTCGTCGTCG", sizeof(name));
+}
 
 int rs_svm_probe(void)
 {
@@ -50,6 +64,7 @@ int rs_svm_probe(void)
 	rs_svm_caps.nrips = edx & SVM_EDX_NRIPS;
 	rs_svm_caps.flush_asid = edx & SVM_EDX_FLUSH_ASID;
 	rs_svm_caps.clean_bits = edx & SVM_EDX_CLEAN;
+	rs_svm_caps.repeats_interrupts = is_tcg();
 
 	rs_npt_setup();
 	rs_svm_backend.levels = rs_npt_levels();

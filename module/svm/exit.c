@@ -73,10 +73,47 @@ static void unknown(struct rs_exit *x, const struct vmcb_control_area *ctl)
 	x->hw_info2 = ctl->exit_info_2;
 }
 
-/* All but hypercalls. */
-static void decode_rest(struct rs_vcpu *vcpu, struct rs_exit *x,
-			const struct vmcb_control_area *ctl)
+/*
+ * What int_ctl asks of the CPU: an interrupt that the guest takes as soon as it can, or an exit then.
+ * It is of the highest priority, so that nothing but RFLAGS.IF and the shadow of STI and SS counts.
+ */
+static void set_virq(struct rs_svm *svm)
 {
+	struct vmcb_control_area *ctl = &svm->vmcb->control;
+
+	if (svm->virq || svm->window)
+		ctl->int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
+	else
+		ctl->int_ctl &= ~(V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK);
+	if (svm->window && !svm->virq)
+		ctl->intercepts[INTERCEPT_VINTR / 32] |= BIT(INTERCEPT_VINTR % 32);
+	else
+		ctl->intercepts[INTERCEPT_VINTR / 32] &= ~BIT(INTERCEPT_VINTR % 32);
+	ctl->int_vector = svm->virq;
+	rs_svm_dirty(svm, RS_CLEAN_INTR | RS_CLEAN_INTERCEPTS);
+}
+
+/*
+ * After an exit, with a virtual interrupt asked for. The CPU takes V_IRQ back when the guest takes the
+ * interrupt. An exit in the middle of that has it in EXITINTINFO, which QEMU calls an exception then.
+ */
+static noinline void look_at_virq(struct rs_svm *svm)
+{
+	struct vmcb_control_area *ctl = &svm->vmcb->control;
+
+	if (ctl->event_inj & SVM_EVTINJ_VALID && (ctl->event_inj & SVM_EVTINJ_VEC_MASK) == svm->virq)
+		ctl->event_inj = 0;
+	else if (!(ctl->int_ctl & V_IRQ_MASK))
+		svm->virq = 0;
+	set_virq(svm);
+}
+
+/* All but hypercalls, which do not pay for the calls made here. */
+static noinline void decode_rest(struct rs_vcpu *vcpu, struct rs_exit *x,
+				 const struct vmcb_control_area *ctl)
+{
+	if (unlikely(vcpu->svm->virq))
+		look_at_virq(vcpu->svm);
 	x->insn_len = 0;
 	switch (ctl->exit_code) {
 	case SVM_EXIT_INTR:
@@ -186,6 +223,8 @@ void rs_svm_decode(struct rs_vcpu *vcpu)
 	if (likely(ctl->exit_code == SVM_EXIT_VMMCALL)) {
 		x->kind = RS_X_HYPERCALL;
 		x->insn_len = LEN_VMMCALL;
+		if (unlikely(svm->virq))
+			look_at_virq(svm);
 		return;
 	}
 	decode_rest(vcpu, x, ctl);
@@ -215,8 +254,19 @@ void rs_svm_inject(struct rs_vcpu *vcpu, const struct rs_event *ev)
 	/*
 	 * Vector 20 is no exception on AMD, and VMRUN refuses exceptions that do not exist (APM
 	 * 15.20). As an interrupt it is delivered just the same: at once, whatever RFLAGS.IF says.
+	 *
+	 * QEMU's own VMRUN (TCG; seen in 7.2) delivers an interrupt and keeps it in exception_index:
+	 * when the CPU is asked to leave its loop before the next #VMEXIT, it comes once more, in the
+	 * middle of anything. Not so as an exception, which QEMU takes vector 20 for, nor as a
+	 * virtual interrupt, which waits for RFLAGS.IF; the caller knows that it is set.
 	 */
-	if (ev->interrupt || ev->vector == RS_VECTOR_NESTED_FAULT)
+	if (rs_svm_caps.repeats_interrupts && ev->interrupt) {
+		vcpu->svm->virq = ev->vector;
+		set_virq(vcpu->svm);
+		return;
+	}
+	if ((ev->interrupt || ev->vector == RS_VECTOR_NESTED_FAULT) &&
+	    !rs_svm_caps.repeats_interrupts)
 		inj |= SVM_EVTINJ_TYPE_INTR;
 	else
 		inj |= SVM_EVTINJ_TYPE_EXEPT;
@@ -228,7 +278,9 @@ void rs_svm_inject(struct rs_vcpu *vcpu, const struct rs_event *ev)
 
 bool rs_svm_event_pending(struct rs_vcpu *vcpu)
 {
-	return vcpu->svm->vmcb->control.event_inj & SVM_EVTINJ_VALID;
+	const struct rs_svm *svm = vcpu->svm;
+
+	return svm->virq || (svm->vmcb->control.event_inj & SVM_EVTINJ_VALID);
 }
 
 bool rs_svm_can_interrupt(struct rs_vcpu *vcpu)
@@ -241,20 +293,6 @@ bool rs_svm_can_interrupt(struct rs_vcpu *vcpu)
 
 void rs_svm_want_window(struct rs_vcpu *vcpu, bool on)
 {
-	struct rs_svm *svm = vcpu->svm;
-	struct vmcb_control_area *ctl = &svm->vmcb->control;
-
-	/*
-	 * A virtual interrupt of the highest priority; the guest would take it just when it can
-	 * take ours, but it exits instead.
-	 */
-	if (on) {
-		ctl->int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK;
-		ctl->intercepts[INTERCEPT_VINTR / 32] |= BIT(INTERCEPT_VINTR % 32);
-	} else {
-		ctl->int_ctl &= ~(V_IRQ_MASK | V_INTR_PRIO_MASK | V_IGN_TPR_MASK);
-		ctl->intercepts[INTERCEPT_VINTR / 32] &= ~BIT(INTERCEPT_VINTR % 32);
-	}
-	ctl->int_vector = 0;
-	rs_svm_dirty(svm, RS_CLEAN_INTR | RS_CLEAN_INTERCEPTS);
+	vcpu->svm->window = on;
+	set_virq(vcpu->svm);
 }

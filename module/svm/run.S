@@ -6,8 +6,8 @@
  *
  * Interrupts. GIF = 0 from CLGI to STGI holds off everything, NMIs included, while the host's GS
  * base is not there. With V_INTR_MASKING the host's RFLAGS.IF at VMRUN says whether physical
- * interrupts make the guest exit, so it is set just around VMRUN (APM 15.21.1); GIF = 0 keeps them
- * from being taken here. An NMI that ended the guest's run is taken at STGI, a maskable interrupt
+ * interrupts make the guest exit, so it is set around VMRUN (APM 15.21.1); GIF = 0 keeps them from
+ * being taken here. An NMI that ended the guest's run is taken at STGI, a maskable interrupt
  * when the caller turns them on.
  *
  * After the exit all registers but RAX (vmcb_pa again) and RSP are the guest's. What is needed lies
@@ -50,12 +50,12 @@ SYM_FUNC_START(rs_svm_run)
 	mov	RS_REGS_R13(%rdi), %r13
 	mov	RS_REGS_R14(%rdi), %r14
 	mov	RS_REGS_R15(%rdi), %r15
-	mov	RS_REGS_RDI(%rdi), %rdi
+	sti
+	mov	RS_REGS_RDI(%rdi), %rdi	/* not VMRUN: the shadow of STI must not reach the guest */
 #ifdef VM_CLEAR_CPU_BUFFERS
 	VM_CLEAR_CPU_BUFFERS		/* changes flags only */
 #endif
 
-	sti
 	vmrun	%rax
 	cli
 

@@ -26,6 +26,8 @@
  * @clean:	clean bits for the next VMRUN: groups of the VMCB not written since the last exit on
  *		this CPU
  * @asid_gen:	generation of vmcb->control.asid on the CPU it was taken on; 0: needs a new one
+ * @virq:	vector of the interrupt that the CPU takes as a virtual one, see rs_svm_inject(); 0: none
+ * @window:	an interrupt window is wanted
  * @host_stale:	the per-CPU host save page does not have this thread's FS, GS, TR, ... yet
  */
 struct rs_svm {
@@ -34,6 +36,8 @@ struct rs_svm {
 	u64 asid_gen;
 	u32 clean;
 	int cpu;		/* that it was loaded on last; -1 never */
+	u8 virq;
+	bool window;
 	bool host_stale;
 };
 
@@ -61,6 +65,7 @@ struct rs_svm_caps {
 	bool nrips;		/* control.next_rip is filled in */
 	bool flush_asid;	/* TLB_CONTROL_FLUSH_ASID works */
 	bool clean_bits;
+	bool repeats_interrupts;	/* see rs_svm_inject() */
 };
 extern struct rs_svm_caps rs_svm_caps;
 

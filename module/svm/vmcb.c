@@ -164,6 +164,8 @@ void rs_svm_vmcb_reset(struct rs_vcpu *vcpu)
 
 	svm->clean = 0;
 	svm->asid_gen = 0;
+	svm->virq = 0;
+	svm->window = false;
 }
 
 int rs_svm_vcpu_create(struct rs_vcpu *vcpu)

@@ -219,10 +219,14 @@ static void do_exit_delta(volatile struct g_args *a)
 
 static void do_syncs(volatile struct g_args *a)
 {
+	volatile u64 turns;
 	u64 i;
 
-	for (i = 0; i < a->a[0]; i++)
+	for (i = 0; i < a->a[0]; i++) {
 		a->ret += hc(GHC_SYNC, i, 0, 0, 0);
+		for (turns = a->a[1]; turns; turns--)
+			;
+	}
 }
 
 static void do_cpuid(volatile struct g_args *a)

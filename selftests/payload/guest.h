@@ -37,7 +37,7 @@ enum g_fn {
 	G_EXIT_DELTA,		/* ret: growth of RS_HC_EXIT_COUNT over a0 null hypercalls */
 	/* hypercall a0 with all registers full of patterns; ret: bit per register that changed */
 	G_GPRS,
-	G_SYNCS,		/* a0 times GHC_SYNC; ret: sum of what the host answered */
+	G_SYNCS,		/* a0 times GHC_SYNC, then a1 turns of a loop; ret: sum of what the host answered */
 	G_HLT,			/* HLT with IF as a0 says; if a1, after CLI and a sync */
 	G_TRIPLE_FAULT,
 	G_LOAD,			/* ret: u64 at a0 */
