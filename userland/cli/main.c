@@ -41,7 +41,11 @@ static void usage(FILE *out)
 
 int main(int argc, char **argv)
 {
+	static char line[BUFSIZ];
 	size_t i;
+
+	/* A line is one write: whoever reads our complaints beside somebody else's output gets them whole. */
+	setvbuf(stderr, line, _IOLBF, sizeof(line));
 
 	if (argc < 2) {
 		usage(stderr);
