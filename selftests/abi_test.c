@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "netlink.h"
 #include "testvm.h"
 
 #define BAD_POINTER	((void *)8)
@@ -435,6 +436,8 @@ TEST(busy)
 {
 	struct tvm *vm = tvm_new(0);
 	struct tcpu *c = tcpu_new(vm, 0);
+	struct nl *nl = nl_open();
+	uint32_t id = nl_my_vm(nl);
 	struct rs_vcpu_state st, back;
 	struct runner *r;
 
@@ -442,16 +445,16 @@ TEST(busy)
 	tcpu_start(c, G_WRITER, G_SCRATCH, G_SCRATCH + PAGE, G_SCRATCH + 2 * PAGE);
 	r = runner_start(c);
 	await_progress(vm, G_SCRATCH + 2 * PAGE, 1000);
-	/*
-	 * The thread may just be between two runs, for work that is done outside: then the first of
-	 * these has its way.
-	 */
-	for (int i = 0; i < 10 && !ioctl(c->fd, RS_GET_STATE, &back); i++)
-		;
-	EXPECT_EQ(errno, EBUSY);
+	/* Running, its thread may just be between two runs, for work that is done outside. Paused it is in RS_RUN, and stays there. */
+	ASSERT_EQ(nl_command(nl, RS_CMD_PAUSE, id), 0);
+	do
+		ASSERT_EQ(nl_command(nl, RS_CMD_GET_VM, id), 0);
+	while (nl_number(&nl->answers[0], RS_A_VCPUS_PAUSED) != 1);
+	EXPECT_ERRNO(ioctl(c->fd, RS_GET_STATE, &back), EBUSY);
 	EXPECT_ERRNO(ioctl(c->fd, RS_SET_STATE, &st), EBUSY);
 	EXPECT_ERRNO(ioctl(c->fd, RS_RUN, 0), EBUSY);
 	EXPECT_GT(tcpu_stats(c).entries, 0);
+	ASSERT_EQ(nl_command(nl, RS_CMD_RESUME, id), 0);
 	*tvm_at(vm, G_SCRATCH + PAGE) = 1;
 	runner_join(r);
 	SYS(ioctl(c->fd, RS_SET_STATE, &st));

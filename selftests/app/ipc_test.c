@@ -242,7 +242,8 @@ static void on_alarm(int sig)
 TEST(limits_and_signals)
 {
 	struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
-	struct itimerval soon = { .it_value.tv_usec = 20000 };
+	/* again and again: one that comes too early does no harm */
+	const struct itimerval often = { { 0, 20000 }, { 0, 20000 } }, off = { 0 };
 	struct timespec t;
 	uint64_t w[4] = { 7 };
 	pid_t pid;
@@ -255,8 +256,9 @@ TEST(limits_and_signals)
 	SYS(clock_gettime(CLOCK_MONOTONIC, &t));
 	EXPECT_EQ(rs_ipc_call(to, w, RS_IPC_ABSOLUTE |
 			      (t.tv_sec * 1000000000ul + t.tv_nsec + 1000000)), -ETIMEDOUT);
-	SYS(setitimer(ITIMER_REAL, &soon, NULL));
+	SYS(setitimer(ITIMER_REAL, &often, NULL));
 	EXPECT_EQ(rs_ipc_call(to, w, RS_IPC_FOREVER), -EINTR);
+	SYS(setitimer(ITIMER_REAL, &off, NULL));
 	EXPECT_EQ(w[0], 0);
 	pid = CHILD({
 		struct rs_from from[3];
@@ -274,10 +276,11 @@ TEST(limits_and_signals)
 		EXPECT_EQ(rs_ipc_call(to, w, 20000000), -ETIMEDOUT);
 	while (!w[0]);
 	EXPECT_EQ(w[0], 1);
-	do {
-		SYS(setitimer(ITIMER_REAL, &soon, NULL));
+	SYS(setitimer(ITIMER_REAL, &often, NULL));
+	do
 		EXPECT_EQ(rs_ipc_call(to, w, RS_IPC_FOREVER), -EINTR);
-	} while (!w[0]);
+	while (!w[0]);
+	SYS(setitimer(ITIMER_REAL, &off, NULL));
 	EXPECT_EQ(w[0], 1);
 	EXPECT_EQ(rs_ipc_call(to, w, RS_IPC_FOREVER), 0);
 	EXITS(pid, 0);

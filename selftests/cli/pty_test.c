@@ -255,7 +255,7 @@ static void cases(const char *self)
 	sees(&j, "a line\r\na line");
 	type(&j, "\004");
 	e = wait_event(&j);
-	check(!e.stopped && e.status == 0 && strstr(j.seen, "a line\r\na line"),
+	check(!e.stopped && e.status == 0 && sees(&j, "a line\r\na line"),
 	      "what is typed arrives, and Ctrl-D ends it", &j, e.status);
 	finish(&j);
 
@@ -281,7 +281,7 @@ static void cases(const char *self)
 	sees(&j, "go");
 	type(&j, "\003");
 	e = wait_event(&j);
-	check(!e.stopped && e.status == 5 && strstr(j.seen, "caught"),
+	check(!e.stopped && e.status == 5 && sees(&j, "caught"),
 	      "a program may handle Ctrl-C", &j, e.status);
 	finish(&j);
 
@@ -329,7 +329,7 @@ static void cases(const char *self)
 		type(&j, "word\n");
 		e = wait_event(&j);
 	}
-	check(!e.stopped && e.status == 4 && strstr(j.seen, "got word"),
+	check(!e.stopped && e.status == 4 && sees(&j, "got word"),
 	      "and its input is there afterwards", &j, e.status);
 	finish(&j);
 
@@ -337,7 +337,7 @@ static void cases(const char *self)
 	sees(&j, "go");
 	ioctl(j.master, TIOCSWINSZ, &ws);
 	e = wait_event(&j);
-	check(!e.stopped && e.status == 0 && strstr(j.seen, "33 x 77"),
+	check(!e.stopped && e.status == 0 && sees(&j, "33 x 77"),
 	      "the size of the window reaches the program", &j, e.status);
 	finish(&j);
 
@@ -345,8 +345,8 @@ static void cases(const char *self)
 	sees(&j, "stopped by 21");
 	type(&j, "for the job\n");
 	e = wait_event(&j);
-	check(!e.stopped && e.status == 9 && strstr(j.seen, "read for the job") &&
-		      strstr(j.seen, "then by 22") && strstr(j.seen, "out"),
+	check(!e.stopped && e.status == 9 && sees(&j, "read for the job") &&
+		      sees(&j, "then by 22") && sees(&j, "out"),
 	      "a job inside that reads or writes in the background is stopped", &j, e.status);
 	finish(&j);
 

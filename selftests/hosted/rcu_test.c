@@ -25,7 +25,7 @@
 
 #define CPUS	4u
 #define ROUNDS	100000u		/* of each CPU */
-#define HANG_S	120		/* no part takes so long, on any machine */
+#define HANG_S	120		/* no part gets no further for so long, on any machine */
 
 /* --- step by step ----------------------------------------------------------------------------- */
 
@@ -339,6 +339,8 @@ static void *cpu_main(void *arg)
 	while (__atomic_load_n(&ready, __ATOMIC_SEQ_CST) < CPUS)
 		sched_yield();
 	for (i = 0; i < ROUNDS; i++) {
+		if (i % 1024 == 0)
+			alarm(HANG_S);
 		read_once();
 		if (__atomic_load_n(&wanted[me], __ATOMIC_SEQ_CST) || !roll(8)) {
 			enter();

@@ -31,17 +31,15 @@ long syscall(long nr, ...);
 #define NTHREADS	4
 #define ROUNDS		20000		/* of a stress, all threads together; at most so long: */
 #define STRESS_MS	700
-#define HANG_S		60		/* no test takes so long, on any machine */
+#define HANG_S		60		/* no test gets no further for so long, on any machine */
 
 #ifdef __SANITIZE_THREAD__
-#define SLEEPS		1000000
-#define SLEEPS_MIN	20000
-#define SLEEPS_S	6
+#define SLEEPS_PER	50
 #else
-#define SLEEPS		1000000		/* each ended by a wake-up, or the alarm rings */
-#define SLEEPS_MIN	SLEEPS
-#define SLEEPS_S	HANG_S
+#define SLEEPS_PER	1
 #endif
+#define SLEEPS		1000000		/* each ended by a wake-up, or the alarm rings */
+#define SLEEPS_S	6		/* after which SLEEPS / SLEEPS_PER are enough */
 
 /* --- threads and the scheduler's half --- */
 
@@ -742,6 +740,7 @@ static void pair_run(struct fake_thread *t)
 {
 	u32 i = t - threads, side = i % 2;
 	struct pair *p = &pairs[i / 2];
+	u64 enough = p->goal;
 
 	t->patience = i / 2 ? 3 : 0;
 	for (;;) {
@@ -752,8 +751,11 @@ static void pair_run(struct fake_thread *t)
 			channel_sleep(&p->turn, &p->lock);
 			p->sleeps[side]++;
 		}
-		if (p->sleeps[0] + p->sleeps[1] >= p->goal ||
-		    (p->turn % 256 == 0 && now_ms() > deadline))
+		if (p->turn % 256 == 0) {
+			alarm(HANG_S);
+			enough = now_ms() > deadline ? p->goal / SLEEPS_PER : p->goal;
+		}
+		if (p->sleeps[0] + p->sleeps[1] >= enough)
 			p->stop = true;
 		if (p->stop)
 			break;
@@ -788,7 +790,7 @@ static void test_wakeups(void)
 		join(i);
 	for (i = 0; i < PAIRS; i++)
 		sleeps += pairs[i].sleeps[0] + pairs[i].sleeps[1];
-	CHECK(sleeps >= SLEEPS_MIN, "only %lu", sleeps);
+	CHECK(sleeps >= SLEEPS / SLEEPS_PER, "only %lu", sleeps);
 	PASS("channel: %lu sleeps, each woken (%lu times down to the futex)", sleeps, blocked);
 }
 

@@ -272,8 +272,8 @@ static void echo(const char *port)
 }
 
 /*
- * Numbers come back in order, each once. What does not come back within a second and was not refused to
- * us is lost.
+ * Numbers come back in order, each once. What others overtake, or what does not come back within a minute, is lost unless it
+ * was refused to us.
  */
 static int blast(const char *ip, const char *port, uint64_t count, uint64_t window)
 {
@@ -301,7 +301,7 @@ static int blast(const char *ip, const char *port, uint64_t count, uint64_t wind
 		}
 		n = recv(fd, v, sizeof(v), MSG_DONTWAIT);
 		if (n < 0 && errno == EAGAIN) {
-			if (poll(&p, 1, 5000))
+			if (poll(&p, 1, 60000))
 				continue;
 			lost += sent - next;
 			next = sent;

@@ -912,9 +912,12 @@ static void *closes_and_reads(void *arg)
 {
 	static char buf[50000];
 	size_t left = LOTS;
+	int there;
 	ssize_t n;
 
-	usleep(50000);
+	do	/* until the writer is in its call */
+		EQ(ioctl(closing[1], FIONREAD, &there), 0);
+	while (!there);
 	EQ(close(closing[0]), 0);
 	for (; left; left -= (size_t)n) {
 		n = read(closing[1], buf, sizeof(buf));
@@ -928,11 +931,13 @@ static void *closes_and_reads(void *arg)
 
 static void *closes_and_writes(void *arg)
 {
-	int i;
+	int i, there;
 
-	usleep(50000);
+	do	/* until the reader has taken the first byte, and waits for more */
+		EQ(ioctl(closing[0], FIONREAD, &there), 0);
+	while (there);
 	EQ(close(closing[0]), 0);
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 4; i++) {
 		EQ(write(closing[1], "x", 1), 1);
 		usleep(10000);
 	}
@@ -942,12 +947,18 @@ static void *closes_and_writes(void *arg)
 static void closed_meanwhile(void)
 {
 	char *lots = calloc(1, LOTS), b[5];
-	int i, fd;
+	int i, fd, there;
 	pthread_t t;
 
 	for (i = 0; i < 4; i++) {
 		pair(closing);
 		fd = closing[0];
+		if (i >= 2) {
+			EQ(write(closing[1], "x", 1), 1);
+			do
+				EQ(ioctl(fd, FIONREAD, &there), 0);
+			while (!there);
+		}
 		EQ(pthread_create(&t, NULL, i < 2 ? closes_and_reads : closes_and_writes, NULL), 0);
 		if (i == 0)
 			EQ(write(fd, lots, LOTS), LOTS);

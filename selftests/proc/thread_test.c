@@ -658,8 +658,7 @@ static void *resists(void *arg)
 {
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	gate_open(ready);
-	usleep(20000);
-	sched_yield();
+	gate_wait(*(struct gate *)arg);
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
 	counter = 1;
 	pthread_testcancel();
@@ -669,12 +668,14 @@ static void *resists(void *arg)
 
 TEST(cancellation_disabled)
 {
+	struct gate cancelled = gate_make();
 	pthread_t t;
 
 	ready = gate_make();
-	t = start(resists, NULL);
+	t = start(resists, &cancelled);
 	gate_wait(ready);
 	pthread_cancel(t);
+	gate_open(cancelled);
 	EXPECT(joined(t) == PTHREAD_CANCELED);
 	EXPECT_EQ(counter, 1);
 }
